@@ -1,0 +1,1 @@
+//! LOOP: definitions, engine, rules, account endpoints.

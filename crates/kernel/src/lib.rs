@@ -1,0 +1,1 @@
+//! Who may do what: identity, tenancy, credentials, limits, idempotency, audit, events, jobs.

@@ -1,0 +1,1 @@
+//! Loomal: machine payments.

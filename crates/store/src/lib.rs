@@ -1,0 +1,1 @@
+//! The seam over two databases: pools, transactions, migrations, dialect.

@@ -1,0 +1,1 @@
+//! Boots all of it inside a test.

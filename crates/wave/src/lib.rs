@@ -1,0 +1,1 @@
+//! Loopwave: a WhatsApp team inbox.

@@ -1,0 +1,1 @@
+//! axum lives here: operations, the edge, layers, OpenAPI assembly.
