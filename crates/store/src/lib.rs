@@ -1,1 +1,28 @@
 //! The seam over two databases: pools, transactions, migrations, dialect.
+//!
+//! Everybody writes one SQL text and a synchronous closure; `Db` runs it on SQLite (one writer thread with group
+//! commit, readers on their own connections) or PostgreSQL (a thread for each connection). `docs/storage.md` has the
+//! portable subset and the reasons.
+
+mod config;
+mod db;
+pub mod ddl;
+pub mod dialect;
+mod error;
+pub mod migrate;
+mod postgres;
+mod reader;
+mod row;
+mod sqlite;
+mod stats;
+mod value;
+mod view;
+
+pub use config::{Config, Engine};
+pub use db::Db;
+pub use error::StoreError;
+pub use reader::{Reader, Tx};
+pub use row::Row;
+pub use stats::Stats;
+pub use value::Value;
+pub use view::View;

@@ -1,0 +1,49 @@
+//! What must differ between the engines, each as a named function: reading this file tells the whole difference.
+
+use crate::Engine;
+
+/// PostgreSQL: takes the row lock behind [`crate::Tx::lock`].
+pub(crate) const LOCK: &str =
+    "INSERT INTO transaction_locks (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name";
+
+/// End of a SELECT whose rows stay locked until the transaction ends. SQLite has one writer, so all of it is locked.
+pub fn for_update(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "",
+        Engine::Postgres => " FOR UPDATE",
+    }
+}
+
+/// End of a SELECT that claims rows and passes over those that another worker is claiming.
+pub fn for_update_skip_locked(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "",
+        Engine::Postgres => " FOR UPDATE SKIP LOCKED",
+    }
+}
+
+/// Text at `key` of a JSON object column, NULL when absent; numbers and booleans as their text.
+/// `column` and `key` must be trusted names: `key` is quoted here, `column` is not.
+pub fn json_text(engine: Engine, column: &str, key: &str) -> String {
+    let quoted = key.replace('\'', "''");
+    match engine {
+        // ->> gives 1/0 for booleans, so they are written out as PostgreSQL does
+        Engine::Sqlite => {
+            let path = format!("$.\"{}\"", quoted.replace('"', ""));
+            format!(
+                "(CASE json_type({column}, '{path}') WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' \
+                 ELSE CAST(json_extract({column}, '{path}') AS TEXT) END)"
+            )
+        }
+        Engine::Postgres => format!("({column} ->> '{quoted}')"),
+    }
+}
+
+/// `expression` contains the text bound to `marker`, letters compared without case. The caller binds the needle as it
+/// is, no wildcards: both engines search for it literally.
+pub fn contains(engine: Engine, expression: &str, marker: &str) -> String {
+    match engine {
+        Engine::Sqlite => format!("(instr(lower({expression}), lower({marker})) > 0)"),
+        Engine::Postgres => format!("(position(lower({marker}::text) IN lower({expression}::text)) > 0)"),
+    }
+}

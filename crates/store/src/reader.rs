@@ -1,0 +1,163 @@
+//! [`Reader`] and [`Tx`]: what a piece of work is handed to speak with the database.
+
+use std::ops::{Deref, DerefMut};
+
+use loopd_types::Problem;
+
+use crate::{Engine, Row, StoreError, Value};
+
+/// Reads rows. Markers are `$1`, `$2`, …; see `docs/storage.md` for the SQL that both engines understand.
+pub struct Reader<'c> {
+    pub(crate) connection: Connection<'c>,
+    /// The first failure of a statement; a transaction that has one cannot be committed.
+    pub(crate) failure: Option<StoreError>,
+}
+
+pub(crate) enum Connection<'c> {
+    Sqlite(&'c rusqlite::Connection),
+}
+
+impl Reader<'_> {
+    pub fn engine(&self) -> Engine {
+        match self.connection {
+            Connection::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// Every row, mapped, in the statement's order.
+    pub fn query<T>(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        mut map: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut rows = Vec::new();
+        self.visit(sql, params, |row| {
+            rows.push(map(row)?);
+            Ok(true)
+        })?;
+        Ok(rows)
+    }
+
+    /// The first row, mapped, or `None`.
+    pub fn first<T>(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        mut map: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut found = None;
+        self.visit(sql, params, |row| {
+            found = Some(map(row)?);
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
+    /// The first row, mapped; no row at all is `StoreError::Other` (for counts, RETURNING and other sure answers).
+    pub fn one<T>(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        map: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.first(sql, params, map)?.ok_or_else(|| StoreError::Other(format!("no row from: {sql}")))
+    }
+
+    /// Visits every row without collecting; an error of `visit` stops and is returned.
+    pub fn each(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        mut visit: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.visit(sql, params, |row| visit(row).map(|()| true))
+    }
+
+    fn visit(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        visit: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let answer = match &mut self.connection {
+            Connection::Sqlite(connection) => crate::sqlite::statement::each(connection, sql, params, visit),
+        };
+        self.noted(answer)
+    }
+
+    /// Remembers the first failure.
+    pub(crate) fn noted<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &answer
+            && self.failure.is_none()
+        {
+            self.failure = Some(error.clone());
+        }
+        answer
+    }
+}
+
+/// A write transaction; also a [`Reader`].
+///
+/// A statement that failed spoils the transaction on both engines: even if the closure goes on and returns `Ok`, the
+/// whole is rolled back and the failure answered. Use `ON CONFLICT`, or [`Tx::attempt`] for a part that may fail.
+pub struct Tx<'c> {
+    pub(crate) reader: Reader<'c>,
+    pub(crate) hooks: Vec<Hook>,
+}
+
+pub(crate) type Hook = Box<dyn FnOnce() + Send>;
+
+impl Tx<'_> {
+    /// Runs a statement for its effect and returns the number of rows changed.
+    pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
+        let answer = match &mut self.reader.connection {
+            Connection::Sqlite(connection) => crate::sqlite::statement::execute(connection, sql, params),
+        };
+        self.reader.noted(answer)
+    }
+
+    /// Runs a statement whose result is not needed: on PostgreSQL it travels with the next statement or the commit and
+    /// a refusal shows there; on SQLite it runs at once.
+    pub fn push(&mut self, sql: &str, params: impl Into<Vec<Value>>) -> Result<(), StoreError> {
+        self.execute(sql, &params.into()).map(|_| ())
+    }
+
+    /// Calls `hook` after the commit is durable and before the caller is answered; never after a rollback.
+    pub fn on_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+        self.hooks.push(Box::new(hook));
+    }
+
+    /// Runs `part` so that its failure undoes only what `part` did (a savepoint), hooks included.
+    ///
+    /// # Errors
+    /// What `part` returned; the transaction goes on unless the database itself is in trouble.
+    pub fn attempt<T>(&mut self, part: impl FnOnce(&mut Tx<'_>) -> Result<T, Problem>) -> Result<T, Problem> {
+        part(self)
+    }
+
+    /// Waits until no other transaction holds the lock `name`, then holds it to the end of this one. Rules of the kind
+    /// "read, decide, write" that no constraint can express need it on PostgreSQL; SQLite's single writer is one anyway.
+    pub fn lock(&mut self, name: &str) -> Result<(), StoreError> {
+        match self.engine() {
+            Engine::Sqlite => Ok(()),
+            Engine::Postgres => {
+                self.execute(crate::dialect::LOCK, &crate::params![name])?;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = Reader<'c>;
+    fn deref(&self) -> &Reader<'c> {
+        &self.reader
+    }
+}
+
+impl DerefMut for Tx<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.reader
+    }
+}

@@ -1,0 +1,76 @@
+//! Preparing, binding and stepping on one SQLite connection.
+
+use rusqlite::{CachedStatement, Connection, Statement};
+
+use super::failure;
+use crate::row::Inner;
+use crate::{Row, StoreError, Value};
+
+/// Statements kept prepared per connection; rusqlite's own default of 16 is too few for a server with run-time tables.
+pub const CACHED_STATEMENTS: usize = 256;
+
+pub fn prepare<'c>(connection: &'c Connection, sql: &str, params: &[Value]) -> Result<CachedStatement<'c>, StoreError> {
+    let mut statement = connection.prepare_cached(sql).map_err(failure::from)?;
+    bind(&mut statement, params)?;
+    Ok(statement)
+}
+
+/// Binds by the marker's number. SQLite takes `$2` for a *name* and numbers names by first use, so that
+/// `select $2, $1` bound in order would come out swapped.
+fn bind(statement: &mut Statement<'_>, params: &[Value]) -> Result<(), StoreError> {
+    let markers = statement.parameter_count();
+    if markers > params.len() {
+        return Err(StoreError::Other(format!("{markers} markers but {} values", params.len())));
+    }
+    for index in 1..=markers {
+        let number = statement.parameter_name(index).and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+        let value = number.and_then(|number| params.get(number.checked_sub(1)?)).ok_or_else(|| {
+            let name = statement.parameter_name(index).unwrap_or("?");
+            StoreError::Other(format!("marker {name} has no value: markers are $1 to ${}", params.len()))
+        })?;
+        match value {
+            Value::Null => statement.raw_bind_parameter(index, rusqlite::types::Null),
+            Value::Bool(value) => statement.raw_bind_parameter(index, *value),
+            Value::Int(value) => statement.raw_bind_parameter(index, *value),
+            Value::Text(value) | Value::Json(value) => statement.raw_bind_parameter(index, value.as_str()),
+            Value::Uuid(value) => {
+                let mut text = [0; 36];
+                let text: &str = value.hyphenated().encode_lower(&mut text);
+                statement.raw_bind_parameter(index, text)
+            }
+            Value::Bytes(value) => statement.raw_bind_parameter(index, value.as_slice()),
+        }
+        .map_err(failure::from)?;
+    }
+    Ok(())
+}
+
+/// Runs a statement for its effect and returns the number of rows changed.
+pub fn execute(connection: &Connection, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
+    let mut statement = prepare(connection, sql, params)?;
+    if statement.column_count() == 0 {
+        return statement.raw_execute().map(|rows| rows as u64).map_err(failure::from);
+    }
+    // A statement with RETURNING whose rows nobody wants: it must be stepped to its end to take full effect.
+    let mut rows = statement.raw_query();
+    while rows.next().map_err(failure::from)?.is_some() {}
+    drop(rows);
+    Ok(connection.changes())
+}
+
+/// Calls `visit` for every row; it says with `false` that it has seen enough.
+pub fn each(
+    connection: &Connection,
+    sql: &str,
+    params: &[Value],
+    mut visit: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = prepare(connection, sql, params)?;
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next().map_err(failure::from)? {
+        if !visit(&Row(Inner::Sqlite(row)))? {
+            break;
+        }
+    }
+    Ok(())
+}
