@@ -1,0 +1,37 @@
+# The commands of this project. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run test bench lint check fmt ui shots
+
+help: ## lists these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ui ## builds the server and runs it on embedded defaults: http://127.0.0.1:8000, data in ./data
+	@scripts/rust.sh
+	cargo build --release -p loopd
+	./target/release/loopd serve
+
+test: ## all tests, on SQLite and PostgreSQL, in a browser, and the API against its own description
+	@scripts/rust.sh
+	scripts/test.sh
+
+bench: ui ## measures the server beside its peers and prints a table (bench/README.md)
+	@scripts/rust.sh
+	cargo build --release -p loopd
+	python3 bench/run.py
+
+lint: ## formatting, clippy without a warning, licences and sources of dependencies
+	@scripts/rust.sh
+	scripts/lint.sh
+
+check: ui ## compiles everything, tests included, and runs nothing
+	cargo check --workspace --all-targets
+
+fmt: ## formats the code
+	cargo fmt --all
+
+ui: ## builds the pages' assets into ui/dist, when they are older than their sources
+	@scripts/ui.sh
+
+shots: ui ## takes screenshots of the pages into ./shots
+	@scripts/rust.sh
+	scripts/shots.sh
