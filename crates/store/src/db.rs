@@ -1,74 +1,174 @@
 //! [`Db`]: the handle that everybody holds.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use loopd_types::Problem;
 
+use crate::job::{self, Mode};
+use crate::queue::Queue;
+use crate::sqlite::Sqlite;
+use crate::stats::Counters;
 use crate::{Config, Engine, Reader, Stats, StoreError, Tx, View};
 
-/// A cheap handle to the database; clones share everything.
+/// A cheap handle to the database; clones share everything. The threads end when the last clone is gone.
 #[derive(Clone)]
-pub struct Db {
-    engine: Engine,
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    engine: EngineOf,
+    acquire_timeout: Duration,
+}
+
+enum EngineOf {
+    Sqlite(Sqlite),
 }
 
 impl Db {
-    /// Opens the database; does not migrate.
+    /// Opens the database, a SQLite file being made if there is none; does not migrate.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be reached or opened, `Other` when the address makes no sense.
     pub async fn open(config: &Config) -> Result<Db, StoreError> {
-        Ok(Db { engine: config.engine()? })
+        let engine = match config.engine()? {
+            Engine::Sqlite | Engine::Postgres => {
+                let config = config.clone();
+                let opened = tokio::task::spawn_blocking(move || Sqlite::open(&config)).await;
+                EngineOf::Sqlite(opened.map_err(|error| StoreError::Other(error.to_string()))??)
+            }
+        };
+        Ok(Db(Arc::new(Inner { engine, acquire_timeout: config.acquire_timeout })))
     }
 
     pub fn engine(&self) -> Engine {
-        self.engine
+        match self.0.engine {
+            EngineOf::Sqlite(_) => Engine::Sqlite,
+        }
     }
 
     /// A short read by key or page. Each statement sees the newest committed state.
     ///
     /// SQLite: runs on the calling thread, because a hop to another one would cost more than the read.
+    ///
+    /// # Errors
+    /// As `work` refuses; 503 when the database cannot answer within `Config::read_timeout`.
     pub async fn read<T, F>(&self, view: View, work: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: Fn(&mut Reader<'_>) -> Result<T, Problem> + Send + 'static,
     {
-        let _ = (view, work);
-        Err(Problem::unavailable("not built yet"))
+        match &self.0.engine {
+            EngineOf::Sqlite(sqlite) => {
+                let _ = view;
+                sqlite.read(work)
+            }
+        }
     }
 
-    /// An unbounded read (exports, reports): one snapshot for all its statements, under a time limit.
+    /// An unbounded read (exports, reports): one snapshot for all its statements, under `Config::long_read_timeout`.
+    ///
+    /// # Errors
+    /// As `work` refuses; 503 when the database cannot answer in time.
     pub async fn read_long<T, F>(&self, view: View, work: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: Fn(&mut Reader<'_>) -> Result<T, Problem> + Send + 'static,
     {
-        self.read(view, work).await
+        self.submit(view, Mode::ReadLong, move |tx| work(tx)).await
     }
 
     /// A write transaction: `Ok` is answered after the commit is durable, `Err` after everything was rolled back.
     ///
     /// Runs to its end even if the caller goes away. `work` may run again after a serialization failure or a connection
     /// lost before COMMIT, so it must be repeatable.
+    ///
+    /// # Errors
+    /// As `work` refuses; 503 when the database is full, away or too slow: nothing was written then.
     pub async fn write<T, F>(&self, view: View, work: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, Problem> + Send + 'static,
     {
-        let _ = (view, work);
-        Err(Problem::unavailable("not built yet"))
+        self.submit(view, Mode::Write, work).await
+    }
+
+    /// A write without a time limit, for migrations and tables from definitions.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn write_unlimited<T, F>(&self, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, Problem> + Send + 'static,
+    {
+        self.submit(View::System, Mode::WriteUnlimited, work).await
+    }
+
+    async fn submit<T, W>(&self, view: View, mode: Mode, work: W) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        W: Fn(&mut Tx<'_>) -> Result<T, Problem> + Send + 'static,
+    {
+        let (queue, counters) = self.line(mode);
+        let (job, ticket) = job::new(view, mode, work);
+        if !queue.push(job, self.0.acquire_timeout).await {
+            counters.wait_timeouts.add(1);
+            return Err(Problem::unavailable("the line for the database is full"));
+        }
+        ticket.wait(self.0.acquire_timeout).await.map_err(|refusal| {
+            refusal.unwrap_or_else(|| {
+                counters.wait_timeouts.add(1);
+                Problem::unavailable("waited too long for the database")
+            })
+        })
+    }
+
+    fn line(&self, mode: Mode) -> (&Queue, &Counters) {
+        match &self.0.engine {
+            EngineOf::Sqlite(sqlite) => match mode {
+                Mode::Read | Mode::ReadLong => (&sqlite.long_reads, &sqlite.counters),
+                Mode::Write | Mode::WriteUnlimited => (&sqlite.writes, &sqlite.counters),
+            },
+        }
     }
 
     /// Whether the database answers.
+    ///
+    /// # Errors
+    /// `Unavailable` with the cause when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        Ok(())
+        let answer = self.read(View::System, |reader| Ok(reader.one("SELECT 1", &[], |row| row.i64(0))?)).await;
+        answer.map(|_| ()).map_err(|problem| StoreError::Unavailable(problem.cause().unwrap_or("no answer").to_owned()))
     }
 
     /// SQLite: copies the database to `to` while it is in use.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        let _ = to;
-        Ok(())
+        match &self.0.engine {
+            EngineOf::Sqlite(sqlite) => {
+                let _ = (sqlite.path(), to);
+                Ok(())
+            }
+        }
     }
 
     /// The figures behind `/metrics`.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        match &self.0.engine {
+            EngineOf::Sqlite(sqlite) => sqlite.stats(),
+        }
+    }
+
+    /// Takes no more work and waits until what was taken is done. Later calls are refused with 503.
+    pub async fn close(&self) {
+        let threads = match &self.0.engine {
+            EngineOf::Sqlite(sqlite) => sqlite.close(),
+        };
+        let _ = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+        })
+        .await;
     }
 }

@@ -9,12 +9,15 @@ mod db;
 pub mod ddl;
 pub mod dialect;
 mod error;
+mod job;
 pub mod migrate;
 mod postgres;
+mod queue;
 mod reader;
 mod row;
 mod sqlite;
 mod stats;
+pub mod testing;
 mod value;
 mod view;
 

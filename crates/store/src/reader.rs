@@ -9,15 +9,22 @@ use crate::{Engine, Row, StoreError, Value};
 /// Reads rows. Markers are `$1`, `$2`, …; see `docs/storage.md` for the SQL that both engines understand.
 pub struct Reader<'c> {
     pub(crate) connection: Connection<'c>,
-    /// The first failure of a statement; a transaction that has one cannot be committed.
+    /// The first failure of a statement.
     pub(crate) failure: Option<StoreError>,
+    /// In a write transaction nothing runs after a failure: SQLite may have ended the transaction by itself, and what
+    /// came next would be committed alone.
+    spoils: bool,
 }
 
 pub(crate) enum Connection<'c> {
     Sqlite(&'c rusqlite::Connection),
 }
 
-impl Reader<'_> {
+impl<'c> Reader<'c> {
+    pub(crate) fn new(connection: Connection<'c>, spoils: bool) -> Self {
+        Self { connection, failure: None, spoils }
+    }
+
     pub fn engine(&self) -> Engine {
         match self.connection {
             Connection::Sqlite(_) => Engine::Sqlite,
@@ -78,16 +85,34 @@ impl Reader<'_> {
         &mut self,
         sql: &str,
         params: &[Value],
-        visit: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
+        mut visit: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
+        self.check()?;
+        // The visitor's own refusal is not the database's: it spoils nothing.
+        let mut refusal = None;
+        let visit = |row: &Row<'_>| {
+            visit(row).unwrap_or_else(|error| {
+                refusal = Some(error);
+                false
+            })
+        };
         let answer = match &mut self.connection {
             Connection::Sqlite(connection) => crate::sqlite::statement::each(connection, sql, params, visit),
         };
-        self.noted(answer)
+        self.noted(answer)?;
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// Refuses to go on in a spoilt transaction.
+    fn check(&self) -> Result<(), StoreError> {
+        match &self.failure {
+            Some(failure) if self.spoils => Err(failure.clone()),
+            _ => Ok(()),
+        }
     }
 
     /// Remembers the first failure.
-    pub(crate) fn noted<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    fn noted<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &answer
             && self.failure.is_none()
         {
@@ -111,6 +136,7 @@ pub(crate) type Hook = Box<dyn FnOnce() + Send>;
 impl Tx<'_> {
     /// Runs a statement for its effect and returns the number of rows changed.
     pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
+        self.check()?;
         let answer = match &mut self.reader.connection {
             Connection::Sqlite(connection) => crate::sqlite::statement::execute(connection, sql, params),
         };
@@ -133,7 +159,24 @@ impl Tx<'_> {
     /// # Errors
     /// What `part` returned; the transaction goes on unless the database itself is in trouble.
     pub fn attempt<T>(&mut self, part: impl FnOnce(&mut Tx<'_>) -> Result<T, Problem>) -> Result<T, Problem> {
-        part(self)
+        self.execute("SAVEPOINT attempt", &[])?;
+        let hooks = self.hooks.len();
+        let outcome = crate::job::guarded(|| part(self));
+        let outcome = match (outcome, self.reader.failure.take()) {
+            (Ok(_), Some(failure)) => Err(failure.into()),
+            (outcome, Some(failure)) if crate::job::overrides(&failure) => {
+                // No savepoint helps against these: the whole transaction is to fail, or to run again.
+                self.reader.failure = Some(failure);
+                return outcome;
+            }
+            (outcome, _) => outcome,
+        };
+        if outcome.is_err() {
+            self.hooks.truncate(hooks);
+            self.execute("ROLLBACK TO SAVEPOINT attempt", &[])?;
+        }
+        self.execute("RELEASE SAVEPOINT attempt", &[])?;
+        outcome
     }
 
     /// Waits until no other transaction holds the lock `name`, then holds it to the end of this one. Rules of the kind

@@ -1,5 +1,80 @@
 //! The SQLite engine: one writer thread with group commit, a reader connection for every thread that reads.
 
 pub mod column;
+mod connection;
 pub mod failure;
+mod readers;
 pub mod statement;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use loopd_types::Problem;
+
+use crate::queue::Queue;
+use crate::reader::Reader;
+use crate::stats::{Counters, Stats};
+use crate::{Config, StoreError};
+
+/// Everything behind a `Db` on SQLite.
+pub struct Sqlite {
+    pub writes: Arc<Queue>,
+    pub long_reads: Arc<Queue>,
+    pub counters: Arc<Counters>,
+    source: Arc<readers::Source>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Sqlite {
+    /// Opens (or makes) the file and starts the threads.
+    pub fn open(config: &Config) -> Result<Self, StoreError> {
+        let path = config.sqlite_path().ok_or_else(|| StoreError::Other("the address names no file".into()))?;
+        let counters = Arc::new(Counters::default());
+        let writes = Arc::new(Queue::new(config.queue_limit));
+        let long_reads = Arc::new(Queue::new(config.queue_limit));
+        let writer = writer::Writer::open(path.clone(), config.clone(), Arc::clone(&writes), Arc::clone(&counters))?;
+        let source = Arc::new(readers::Source { path, config: config.clone(), counters: Arc::clone(&counters) });
+        let mut threads = vec![spawn("store-writer", move || writer.run())?];
+        counters.connections.add(1);
+        for _ in 0..config.long_readers.max(1) {
+            let (source, queue) = (Arc::clone(&source), Arc::clone(&long_reads));
+            threads.push(spawn("store-reader", move || readers::run_long(&source, &queue))?);
+        }
+        Ok(Self { writes, long_reads, counters, source, threads: Mutex::new(threads) })
+    }
+
+    /// A short read on the calling thread.
+    pub fn read<T>(&self, work: impl Fn(&mut Reader<'_>) -> Result<T, Problem>) -> Result<T, Problem> {
+        readers::inline(&self.source, work)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.source.path
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.counters.snapshot(self.writes.len() + self.long_reads.len())
+    }
+
+    /// Takes no more work; the threads end after what is in line.
+    pub fn close(&self) -> Vec<JoinHandle<()>> {
+        self.writes.close();
+        self.long_reads.close();
+        std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|error| StoreError::Unavailable(format!("no thread for the database: {error}")))
+}

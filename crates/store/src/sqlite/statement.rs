@@ -63,12 +63,12 @@ pub fn each(
     connection: &Connection,
     sql: &str,
     params: &[Value],
-    mut visit: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
+    mut visit: impl FnMut(&Row<'_>) -> bool,
 ) -> Result<(), StoreError> {
     let mut statement = prepare(connection, sql, params)?;
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(failure::from)? {
-        if !visit(&Row(Inner::Sqlite(row)))? {
+        if !visit(&Row(Inner::Sqlite(row))) {
             break;
         }
     }

@@ -1,0 +1,240 @@
+//! The one writer: group commit.
+//!
+//! Waiting closures run one after another in one transaction, each in a savepoint, and share its one fsync. Nobody is
+//! answered before it, refusals included: a closure may have refused because of what an earlier one in the same batch
+//! wrote, and that is true only once it is durable.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use loopd_types::Problem;
+
+use super::connection::{self, Guarded};
+use super::failure;
+use crate::job::{self, Job, Mode};
+use crate::queue::{Popped, Queue};
+use crate::reader::{Connection, Hook, Reader};
+use crate::stats::Counters;
+use crate::{Config, StoreError, Tx};
+
+/// After this much quiet the log is folded into the database file and cut to nothing.
+const IDLE: Duration = Duration::from_millis(500);
+
+pub struct Writer {
+    path: PathBuf,
+    config: Config,
+    queue: Arc<Queue>,
+    counters: Arc<Counters>,
+    /// `None` after trouble; opened again for the next batch.
+    connection: Option<Guarded>,
+    /// Pages in the log, as of the last commit.
+    log_pages: Arc<AtomicU64>,
+    /// Whether something was committed since the log was last cut.
+    dirty: bool,
+    /// Length of the log at which it is folded in next.
+    checkpoint_at: u64,
+}
+
+/// A closure that ran, waiting for the fate of its batch.
+struct Ran {
+    job: Box<dyn Job>,
+    hooks: Vec<Hook>,
+    kept: bool,
+    /// Said instead of the closure's own outcome.
+    refusal: Option<Problem>,
+}
+
+/// How one closure left the transaction.
+enum Left {
+    /// Its work, or nothing, is in the transaction.
+    Sound(Ran),
+    /// It was alone and has been answered; the transaction is gone.
+    Alone,
+    /// The transaction is gone, and with it the work of everybody in it.
+    Lost(Ran, StoreError),
+}
+
+impl Writer {
+    /// Opens the database file, so that a bad path is refused before anything else starts.
+    pub fn open(path: PathBuf, config: Config, queue: Arc<Queue>, counters: Arc<Counters>) -> Result<Self, StoreError> {
+        let log_pages = Arc::new(AtomicU64::new(0));
+        let connection = Some(connection::open_writer(&path, &config, Arc::clone(&log_pages))?);
+        let checkpoint_at = config.checkpoint_pages.into();
+        Ok(Self { checkpoint_at, path, config, queue, counters, connection, log_pages, dirty: true })
+    }
+
+    /// Runs until the queue is closed and empty.
+    pub fn run(mut self) {
+        loop {
+            match self.queue.pop(IDLE) {
+                Popped::Job(job) => {
+                    self.counters.busy.set(1);
+                    self.batch(job);
+                    self.counters.busy.set(0);
+                    if self.log_pages.load(Ordering::Relaxed) >= self.checkpoint_at {
+                        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
+                    }
+                }
+                Popped::Idle if self.dirty => self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)"),
+                Popped::Idle => {}
+                Popped::Closed => break,
+            }
+        }
+    }
+
+    fn batch(&mut self, first: Box<dyn Job>) {
+        if self.connection.is_none() {
+            match connection::open_writer(&self.path, &self.config, Arc::clone(&self.log_pages)) {
+                Ok(connection) => self.connection = Some(connection),
+                Err(error) => return self.refuse(vec![Ran::unrun(first)], &error),
+            }
+        }
+        let guarded = self.connection.as_ref().expect("opened above");
+        if let Err(error) = command(guarded, "BEGIN IMMEDIATE") {
+            return self.refuse(vec![Ran::unrun(first)], &error);
+        }
+        let begun = Instant::now();
+        let mut ran: Vec<Ran> = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match run_one(guarded, job, !ran.is_empty(), &self.config, &self.counters) {
+                Left::Sound(one) => ran.push(one),
+                Left::Alone => return,
+                Left::Lost(one, error) => {
+                    ran.push(one);
+                    return self.refuse(ran, &error);
+                }
+            }
+            let more = ran.len() < self.config.batch_jobs && begun.elapsed() < self.config.batch_time;
+            next = if more { self.queue.try_pop() } else { None };
+        }
+        match command(guarded, "COMMIT") {
+            Ok(()) => {
+                self.dirty = true;
+                self.counters.commits.add(1);
+                self.counters.batch_jobs.set(ran.len() as u64);
+                self.answer(ran);
+            }
+            Err(error) => {
+                rollback(guarded);
+                self.refuse(ran, &error);
+            }
+        }
+    }
+
+    /// The batch is durable: hooks first, then answers.
+    fn answer(&self, mut ran: Vec<Ran>) {
+        for one in &mut ran {
+            if one.kept {
+                self.counters.writes.add(1);
+                job::run_hooks(std::mem::take(&mut one.hooks));
+            }
+        }
+        for one in ran {
+            one.job.answer(one.refusal.map_or(Ok(()), Err));
+        }
+    }
+
+    /// Nothing of the batch was written: everybody hears so. After trouble with the file the connection is made anew.
+    fn refuse(&mut self, ran: Vec<Ran>, error: &StoreError) {
+        self.counters.failures.add(1);
+        tracing::error!(%error, jobs = ran.len(), "a batch of writes was not committed");
+        if !matches!(error, StoreError::Full(_) | StoreError::Timeout(_)) {
+            self.connection = None;
+        }
+        for one in ran {
+            one.job.answer(Err(Problem::unavailable(error)));
+        }
+    }
+
+    /// Folds the log into the file. PASSIVE waits for nobody; TRUNCATE gives up at once when a reader is in the way.
+    fn checkpoint(&mut self, pragma: &str) {
+        let Some(guarded) = &self.connection else { return };
+        let connection = &guarded.connection;
+        let _ = connection.busy_timeout(Duration::ZERO);
+        let answer = connection
+            .query_row(pragma, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+        let _ = connection.busy_timeout(connection::BUSY_TIMEOUT);
+        let step = u64::from(self.config.checkpoint_pages);
+        match answer {
+            Ok((0, pages, folded)) if pages == folded => {
+                self.log_pages.store(0, Ordering::Relaxed);
+                self.checkpoint_at = step;
+                // PASSIVE leaves the log's file at its length
+                self.dirty = pages != 0;
+            }
+            // A reader holds an older state: try again when the log has grown by as much again, or in the next pause.
+            Ok(_) => self.checkpoint_at = self.log_pages.load(Ordering::Relaxed) + step,
+            Err(error) => {
+                self.checkpoint_at = self.log_pages.load(Ordering::Relaxed) + step;
+                tracing::warn!(%error, "the log could not be folded into the database file");
+            }
+        }
+    }
+}
+
+impl Ran {
+    fn unrun(job: Box<dyn Job>) -> Self {
+        Self { job, hooks: Vec::new(), kept: false, refusal: None }
+    }
+}
+
+/// Runs one closure in the open transaction. The first of a batch needs no savepoint: it can take everything down.
+fn run_one(guarded: &Guarded, mut job: Box<dyn Job>, savepoint: bool, config: &Config, counters: &Counters) -> Left {
+    if savepoint && let Err(error) = command(guarded, "SAVEPOINT job") {
+        rollback(guarded);
+        return Left::Lost(Ran::unrun(job), error);
+    }
+    guarded.limit((job.mode() != Mode::WriteUnlimited).then_some(config.write_timeout));
+    let reader = Reader::new(Connection::Sqlite(&guarded.connection), true);
+    let mut tx = Tx { reader, hooks: Vec::new() };
+    let wanted = job.run(&mut tx);
+    let (failure, hooks) = (tx.reader.failure.take(), tx.hooks);
+    guarded.limit(None);
+    // SQLite drops the whole transaction by itself on a full disk, an I/O error or an interrupted write.
+    if guarded.connection.is_autocommit() {
+        let error = failure.unwrap_or_else(|| StoreError::Other("the transaction was ended from inside".into()));
+        return Left::Lost(Ran::unrun(job), error);
+    }
+    let kept = wanted && failure.is_none();
+    if kept {
+        let released = if savepoint { command(guarded, "RELEASE job") } else { Ok(()) };
+        return match released {
+            Ok(()) => Left::Sound(Ran { job, hooks, kept, refusal: None }),
+            Err(error) => {
+                rollback(guarded);
+                Left::Lost(Ran::unrun(job), error)
+            }
+        };
+    }
+    counters.rollbacks.add(1);
+    let refusal = failure.filter(|failure| wanted || job::overrides(failure)).map(Problem::from);
+    if !savepoint {
+        rollback(guarded);
+        job.answer(refusal.map_or(Ok(()), Err));
+        return Left::Alone;
+    }
+    match command(guarded, "ROLLBACK TO job").and_then(|()| command(guarded, "RELEASE job")) {
+        Ok(()) => Left::Sound(Ran { job, hooks: Vec::new(), kept, refusal }),
+        Err(error) => {
+            rollback(guarded);
+            Left::Lost(Ran::unrun(job), error)
+        }
+    }
+}
+
+fn command(guarded: &Guarded, sql: &str) -> Result<(), StoreError> {
+    let mut statement = guarded.connection.prepare_cached(sql).map_err(failure::from)?;
+    statement.raw_execute().map(|_| ()).map_err(failure::from)
+}
+
+/// Ends the transaction if there still is one; a failure shows at the next BEGIN.
+fn rollback(guarded: &Guarded) {
+    if !guarded.connection.is_autocommit()
+        && let Err(error) = command(guarded, "ROLLBACK")
+    {
+        tracing::error!(%error, "ROLLBACK failed");
+    }
+}
