@@ -47,3 +47,11 @@ pub fn contains(engine: Engine, expression: &str, marker: &str) -> String {
         Engine::Postgres => format!("(position(lower({marker}::text) IN lower({expression}::text)) > 0)"),
     }
 }
+
+/// A SELECT of one boolean: whether the table named by `$1` exists.
+pub(crate) fn table_exists(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'table' AND name = $1",
+        Engine::Postgres => "SELECT count(*) > 0 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1",
+    }
+}

@@ -15,6 +15,7 @@ mod postgres;
 mod queue;
 mod reader;
 mod row;
+pub mod security;
 mod sqlite;
 mod stats;
 pub mod testing;

@@ -149,6 +149,15 @@ impl Tx<'_> {
         self.execute(sql, &params.into()).map(|_| ())
     }
 
+    /// Runs several statements without markers (migrations, tables from definitions).
+    pub fn batch(&mut self, script: &str) -> Result<(), StoreError> {
+        self.check()?;
+        let answer = match &mut self.reader.connection {
+            Connection::Sqlite(connection) => connection.execute_batch(script).map_err(crate::sqlite::failure::from),
+        };
+        self.reader.noted(answer)
+    }
+
     /// Calls `hook` after the commit is durable and before the caller is answered; never after a rollback.
     pub fn on_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
         self.hooks.push(Box::new(hook));
