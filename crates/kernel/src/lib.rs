@@ -1,1 +1,36 @@
-//! Who may do what: identity, tenancy, credentials, limits, idempotency, audit, events, jobs.
+//! Who may do what: accounts, companies, memberships, roles, subscriptions, credentials; limits, idempotency, audit, events, jobs.
+//!
+//! Invariants: no axum, no HTML, no product's name (products are registered in a [`Catalogue`]). A [`Tenant`] is made in
+//! `access::enter` and nowhere else, so whoever holds one has passed membership, subscription and permission.
+
+pub mod access;
+pub mod account;
+pub mod app;
+pub mod audit;
+pub mod catalogue;
+pub mod company;
+pub mod counter;
+pub mod credential;
+pub mod developer;
+pub mod event;
+pub mod idempotency;
+pub mod input;
+pub mod job;
+pub mod kernel;
+pub mod limit;
+pub mod listing;
+pub mod membership;
+pub mod password;
+pub mod permission;
+pub mod role;
+pub mod settings;
+pub mod subscription;
+pub mod token;
+pub mod vault;
+pub mod workspace;
+
+pub use access::{Actor, Auth, Caller, CompanyAccess, Need, Origin, Presented, Tenant, UserAccess};
+pub use catalogue::{Catalogue, Product};
+pub use kernel::Kernel;
+pub use permission::PermissionSet;
+pub use settings::{Environment, Settings};

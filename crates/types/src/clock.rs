@@ -28,9 +28,7 @@ impl Timestamp {
     pub fn parse(text: &str) -> Option<Self> {
         let moment = match text.parse::<jiff::Timestamp>() {
             Ok(moment) => moment,
-            Err(_) => {
-                text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp()
-            }
+            Err(_) => text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp(),
         };
         let micros = moment.as_microsecond();
         // 0001-01-01 and 9999-12-31: what the wire format can write with four digits of year
@@ -135,7 +133,13 @@ mod tests {
 
     #[test]
     fn writes_what_it_reads() {
-        for text in ["2026-06-22T10:00:00.000000Z", "1970-01-01T00:00:00.000001Z", "2024-02-29T23:59:59.999999Z", "1999-12-31T00:00:00.000000Z", "0001-01-01T00:00:00.000000Z"] {
+        for text in [
+            "2026-06-22T10:00:00.000000Z",
+            "1970-01-01T00:00:00.000001Z",
+            "2024-02-29T23:59:59.999999Z",
+            "1999-12-31T00:00:00.000000Z",
+            "0001-01-01T00:00:00.000000Z",
+        ] {
             assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);
         }
     }

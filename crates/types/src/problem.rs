@@ -170,9 +170,13 @@ impl Problem {
     }
     /// 503 `unavailable`: nothing was written; the client may repeat the call.
     pub fn unavailable(cause: impl fmt::Display) -> Self {
-        Self::new(Kind::Unavailable, "unavailable", "The service is temporarily unavailable. Nothing was changed; please try again.")
-            .with_header("Retry-After", "1")
-            .with_cause(cause)
+        Self::new(
+            Kind::Unavailable,
+            "unavailable",
+            "The service is temporarily unavailable. Nothing was changed; please try again.",
+        )
+        .with_header("Retry-After", "1")
+        .with_cause(cause)
     }
     /// 500 `server_error`.
     pub fn internal(cause: impl fmt::Display) -> Self {

@@ -1,0 +1,107 @@
+//! Caches that make the hot path free of look-ups, and keep the promise that a revocation counts at once.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use loopd_store::Tx;
+use loopd_types::{CompanyId, Uuid};
+
+use super::caller::KeyAccess;
+use super::load::{CompanyAccess, UserAccess};
+use crate::app::KnownApp;
+
+/// The three caches of the hot path. Every write that changes what they hold calls a `forget_*` in its transaction.
+pub(crate) struct AccessCache {
+    pub users: Cache<Uuid, UserAccess>,
+    pub companies: Cache<CompanyId, CompanyAccess>,
+    pub keys: Cache<String, KeyAccess>,
+    /// App ids; an unknown one is kept as `None`.
+    pub apps: Cache<String, Option<KnownApp>>,
+}
+
+impl AccessCache {
+    pub fn new(life: Option<Duration>) -> Self {
+        Self { users: Cache::new(life), companies: Cache::new(life), keys: Cache::new(life), apps: Cache::new(life) }
+    }
+}
+
+/// Most entries a cache holds; past it the cache is emptied, which costs each caller one look-up.
+const CAPACITY: usize = 100_000;
+
+pub(crate) struct Cache<K, V>(Arc<Shared<K, V>>);
+
+struct Shared<K, V> {
+    map: papaya::HashMap<K, (Arc<V>, Instant)>,
+    /// Rises at every `forget`: what was read before may be stale and is not kept.
+    epoch: AtomicU64,
+    life: Option<Duration>,
+}
+
+/// Taken before reading the database, handed back with what was read.
+pub(crate) struct Ticket(u64);
+
+impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Cache<K, V> {
+    fn new(life: Option<Duration>) -> Self {
+        Self(Arc::new(Shared { map: papaya::HashMap::new(), epoch: AtomicU64::new(0), life }))
+    }
+
+    pub fn get<Q: Hash + papaya::Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<Arc<V>> {
+        let map = self.0.map.pin();
+        let (value, since) = map.get(key)?;
+        self.0.life.is_none_or(|life| since.elapsed() < life).then(|| value.clone())
+    }
+
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.0.epoch.load(Ordering::SeqCst))
+    }
+
+    /// Keeps `value` unless something was forgotten since the ticket was taken. The life of an entry begins at the ticket's
+    /// reading at the latest, so it is counted from here only after the epoch was compared.
+    pub fn put(&self, ticket: Ticket, key: K, value: Arc<V>) {
+        let map = self.0.map.pin();
+        if map.len() >= CAPACITY {
+            map.clear();
+        }
+        map.insert(key.clone(), (value, Instant::now()));
+        if self.0.epoch.load(Ordering::SeqCst) != ticket.0 {
+            map.remove(&key);
+        }
+    }
+
+    pub fn forget(&self, key: &K) {
+        self.0.epoch.fetch_add(1, Ordering::SeqCst);
+        self.0.map.pin().remove(key);
+    }
+
+    /// Forgets `key` when `tx` has committed, before its caller is answered.
+    pub fn forget_on_commit(&self, tx: &mut Tx<'_>, key: K) {
+        let shared = Cache(self.0.clone());
+        tx.on_commit(move || shared.forget(&key));
+    }
+
+    pub fn clear_on_commit(&self, tx: &mut Tx<'_>) {
+        let shared = self.0.clone();
+        tx.on_commit(move || {
+            shared.epoch.fetch_add(1, Ordering::SeqCst);
+            shared.map.pin().clear();
+        });
+    }
+}
+
+impl crate::Kernel {
+    pub(crate) fn forget_user(&self, tx: &mut Tx<'_>, user: Uuid) {
+        self.cache.users.forget_on_commit(tx, user);
+    }
+    pub(crate) fn forget_company(&self, tx: &mut Tx<'_>, company: CompanyId) {
+        self.cache.companies.forget_on_commit(tx, company);
+    }
+    /// A role may be held by many: all users are looked up again.
+    pub(crate) fn forget_all_users(&self, tx: &mut Tx<'_>) {
+        self.cache.users.clear_on_commit(tx);
+    }
+    pub(crate) fn forget_all_keys(&self, tx: &mut Tx<'_>) {
+        self.cache.keys.clear_on_commit(tx);
+    }
+}

@@ -1,0 +1,211 @@
+//! [`Caller`]: whoever makes this request. `Kernel::authenticate` is the only way to make one that is not anonymous.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use loopd_types::{CompanyId, Problem, Result, Uuid};
+
+use super::load::UserAccess;
+use crate::Kernel;
+use crate::permission::PermissionSet;
+
+/// Where a request comes from; never trusted for a decision but the rate limit's.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub address: IpAddr,
+    pub request_id: Arc<str>,
+    /// `X-LOOP-APP-ID`, as sent.
+    pub app_id: Option<Arc<str>>,
+    pub user_agent: Option<Arc<str>>,
+}
+
+/// What a request presents. An empty bearer counts as none (spec/loop.md 2.9).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Presented<'a> {
+    /// The value of `X-LOOP-API-KEY`.
+    pub api_key: Option<&'a str>,
+    /// The whole value of `Authorization`.
+    pub authorization: Option<&'a str>,
+}
+
+/// How the caller proved who they are.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    Anonymous,
+    /// A JWT of this session.
+    Session(Uuid),
+    /// An internal key; `KeyAccess::id` is `None` for the environment's own.
+    Key(Arc<KeyAccess>),
+}
+
+/// A stored key as the cache knows it. Its power is the intersection of its user's memberships, its companies and its scopes.
+#[derive(Debug)]
+pub struct KeyAccess {
+    pub id: Option<Uuid>,
+    pub user_id: Uuid,
+    /// `None`: all of its user's companies.
+    pub companies: Option<Vec<CompanyId>>,
+    pub scopes: PermissionSet,
+    pub expires_at: Option<loopd_types::Timestamp>,
+}
+
+/// Whoever makes this request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub origin: Origin,
+    pub auth: Auth,
+    pub(crate) user: Option<Arc<UserAccess>>,
+}
+
+/// The audit's view of a caller.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    pub user: Option<Uuid>,
+    pub credential: Option<Uuid>,
+    pub origin: Option<Origin>,
+    /// Why the system acts by itself (`Tenant::system`).
+    pub reason: Option<&'static str>,
+}
+
+impl Caller {
+    pub fn anonymous(origin: Origin) -> Self {
+        Self { origin, auth: Auth::Anonymous, user: None }
+    }
+
+    pub fn user(&self) -> Option<&Arc<UserAccess>> {
+        self.user.as_ref()
+    }
+
+    /// # Errors
+    /// 401 `not_authenticated` for anonymous callers.
+    pub fn require_user(&self) -> Result<&Arc<UserAccess>> {
+        self.user.as_ref().ok_or_else(Problem::not_authenticated)
+    }
+
+    pub fn is_superuser(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.is_superuser) && !matches!(self.auth, Auth::Key(_))
+    }
+
+    pub fn key(&self) -> Option<&Arc<KeyAccess>> {
+        match &self.auth {
+            Auth::Key(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// What `auth` says in `/auth/me/`.
+    pub fn auth_word(&self) -> &'static str {
+        match self.auth {
+            Auth::Anonymous => "anonymous",
+            Auth::Session(_) => "jwt",
+            Auth::Key(_) => "internal_key",
+        }
+    }
+
+    pub fn actor(&self) -> Actor {
+        Actor {
+            user: self.user.as_ref().map(|user| user.id),
+            credential: self.key().and_then(|key| key.id),
+            origin: Some(self.origin.clone()),
+            reason: None,
+        }
+    }
+
+    /// Whether this caller's key, if any, may be used for `company`.
+    pub(crate) fn key_allows(&self, company: CompanyId) -> bool {
+        self.key().is_none_or(|key| key.companies.as_ref().is_none_or(|list| list.contains(&company)))
+    }
+}
+
+impl Kernel {
+    /// Finds out who presents these credentials. A key, if present, decides alone: a wrong key is refused even beside a good token.
+    ///
+    /// # Errors
+    /// 401 `invalid_api_key`, `internal_key_user_unavailable`, `authentication_failed` (not a bearer), `token_not_valid`,
+    /// `user_not_found`, `user_inactive`; 503 when the database cannot be asked.
+    /// Source: spec/loop.md 4.5, 5.1 step 4, 5.2.
+    pub async fn authenticate(&self, presented: Presented<'_>, origin: Origin) -> Result<Caller> {
+        if let Some(key) = presented.api_key.map(str::trim).filter(|key| !key.is_empty()) {
+            return self.authenticate_key(key, origin).await;
+        }
+        let Some(header) = presented.authorization.map(str::trim).filter(|header| !header.is_empty()) else {
+            return Ok(Caller::anonymous(origin));
+        };
+        let mut words = header.split_ascii_whitespace();
+        let (scheme, token, rest) = (words.next(), words.next(), words.next());
+        match (scheme, token, rest) {
+            (Some("Bearer"), None, _) => Ok(Caller::anonymous(origin)),
+            (Some("Bearer"), Some(token), None) => self.authenticate_token(token, origin).await,
+            (Some("Bearer"), ..) => Err(Problem::unauthenticated(
+                "authentication_failed",
+                "Authorization header must contain two space-delimited values.",
+            )),
+            // Another scheme is not ours to judge; DRF treats it as absent too.
+            _ => Ok(Caller::anonymous(origin)),
+        }
+    }
+
+    async fn authenticate_token(&self, token: &str, origin: Origin) -> Result<Caller> {
+        let claims = self.tokens.verify_access(token, self.now())?;
+        let user = self
+            .user_access(claims.user_id)
+            .await?
+            .ok_or_else(|| Problem::unauthenticated("user_not_found", "User not found."))?;
+        if !user.is_active {
+            return Err(Problem::unauthenticated("user_inactive", "User is inactive."));
+        }
+        if !user.has_session(claims.session_id, self.now()) {
+            return Err(crate::token::not_valid("Session has ended"));
+        }
+        Ok(Caller { origin, auth: Auth::Session(claims.session_id), user: Some(user) })
+    }
+
+    async fn authenticate_key(&self, key: &str, origin: Origin) -> Result<Caller> {
+        let found = match self.environment_key(key).await? {
+            Some(found) => found,
+            None => self.key_access(key).await?.ok_or_else(invalid_key)?,
+        };
+        if found.expires_at.is_some_and(|at| at <= self.now()) {
+            return Err(invalid_key());
+        }
+        let user = self.user_access(found.user_id).await?.filter(|user| user.is_active);
+        let Some(user) = user else {
+            tracing::error!(credential = ?found.id, "an internal key was used whose user is missing or inactive");
+            return Err(Problem::unauthenticated(
+                "internal_key_user_unavailable",
+                "The user that this key acts as is not available.",
+            ));
+        };
+        if let Some(id) = found.id {
+            self.usage.saw(id, self.now(), origin.address);
+        }
+        Ok(Caller { origin, auth: Auth::Key(found), user: Some(user) })
+    }
+
+    /// The key of the environment acts as the user of its configured email; it has no scopes of its own.
+    async fn environment_key(&self, key: &str) -> Result<Option<Arc<KeyAccess>>> {
+        let Some(internal) = &self.settings.internal_key else { return Ok(None) };
+        if !internal.key.matches(key.as_bytes()) {
+            return Ok(None);
+        }
+        let user_id = crate::account::find_id_by_email(self, &internal.user_email).await?;
+        let Some(user_id) = user_id else {
+            tracing::error!("LOOP_INTERNAL_API_USER_EMAIL names no user; the environment's key is refused");
+            return Err(Problem::unauthenticated(
+                "internal_key_user_unavailable",
+                "The user that this key acts as is not available.",
+            ));
+        };
+        Ok(Some(Arc::new(KeyAccess {
+            id: None,
+            user_id,
+            companies: None,
+            scopes: PermissionSet::all(),
+            expires_at: None,
+        })))
+    }
+}
+
+fn invalid_key() -> Problem {
+    Problem::unauthenticated("invalid_api_key", "Invalid API key.")
+}

@@ -1,0 +1,197 @@
+//! Entering a company: the table of spec/loop.md 5.3, and steps 5 to 9 of 5.1.
+
+use std::sync::Arc;
+
+use loopd_types::{CompanyCode, CompanyId, Problem, Result, Uuid};
+
+use super::caller::Caller;
+use super::load::{CompanyAccess, MembershipAccess, UserAccess};
+use super::tenant::{Tenant, insufficient_scope};
+use crate::permission::PermissionSet;
+use crate::{Kernel, audit};
+
+/// What an operation needs from whoever enters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Need<'a> {
+    /// `X-Company-ID` as sent.
+    pub company: Option<&'a str>,
+    /// `X-Workspace-ID` as sent.
+    pub workspace: Option<&'a str>,
+    /// The product that the path belongs to.
+    pub product: Option<&'a str>,
+    /// `<module>.<resource>.<verb>`
+    pub permission: Option<&'a str>,
+    /// A second permission that also opens the door (a routine action is open to who may update).
+    pub or_permission: Option<&'a str>,
+    /// A suspended company may not be entered, except by who can lift the suspension.
+    pub allow_suspended: bool,
+}
+
+impl Kernel {
+    /// Enters exactly one company: the header's, or the only one the caller has.
+    ///
+    /// # Errors
+    /// 401 `not_authenticated`; 400 `company_required`; 403 `company_access_denied` (unknown and foreign alike),
+    /// `company_suspended`, `workspace_access_denied`, `product_not_subscribed`, `permission_denied`, `insufficient_scope`, `app_disabled`.
+    pub async fn enter(&self, caller: &Caller, need: Need<'_>) -> Result<Arc<Tenant>> {
+        let user = caller.require_user()?;
+        let company = match named_company(need.company)? {
+            Some(company) => company,
+            None => {
+                let mut open = user.memberships.iter().filter(|m| m.is_active && caller.key_allows(m.company));
+                match (open.next(), open.next()) {
+                    (Some(only), None) => only.company,
+                    (None, _) if !caller.is_superuser() => return Err(company_access_denied()),
+                    _ => {
+                        return Err(Problem::invalid(
+                            "company_required",
+                            "Name the company with the X-Company-ID header.",
+                        ));
+                    }
+                }
+            }
+        };
+        self.enter_company(caller, user, company, need).await
+    }
+
+    /// Enters for a list: the header's company, or every company that the caller may see (T4's union).
+    ///
+    /// Companies without the product or the permission are left out of the union; when none is left, the refusal of the first is given.
+    ///
+    /// # Errors
+    /// As [`Kernel::enter`], without `company_required`.
+    pub async fn enter_union(&self, caller: &Caller, need: Need<'_>) -> Result<Vec<Arc<Tenant>>> {
+        let user = caller.require_user()?;
+        if named_company(need.company)?.is_some() {
+            return Ok(vec![self.enter(caller, need).await?]);
+        }
+        let companies: Vec<CompanyId> = if caller.is_superuser() {
+            crate::company::all_ids(self).await?
+        } else {
+            user.memberships.iter().filter(|m| m.is_active && caller.key_allows(m.company)).map(|m| m.company).collect()
+        };
+        if companies.len() == 1 {
+            return Ok(vec![self.enter_company(caller, user, companies[0], need).await?]);
+        }
+        let (mut entered, mut refusal) = (Vec::new(), None);
+        for company in companies {
+            match self.enter_company(caller, user, company, need).await {
+                Ok(tenant) => entered.push(tenant),
+                Err(problem) if problem.status() == 403 => refusal = refusal.or(Some(problem)),
+                Err(problem) => return Err(problem),
+            }
+        }
+        match refusal {
+            Some(problem) if entered.is_empty() => Err(problem),
+            // Nobody has let this caller in anywhere: an empty list would be true, a refusal says why.
+            None if entered.is_empty() => Err(company_access_denied()),
+            _ => Ok(entered),
+        }
+    }
+
+    async fn enter_company(
+        &self,
+        caller: &Caller,
+        user: &Arc<UserAccess>,
+        company: CompanyId,
+        need: Need<'_>,
+    ) -> Result<Arc<Tenant>> {
+        let membership = user.memberships.iter().find(|m| m.company == company && m.is_active);
+        let is_superuser = caller.is_superuser();
+        if (membership.is_none() && !is_superuser) || !caller.key_allows(company) {
+            return Err(company_access_denied());
+        }
+        let access = self.company_access(company).await?.ok_or_else(company_access_denied)?;
+        match access.status.as_str() {
+            "suspended" if !is_superuser && !need.allow_suspended => {
+                return Err(Problem::forbidden("company_suspended", "This company is suspended."));
+            }
+            "closed" if !is_superuser => return Err(company_access_denied()),
+            _ => {}
+        }
+        self.admit_app(caller, &access).await?;
+        let tenant = build(caller, membership, access, need.workspace, is_superuser)?;
+        if let Some(product) = need.product
+            && !tenant.has_product(product, self.now())
+        {
+            return Err(Problem::forbidden(
+                "product_not_subscribed",
+                format!("This company has no active subscription to {product}."),
+            )
+            .with_extra("product", product));
+        }
+        if let Some(permission) = need.permission {
+            let also = need.or_permission.is_some_and(|other| tenant.may(other));
+            if !also {
+                tenant.require(permission)?;
+            }
+        }
+        let tenant = Arc::new(tenant);
+        if is_superuser && membership.is_none() {
+            audit::record_superuser_visit(self, &tenant, need.permission.unwrap_or("")).await?;
+        }
+        Ok(tenant)
+    }
+}
+
+fn build(
+    caller: &Caller,
+    membership: Option<&MembershipAccess>,
+    access: Arc<CompanyAccess>,
+    workspace: Option<&str>,
+    is_superuser: bool,
+) -> Result<Tenant> {
+    let mut tenant = Tenant {
+        company: access.company,
+        workspace: None,
+        actor: caller.actor(),
+        access,
+        role: membership.map_or_else(|| "superuser".into(), |m| m.role.clone()),
+        permissions: match membership {
+            Some(m) if !is_superuser => m.permissions.clone(),
+            _ => Arc::new(PermissionSet::all()),
+        },
+        scopes: caller.key().cloned(),
+        workspaces: if is_superuser { None } else { membership.and_then(|m| m.workspace_ids()) },
+        is_superuser,
+    };
+    if let Some(text) = workspace.map(str::trim).filter(|text| !text.is_empty()) {
+        let denied = || Problem::forbidden("workspace_access_denied", "You do not have access to this workspace.");
+        let id = Uuid::parse_str(text).map_err(|_| denied())?;
+        if !tenant.may_use_workspace(id) {
+            return Err(denied());
+        }
+        tenant.workspace = Some(id);
+        // A further role in this workspace adds to the company-wide one.
+        if let Some(extra) = membership.and_then(|m| m.role_in(id)) {
+            tenant.permissions = extra;
+        }
+    }
+    Ok(tenant)
+}
+
+/// The header's company; `None` when it is absent or empty. A code that cannot exist is refused like one that is not the caller's.
+fn named_company(header: Option<&str>) -> Result<Option<CompanyId>> {
+    match header.map(str::trim).filter(|code| !code.is_empty()) {
+        None => Ok(None),
+        Some(code) => CompanyCode::parse(code).map(|code| Some(code.0)).ok_or_else(company_access_denied),
+    }
+}
+
+/// One refusal for unknown and foreign companies: codes are sequential and must not be enumerable (spec/loop.md 5.3).
+pub(crate) fn company_access_denied() -> Problem {
+    Problem::forbidden("company_access_denied", "You do not have access to this company.")
+}
+
+impl Caller {
+    /// For core resources that stand above a company: whether a key's scopes allow `permission`.
+    ///
+    /// # Errors
+    /// 403 `insufficient_scope`.
+    pub fn require_scope(&self, permission: &str) -> Result<()> {
+        match self.key() {
+            Some(key) if !key.scopes.allows(permission) => Err(insufficient_scope(permission)),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What the hot path knows of a user and a company, read in a few statements and kept in the cache.
+
+use std::sync::Arc;
+
+use loopd_store::{Reader, Row, StoreError, View, params};
+use loopd_types::{CompanyId, Result, Timestamp, Uuid};
+
+use super::caller::KeyAccess;
+use crate::Kernel;
+use crate::permission::PermissionSet;
+
+/// A user with everything that decides what they may do.
+#[derive(Debug)]
+pub struct UserAccess {
+    pub id: Uuid,
+    pub email: String,
+    pub username: String,
+    pub language: String,
+    pub is_active: bool,
+    pub is_staff: bool,
+    pub is_superuser: bool,
+    pub memberships: Vec<MembershipAccess>,
+    /// Sessions that live: id and end.
+    sessions: Vec<(Uuid, Timestamp)>,
+}
+
+impl UserAccess {
+    pub fn has_session(&self, id: Uuid, now: Timestamp) -> bool {
+        self.sessions.iter().any(|(known, expires_at)| *known == id && *expires_at > now)
+    }
+    /// The membership of a company, whatever its state.
+    pub fn membership(&self, company: CompanyId) -> Option<&MembershipAccess> {
+        self.memberships.iter().find(|m| m.company == company)
+    }
+}
+
+#[derive(Debug)]
+pub struct MembershipAccess {
+    pub company: CompanyId,
+    pub id: Uuid,
+    pub role: Arc<str>,
+    pub is_active: bool,
+    pub permissions: Arc<PermissionSet>,
+    /// `None`: every workspace.
+    limit: Option<Arc<[Uuid]>>,
+    /// Further roles by workspace, already joined with the company-wide one.
+    further: Vec<(Uuid, Arc<PermissionSet>)>,
+}
+
+impl MembershipAccess {
+    pub(crate) fn workspace_ids(&self) -> Option<Arc<[Uuid]>> {
+        self.limit.clone()
+    }
+    pub(crate) fn role_in(&self, workspace: Uuid) -> Option<Arc<PermissionSet>> {
+        self.further.iter().find(|(id, _)| *id == workspace).map(|(_, set)| set.clone())
+    }
+}
+
+/// A company with what decides who may do what in it.
+#[derive(Debug)]
+pub struct CompanyAccess {
+    pub company: CompanyId,
+    pub id: Uuid,
+    pub code: String,
+    pub name: String,
+    pub status: String,
+    pub currency: String,
+    pub timezone: String,
+    pub language: String,
+    /// Setting `known_apps_only`: refuse app ids that nobody registered.
+    pub known_apps_only: bool,
+    pub products: Vec<ProductAccess>,
+    pub workspaces: Vec<WorkspaceAccess>,
+}
+
+#[derive(Debug)]
+pub struct ProductAccess {
+    pub slug: String,
+    pub status: String,
+    pub trial_ends_at: Option<Timestamp>,
+    pub ends_at: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+pub struct WorkspaceAccess {
+    pub id: Uuid,
+    pub is_default: bool,
+}
+
+impl CompanyAccess {
+    /// Subscribed and in force: trialing until its end, active or past due until the term's end, cancelled until the paid end.
+    pub fn has_product(&self, slug: &str, now: Timestamp) -> bool {
+        self.products.iter().find(|p| p.slug == slug).is_some_and(|p| p.is_open(now))
+    }
+}
+
+impl ProductAccess {
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        let before = |end: Option<Timestamp>| end.is_none_or(|end| now < end);
+        match self.status.as_str() {
+            "trialing" => before(self.trial_ends_at),
+            "active" | "past_due" => before(self.ends_at),
+            "cancelled" => self.ends_at.is_some_and(|end| now < end),
+            _ => false,
+        }
+    }
+}
+
+impl Kernel {
+    /// The user behind `id` with memberships and living sessions; from the cache when it is fresh.
+    pub async fn user_access(&self, id: Uuid) -> Result<Option<Arc<UserAccess>>> {
+        if let Some(known) = self.cache.users.get(&id) {
+            return Ok(Some(known));
+        }
+        let ticket = self.cache.users.ticket();
+        let now = self.now();
+        let loaded = self.db.read(View::System, move |reader| Ok(load_user(reader, id, now)?)).await?.map(Arc::new);
+        if let Some(user) = &loaded {
+            self.cache.users.put(ticket, id, user.clone());
+        }
+        Ok(loaded)
+    }
+
+    /// The company behind `company`; from the cache when it is fresh.
+    pub async fn company_access(&self, company: CompanyId) -> Result<Option<Arc<CompanyAccess>>> {
+        if let Some(known) = self.cache.companies.get(&company) {
+            return Ok(Some(known));
+        }
+        let ticket = self.cache.companies.ticket();
+        let loaded = self.db.read(View::System, move |reader| Ok(load_company(reader, company)?)).await?.map(Arc::new);
+        if let Some(access) = &loaded {
+            self.cache.companies.put(ticket, company, access.clone());
+        }
+        Ok(loaded)
+    }
+
+    /// The stored internal key whose secret this is, unless it is revoked.
+    pub(crate) async fn key_access(&self, secret: &str) -> Result<Option<Arc<KeyAccess>>> {
+        let hash = loopd_types::sha256_hex(secret.as_bytes());
+        if let Some(known) = self.cache.keys.get(&hash) {
+            return Ok(Some(known));
+        }
+        let ticket = self.cache.keys.ticket();
+        let (wanted, now) = (hash.clone(), self.now());
+        let loaded = self.db.read(View::System, move |reader| Ok(load_key(reader, &wanted, now)?)).await?.map(Arc::new);
+        if let Some(key) = &loaded {
+            self.cache.keys.put(ticket, hash, key.clone());
+        }
+        Ok(loaded)
+    }
+}
+
+fn load_user(reader: &mut Reader<'_>, id: Uuid, now: Timestamp) -> Result<Option<UserAccess>, StoreError> {
+    let user = reader.first(
+        "SELECT id, email, username, language, is_active, is_staff, is_superuser FROM users WHERE id = $1",
+        &params![id],
+        |row| {
+            Ok(UserAccess {
+                id: row.uuid(0)?,
+                email: row.text(1)?.to_owned(),
+                username: row.text(2)?.to_owned(),
+                language: row.text(3)?.to_owned(),
+                is_active: row.bool(4)?,
+                is_staff: row.bool(5)?,
+                is_superuser: row.bool(6)?,
+                memberships: Vec::new(),
+                sessions: Vec::new(),
+            })
+        },
+    )?;
+    let Some(mut user) = user else { return Ok(None) };
+    user.sessions = reader.query(
+        "SELECT id, expires_at FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2",
+        &params![id, now],
+        |row| Ok((row.uuid(0)?, row.time(1)?)),
+    )?;
+    let further = reader.query(
+        "SELECT w.company_id, w.workspace_id, r.permissions \
+         FROM memberships m \
+         JOIN membership_workspaces w ON w.company_id = m.company_id AND w.membership_id = m.id \
+         LEFT JOIN roles r ON r.company_id = w.company_id AND r.slug = w.role \
+         WHERE m.user_id = $1 ORDER BY w.company_id, w.workspace_id",
+        &params![id],
+        |row| Ok((CompanyId(row.i64(0)?), row.uuid(1)?, row.opt_json(2)?.map(str::to_owned))),
+    )?;
+    user.memberships = reader.query(
+        "SELECT m.company_id, m.id, m.role, m.status, m.all_workspaces, r.permissions, r.is_system \
+         FROM memberships m JOIN roles r ON r.company_id = m.company_id AND r.slug = m.role \
+         WHERE m.user_id = $1 ORDER BY m.company_id",
+        &params![id],
+        |row| membership(row, &further),
+    )?;
+    Ok(Some(user))
+}
+
+fn membership(row: &Row<'_>, further: &[(CompanyId, Uuid, Option<String>)]) -> Result<MembershipAccess, StoreError> {
+    let company = CompanyId(row.i64(0)?);
+    let role = row.text(2)?;
+    let permissions = crate::role::permissions_of(role, row.bool(6)?, row.json(5)?);
+    let mine = || further.iter().filter(|(of, ..)| *of == company);
+    Ok(MembershipAccess {
+        company,
+        id: row.uuid(1)?,
+        role: role.into(),
+        is_active: row.text(3)? == "active",
+        limit: if row.bool(4)? { None } else { Some(mine().map(|(_, id, _)| *id).collect()) },
+        further: mine()
+            .filter_map(|(_, id, extra)| {
+                let joined = permissions.patterns().chain(crate::role::parse_patterns(extra.as_deref()?));
+                Some((*id, Arc::new(PermissionSet::parse(joined).unwrap_or_default())))
+            })
+            .collect(),
+        permissions: Arc::new(permissions),
+    })
+}
+
+fn load_company(reader: &mut Reader<'_>, company: CompanyId) -> Result<Option<CompanyAccess>, StoreError> {
+    let access = reader.first(
+        "SELECT id, code, name, status, currency, timezone, language, settings FROM companies WHERE company_id = $1",
+        &params![company],
+        |row| {
+            let settings: serde_json::Value = serde_json::from_str(row.json(7)?).unwrap_or_default();
+            Ok(CompanyAccess {
+                company,
+                id: row.uuid(0)?,
+                code: row.text(1)?.to_owned(),
+                name: row.text(2)?.to_owned(),
+                status: row.text(3)?.to_owned(),
+                currency: row.text(4)?.to_owned(),
+                timezone: row.text(5)?.to_owned(),
+                language: row.text(6)?.to_owned(),
+                known_apps_only: settings["known_apps_only"] == true,
+                products: Vec::new(),
+                workspaces: Vec::new(),
+            })
+        },
+    )?;
+    let Some(mut access) = access else { return Ok(None) };
+    access.products = reader.query(
+        "SELECT product, status, trial_ends_at, ends_at FROM product_subscriptions WHERE company_id = $1 ORDER BY product",
+        &params![company],
+        |row| {
+            Ok(ProductAccess {
+                slug: row.text(0)?.to_owned(),
+                status: row.text(1)?.to_owned(),
+                trial_ends_at: row.opt_time(2)?,
+                ends_at: row.opt_time(3)?,
+            })
+        },
+    )?;
+    access.workspaces = reader.query(
+        "SELECT id, is_default FROM workspaces WHERE company_id = $1 AND status = 'active' ORDER BY id",
+        &params![company],
+        |row| Ok(WorkspaceAccess { id: row.uuid(0)?, is_default: row.bool(1)? }),
+    )?;
+    Ok(Some(access))
+}
+
+fn load_key(reader: &mut Reader<'_>, hash: &str, now: Timestamp) -> Result<Option<KeyAccess>, StoreError> {
+    reader.first(
+        "SELECT id, user_id, companies, scopes, expires_at FROM credentials \
+         WHERE hash = $1 AND kind = 'internal' AND revoked_at IS NULL AND user_id IS NOT NULL AND (expires_at IS NULL OR expires_at > $2)",
+        &params![hash, now],
+        |row| {
+            let companies = row.opt_json(2)?.map(|text| {
+                let numbers: Vec<i64> = serde_json::from_str(text).unwrap_or_default();
+                numbers.into_iter().map(CompanyId).collect()
+            });
+            Ok(KeyAccess {
+                id: Some(row.uuid(0)?),
+                user_id: row.uuid(1)?,
+                companies,
+                scopes: PermissionSet::parse(crate::role::parse_patterns(row.json(3)?)).unwrap_or_default(),
+                expires_at: row.opt_time(4)?,
+            })
+        },
+    )
+}

@@ -1,0 +1,12 @@
+//! Who is calling, and may they come in here: credential → [`Caller`] → [`Tenant`], in the order of spec/loop.md 5.1.
+
+pub(crate) mod cache;
+mod caller;
+mod enter;
+mod load;
+mod tenant;
+
+pub use caller::{Actor, Auth, Caller, KeyAccess, Origin, Presented};
+pub use enter::Need;
+pub use load::{CompanyAccess, MembershipAccess, ProductAccess, UserAccess, WorkspaceAccess};
+pub use tenant::Tenant;

@@ -1,0 +1,109 @@
+//! [`Tenant`]: the proof that this caller may act in this company.
+
+use std::sync::Arc;
+
+use loopd_store::View;
+use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
+
+use super::caller::Actor;
+use super::load::CompanyAccess;
+use crate::permission::PermissionSet;
+
+/// Proof of membership, and what it allows. Cannot be made outside this module's `enter` and [`Tenant::system`].
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// The company's number: first parameter of every statement on a tenant table.
+    pub company: CompanyId,
+    /// `X-Workspace-ID`, already checked.
+    pub workspace: Option<Uuid>,
+    pub actor: Actor,
+    pub(crate) access: Arc<CompanyAccess>,
+    pub(crate) role: Arc<str>,
+    pub(crate) permissions: Arc<PermissionSet>,
+    /// The scopes of the key that was used, if one was.
+    pub(crate) scopes: Option<Arc<super::KeyAccess>>,
+    /// `None`: all of the company; else only these, and rows without a workspace.
+    pub(crate) workspaces: Option<Arc<[Uuid]>>,
+    pub(crate) is_superuser: bool,
+}
+
+impl Tenant {
+    /// The system itself acting in a company (jobs, demo data, install), under a name that the audit shows.
+    pub fn system(access: Arc<CompanyAccess>, reason: &'static str) -> Self {
+        Self {
+            company: access.company,
+            workspace: None,
+            actor: Actor { user: None, credential: None, origin: None, reason: Some(reason) },
+            access,
+            role: "system".into(),
+            permissions: Arc::new(PermissionSet::all()),
+            scopes: None,
+            workspaces: None,
+            is_superuser: false,
+        }
+    }
+
+    /// Whether role and key both allow `<module>.<resource>.<verb>`.
+    pub fn may(&self, permission: &str) -> bool {
+        self.permissions.allows(permission) && self.scopes.as_ref().is_none_or(|key| key.scopes.allows(permission))
+    }
+
+    /// # Errors
+    /// 403 `permission_denied` when the role lacks it, `insufficient_scope` when only the key does.
+    pub fn require(&self, permission: &str) -> Result<()> {
+        if !self.permissions.allows(permission) {
+            return Err(Problem::permission_denied());
+        }
+        if self.may(permission) { Ok(()) } else { Err(insufficient_scope(permission)) }
+    }
+
+    /// Whose rows a transaction for this tenant may touch.
+    pub fn view(&self) -> View {
+        View::Company(self.company)
+    }
+    pub fn code(&self) -> &str {
+        &self.access.code
+    }
+    pub fn company_name(&self) -> &str {
+        &self.access.name
+    }
+    /// ISO 4217 code used where a document names none.
+    pub fn currency(&self) -> &str {
+        &self.access.currency
+    }
+    /// IANA name, e.g. `Africa/Kigali`.
+    pub fn timezone(&self) -> &str {
+        &self.access.timezone
+    }
+    pub fn language(&self) -> &str {
+        &self.access.language
+    }
+    /// Slug of the caller's role; `superuser` or `system` where there is no membership.
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+    pub fn permissions(&self) -> &PermissionSet {
+        &self.permissions
+    }
+    pub fn is_superuser(&self) -> bool {
+        self.is_superuser
+    }
+    /// The workspaces this caller is limited to; `None` for all.
+    pub fn workspace_limit(&self) -> Option<&[Uuid]> {
+        self.workspaces.as_deref()
+    }
+    /// The company's workspaces that this caller may use.
+    pub fn may_use_workspace(&self, workspace: Uuid) -> bool {
+        self.access.workspaces.iter().any(|known| known.id == workspace)
+            && self.workspaces.as_ref().is_none_or(|limit| limit.contains(&workspace))
+    }
+    /// Whether the company may use `product` now (subscribed, trial not over).
+    pub fn has_product(&self, product: &str, now: Timestamp) -> bool {
+        self.is_superuser || self.access.has_product(product, now)
+    }
+}
+
+pub(crate) fn insufficient_scope(permission: &str) -> Problem {
+    Problem::forbidden("insufficient_scope", "The key does not have the scope that this call needs.")
+        .with_extra("required", permission)
+}

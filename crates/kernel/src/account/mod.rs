@@ -1,0 +1,13 @@
+//! Accounts: registering, signing in, keeping and ending sessions, the person's own data (spec/loop.md 5.2, 5.5).
+
+mod register;
+pub(crate) use register::LANGUAGES;
+pub mod rules;
+mod session;
+mod store;
+
+pub use register::{NewUser, Registered, Registration, create_user, register};
+pub use session::{
+    ChangedPassword, Checked, SignedIn, TokenPair, change_password, logout, logout_caller, refresh, sign_in,
+};
+pub use store::{Profile, find_id_by_email, profile, update_profile};

@@ -1,0 +1,108 @@
+//! The SQL of accounts.
+
+use loopd_store::{Reader, Tx, View, params};
+use loopd_types::{Problem, Result, Timestamp, Uuid};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::register::LANGUAGES;
+use crate::access::Caller;
+use crate::input::Input;
+use crate::{Kernel, audit};
+
+/// A person as they see themselves.
+#[derive(Clone, Debug, Serialize)]
+pub struct Profile {
+    pub id: String,
+    pub email: String,
+    pub username: String,
+    pub first_name: String,
+    pub last_name: String,
+    pub phone: String,
+    pub language: String,
+    pub is_staff: bool,
+    pub is_superuser: bool,
+    pub email_verified: bool,
+    pub date_joined: Timestamp,
+    pub last_login_at: Option<Timestamp>,
+}
+
+/// The user of an email, in any case.
+pub async fn find_id_by_email(kernel: &Kernel, email: &str) -> Result<Option<Uuid>> {
+    let email = email.to_lowercase();
+    kernel
+        .db
+        .read(View::System, move |reader| {
+            Ok(reader.first("SELECT id FROM users WHERE email = $1", &params![&email], |row| row.uuid(0))?)
+        })
+        .await
+}
+
+/// # Errors
+/// 404 when the user is gone.
+pub fn profile(reader: &mut Reader<'_>, id: Uuid) -> Result<Profile> {
+    reader
+        .first(
+            "SELECT id, email, username, first_name, last_name, phone, language, is_staff, is_superuser, email_verified_at, joined_at, last_login_at \
+             FROM users WHERE id = $1",
+            &params![id],
+            |row| {
+                Ok(Profile {
+                    id: row.uuid(0)?.to_string(),
+                    email: row.text(1)?.to_owned(),
+                    username: row.text(2)?.to_owned(),
+                    first_name: row.text(3)?.to_owned(),
+                    last_name: row.text(4)?.to_owned(),
+                    phone: row.text(5)?.to_owned(),
+                    language: row.text(6)?.to_owned(),
+                    is_staff: row.bool(7)?,
+                    is_superuser: row.bool(8)?,
+                    email_verified: row.opt_time(9)?.is_some(),
+                    date_joined: row.time(10)?,
+                    last_login_at: row.opt_time(11)?,
+                })
+            },
+        )?
+        .ok_or_else(Problem::not_found)
+}
+
+/// Changes the caller's own names, phone and language; what is absent stays.
+///
+/// # Errors
+/// 400 with every complaint.
+pub fn update_profile(tx: &mut Tx<'_>, kernel: &Kernel, caller: &Caller, body: Value) -> Result<Profile> {
+    let user = caller.require_user()?;
+    let mut input = Input::new(body, true)?;
+    input.ignore(&[
+        "id",
+        "email",
+        "username",
+        "is_staff",
+        "is_superuser",
+        "email_verified",
+        "date_joined",
+        "last_login_at",
+    ]);
+    let first_name = input.text("first_name", 150);
+    let last_name = input.text("last_name", 150);
+    let phone = input.text("phone", 32);
+    let language = input.choice("language", &LANGUAGES);
+    input.finish()?;
+    tx.execute(
+        "UPDATE users SET first_name = COALESCE($2, first_name), last_name = COALESCE($3, last_name), phone = COALESCE($4, phone), \
+         language = COALESCE($5, language), updated_at = $6, version = version + 1 WHERE id = $1",
+        &params![user.id, first_name, last_name, phone, language, kernel.now()],
+    )?;
+    kernel.forget_user(tx, user.id);
+    let target = user.id.to_string();
+    let entry = audit::Entry {
+        action: "update",
+        module: "core",
+        resource: "users",
+        target: &target,
+        label: &user.username,
+        changes: None,
+    };
+    kernel.audit_installation(tx, &caller.actor(), entry)?;
+    profile(tx, user.id)
+}

@@ -1,0 +1,114 @@
+//! The audit log: who did what to which row, through what, from where. Written in the transaction that does it.
+
+use loopd_store::{StoreError, Tx, Value, View, params};
+use loopd_types::{CompanyId, Result, Uuid};
+
+use crate::Kernel;
+use crate::access::{Actor, Tenant};
+
+/// What happened to what.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// `create`, `update`, `delete`, `restore`, an action's name, `login`, …
+    pub action: &'a str,
+    pub module: &'a str,
+    pub resource: &'a str,
+    pub target: &'a str,
+    /// How people name the row: its number, code or title.
+    pub label: &'a str,
+    /// `{"field": [before, after]}` as JSON text; `None` where the event holds the whole row.
+    pub changes: Option<String>,
+}
+
+const INSERT: &str = "INSERT INTO audit_logs (company_id, id, at, action, module, resource, target_id, target_label, \
+     actor_user_id, credential_id, app_id, address, request_id, reason, changes) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+
+/// Records an act of a tenant's caller.
+pub fn record(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, entry: Entry<'_>) -> Result<(), StoreError> {
+    record_by(tx, kernel, tenant.company, &tenant.actor, entry)
+}
+
+/// Records an act in a company, or in the installation (`CompanyId(0)`).
+pub fn record_by(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    actor: &Actor,
+    entry: Entry<'_>,
+) -> Result<(), StoreError> {
+    let Entry { action, module, resource, target, label, changes } = entry;
+    let origin = actor.origin.as_ref();
+    tx.push(
+        INSERT,
+        params![
+            company,
+            kernel.new_id(),
+            kernel.now(),
+            action,
+            module,
+            resource,
+            target,
+            label,
+            actor.user,
+            actor.credential,
+            origin.and_then(|o| o.app_id.as_deref()),
+            origin.map(|o| o.address.to_string()),
+            origin.map(|o| &*o.request_id),
+            actor.reason,
+            changes.map(Value::Json)
+        ],
+    )
+}
+
+/// A superuser looked into a company that they are no member of; durable before they see anything (spec/loop.md 5.3).
+pub(crate) async fn record_superuser_visit(
+    kernel: &Kernel,
+    tenant: &std::sync::Arc<Tenant>,
+    permission: &str,
+) -> Result<()> {
+    let (tenant, permission, entry_id) = (tenant.clone(), permission.to_owned(), kernel.new_id());
+    let now = kernel.now();
+    kernel
+        .db
+        .write(tenant.view(), move |tx| {
+            let origin = tenant.actor.origin.as_ref();
+            tx.execute(
+                INSERT,
+                &params![
+                    tenant.company,
+                    entry_id,
+                    now,
+                    "superuser-access",
+                    "core",
+                    "companies",
+                    tenant.code(),
+                    permission.as_str(),
+                    tenant.actor.user,
+                    Option::<Uuid>::None,
+                    origin.and_then(|o| o.app_id.as_deref()),
+                    origin.map(|o| o.address.to_string()),
+                    origin.map(|o| &*o.request_id),
+                    Option::<&str>::None,
+                    Value::Null
+                ],
+            )?;
+            Ok(())
+        })
+        .await
+}
+
+/// The record's own view of a system-wide act.
+pub const INSTALLATION: CompanyId = CompanyId(0);
+
+impl Kernel {
+    /// Records an act that belongs to no company (a sign-in, a key of the environment).
+    pub fn audit_installation(&self, tx: &mut Tx<'_>, actor: &Actor, entry: Entry<'_>) -> Result<(), StoreError> {
+        record_by(tx, self, INSTALLATION, actor, entry)
+    }
+
+    /// The view that system-wide rows need.
+    pub fn system_view(&self) -> View {
+        View::System
+    }
+}

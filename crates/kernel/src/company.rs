@@ -1,0 +1,348 @@
+//! Companies: codes given out under a lock, made by registration or by a signed-in person, suspended and closed but never deleted.
+
+use loopd_store::{Reader, Tx, Value, View, params};
+use loopd_types::{CompanyId, Currency, Problem, Result, Uuid};
+use serde_json::Value as Json;
+
+use crate::access::{Actor, Caller, Tenant};
+use crate::account::rules::slugify;
+use crate::input::Input;
+use crate::listing::{Column, ColumnKind, Listing, column, searched};
+use crate::{Kernel, audit, counter, event, role, subscription, workspace};
+
+/// A company to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewCompany {
+    pub name: String,
+    pub legal_name: String,
+    pub tax_id: String,
+    pub country: String,
+    pub currency: String,
+    pub timezone: String,
+    pub language: String,
+}
+
+/// What making a company made.
+#[derive(Clone, Debug)]
+pub struct Created {
+    pub company: CompanyId,
+    pub id: Uuid,
+    pub code: String,
+    pub name: String,
+    pub slug: String,
+    pub membership: Uuid,
+    pub workspace: Uuid,
+}
+
+/// Companies as the API shows them.
+pub const LISTING: Listing = Listing {
+    from: "companies c",
+    columns: &COLUMNS,
+    company: Some("c.company_id"),
+    id: "c.id",
+    order: "c.company_id",
+};
+const COLUMNS: [Column; 17] = [
+    column("id", "c.id", ColumnKind::Uuid),
+    searched("code", "c.code"),
+    searched("name", "c.name"),
+    searched("slug", "c.slug"),
+    searched("legal_name", "c.legal_name"),
+    column("tax_id", "c.tax_id", ColumnKind::Text),
+    column("country", "c.country", ColumnKind::Text),
+    column("currency", "c.currency", ColumnKind::Text),
+    column("timezone", "c.timezone", ColumnKind::Text),
+    column("language", "c.language", ColumnKind::Text),
+    column("logo", "c.logo", ColumnKind::Text),
+    column("status", "c.status", ColumnKind::Text),
+    column("settings", "c.settings", ColumnKind::Json),
+    column("created_by", "c.created_by", ColumnKind::Uuid),
+    column("created_at", "c.created_at", ColumnKind::Time),
+    column("updated_at", "c.updated_at", ColumnKind::Time),
+    column("version", "c.version", ColumnKind::Int),
+];
+const READ_ONLY: [&str; 9] =
+    ["id", "code", "slug", "status", "role", "created_by", "created_at", "updated_at", "version"];
+
+/// The company of a public id.
+pub fn find_by_uuid(reader: &mut Reader<'_>, id: Uuid) -> Result<Option<CompanyId>> {
+    Ok(reader.first("SELECT company_id FROM companies WHERE id = $1", &params![id], |row| row.i64(0))?.map(CompanyId))
+}
+
+/// Every company of the installation; for superusers.
+pub async fn all_ids(kernel: &Kernel) -> Result<Vec<CompanyId>> {
+    kernel
+        .db
+        .read(View::System, |reader| {
+            Ok(reader.query("SELECT company_id FROM companies ORDER BY company_id", &params![], |row| {
+                row.i64(0).map(CompanyId)
+            })?)
+        })
+        .await
+}
+
+/// Reads `currency` of a body: an ISO 4217 code.
+pub(crate) fn read_currency(input: &mut Input) -> Option<String> {
+    let code = input.text("currency", 8)?;
+    if Currency::parse(&code).is_none() {
+        input.refuse("currency", "invalid_choice", format!("\"{code}\" is not a valid choice."));
+        return None;
+    }
+    Some(code)
+}
+
+/// Reads `timezone` of a body: an IANA name.
+pub(crate) fn read_timezone(input: &mut Input) -> Option<String> {
+    let name = input.text("timezone", 64)?;
+    if jiff::tz::TimeZone::get(&name).is_err() {
+        input.refuse("timezone", "invalid_choice", format!("\"{name}\" is not a valid choice."));
+        return None;
+    }
+    Some(name)
+}
+
+/// Reads `country` of a body: two upper-case letters (ISO 3166-1).
+pub(crate) fn read_country(input: &mut Input) -> Option<String> {
+    let code = input.text("country", 2)?;
+    if code.len() != 2 || !code.bytes().all(|b| b.is_ascii_uppercase()) {
+        input.refuse("country", "invalid_choice", format!("\"{code}\" is not a valid choice."));
+        return None;
+    }
+    Some(code)
+}
+
+impl NewCompany {
+    /// Checks the body of `POST /companies/`.
+    ///
+    /// # Errors
+    /// 400 with every complaint.
+    pub fn parse(body: Json) -> Result<Self> {
+        let mut input = Input::new(body, false)?;
+        input.ignore(&READ_ONLY);
+        let name = input.required_text("name", 200);
+        let company = Self {
+            legal_name: input.text("legal_name", 200).unwrap_or_default(),
+            tax_id: input.text("tax_id", 64).unwrap_or_default(),
+            country: read_country(&mut input).unwrap_or_else(|| "RW".to_owned()),
+            currency: read_currency(&mut input).unwrap_or_else(|| "RWF".to_owned()),
+            timezone: read_timezone(&mut input).unwrap_or_else(|| "Africa/Kigali".to_owned()),
+            language: input.choice("language", &crate::account::LANGUAGES).unwrap_or_else(|| "en".to_owned()),
+            name: name.unwrap_or_default(),
+        };
+        input.finish()?;
+        Ok(company)
+    }
+}
+
+/// Makes a company with its default workspace, built-in roles, an owner and a trial of every product.
+pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, new: &NewCompany, owner: Uuid, actor: &Actor) -> Result<Created> {
+    let NewCompany { name, legal_name, tax_id, country, currency, timezone, language } = new;
+    let now = kernel.now();
+    // The counter row is the lock: codes rise without gaps and are never given out twice.
+    let company = CompanyId(counter::next(tx, audit::INSTALLATION, "companies")?);
+    let (id, code, slug) = (kernel.new_id(), company.code().to_string(), free_slug(tx, &slugify(name))?);
+    let language = if language.is_empty() { "en" } else { language };
+    tx.execute(
+        "INSERT INTO companies (company_id, id, code, name, slug, legal_name, tax_id, country, currency, timezone, language, \
+         status, settings, created_by, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'trial', $12, $13, $14, $14)",
+        &params![
+            company, id, &code, name, &slug, legal_name, tax_id, country, currency, timezone, language,
+            Value::Json("{}".to_owned()), owner, now
+        ],
+    )?;
+    role::insert_built_in(tx, kernel, company, now)?;
+    let workspace = workspace::insert_default(tx, kernel, company, owner)?;
+    let membership = kernel.new_id();
+    tx.push(
+        "INSERT INTO memberships (company_id, id, user_id, role, status, joined_at, created_by, created_at, updated_at) \
+         VALUES ($1, $2, $3, 'owner', 'active', $4, $3, $4, $4)",
+        params![company, membership, owner, now],
+    )?;
+    subscription::start_trials(tx, kernel, company)?;
+    let target = id.to_string();
+    let entry = audit::Entry {
+        action: "create",
+        module: "core",
+        resource: "companies",
+        target: &target,
+        label: &code,
+        changes: None,
+    };
+    audit::record_by(tx, kernel, company, actor, entry)?;
+    let payload = serde_json::json!({"id": target, "code": code, "name": name});
+    event::emit_by(
+        tx,
+        kernel,
+        company,
+        actor,
+        "core.company.created",
+        &format!("core/companies/{id}"),
+        payload.to_string(),
+    )?;
+    kernel.forget_user(tx, owner);
+    Ok(Created { company, id, code, name: name.clone(), slug, membership, workspace })
+}
+
+/// `wanted`, or `wanted-2`, `wanted-3`, … The unique column decides the race; the loser's transaction is repeated by its client.
+fn free_slug(tx: &mut Tx<'_>, wanted: &str) -> Result<String> {
+    let taken: Vec<String> = tx.query(
+        "SELECT slug FROM companies WHERE slug = $1 OR (slug >= $2 AND slug < $3)",
+        &params![wanted, format!("{wanted}-"), format!("{wanted}.")],
+        |row| Ok(row.text(0)?.to_owned()),
+    )?;
+    let is_free = |slug: &String| !taken.contains(slug);
+    let numbered = (2..).map(|number| format!("{wanted}-{number}"));
+    Ok(std::iter::once(wanted.to_owned()).chain(numbered).find(is_free).expect("numbers do not end"))
+}
+
+/// Changes names, places and settings; what is absent stays (PATCH) or is required (PUT: `name`).
+///
+/// # Errors
+/// 400 with every complaint; 412 when `version` is not the present one.
+pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json, partial: bool) -> Result<()> {
+    let mut input = Input::new(body, partial)?;
+    input.ignore(&READ_ONLY);
+    let name = input.required_text("name", 200);
+    let legal_name = input.text("legal_name", 200);
+    let tax_id = input.text("tax_id", 64);
+    let country = read_country(&mut input);
+    let currency = read_currency(&mut input);
+    let timezone = read_timezone(&mut input);
+    let language = input.choice("language", &crate::account::LANGUAGES);
+    let logo = input.text("logo", 500);
+    let settings = input.object("settings", 16 * 1024);
+    if let Some(known) = settings.as_ref().and_then(|s| s.get("known_apps_only"))
+        && !known.is_boolean()
+    {
+        input.refuse("settings", "invalid", "known_apps_only must be a valid boolean.");
+    }
+    input.finish()?;
+    let changes = serde_json::json!({"name": name, "legal_name": legal_name, "tax_id": tax_id, "country": country, "currency": currency,
+        "timezone": timezone, "language": language, "logo": logo, "settings": settings});
+    let changes: serde_json::Map<_, _> = changes
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, v)| !v.is_null())
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    tx.execute(
+        "UPDATE companies SET name = COALESCE($2, name), legal_name = COALESCE($3, legal_name), tax_id = COALESCE($4, tax_id), \
+         country = COALESCE($5, country), currency = COALESCE($6, currency), timezone = COALESCE($7, timezone), \
+         language = COALESCE($8, language), logo = COALESCE($9, logo), settings = COALESCE($10, settings), updated_at = $11, \
+         version = version + 1 WHERE company_id = $1",
+        &params![
+            tenant.company, name, legal_name, tax_id, country, currency, timezone, language, logo,
+            settings.map(|s| Value::Json(Json::Object(s).to_string())), kernel.now()
+        ],
+    )?;
+    written(tx, kernel, tenant, "update", "core.company.updated", Json::Object(changes))
+}
+
+/// Suspends, reactivates or closes: the statuses that stop or reopen work.
+///
+/// # Errors
+/// 409 `invalid_transition` from a status that does not allow it.
+pub fn set_status(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str) -> Result<()> {
+    let from = tx.one("SELECT status FROM companies WHERE company_id = $1", &params![tenant.company], |row| {
+        Ok(row.text(0)?.to_owned())
+    })?;
+    let (allowed_from, to): (&[&str], &str) = match action {
+        "suspend" => (&["trial", "active"], "suspended"),
+        "reactivate" => (&["suspended"], "active"),
+        "close" => (&["trial", "active", "suspended"], "closed"),
+        other => return Err(Problem::internal(format!("no company action {other}"))),
+    };
+    if !allowed_from.contains(&from.as_str()) {
+        let allowed: Vec<&str> = match from.as_str() {
+            "trial" | "active" => vec!["suspend", "close"],
+            "suspended" => vec!["reactivate", "close"],
+            _ => vec![],
+        };
+        return Err(invalid_transition(&from, action, &allowed));
+    }
+    tx.execute(
+        "UPDATE companies SET status = $2, updated_at = $3, version = version + 1 WHERE company_id = $1",
+        &params![tenant.company, to, kernel.now()],
+    )?;
+    let past = match action {
+        "suspend" => "core.company.suspended",
+        "reactivate" => "core.company.reactivated",
+        _ => "core.company.closed",
+    };
+    written(tx, kernel, tenant, action, past, serde_json::json!({"status": [from, to]}))
+}
+
+fn written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, kind: &str, changes: Json) -> Result<()> {
+    let target = tenant.access.id.to_string();
+    let entry = audit::Entry {
+        action,
+        module: "core",
+        resource: "companies",
+        target: &target,
+        label: tenant.code(),
+        changes: Some(changes.to_string()),
+    };
+    audit::record(tx, kernel, tenant, entry)?;
+    event::emit(tx, kernel, tenant, kind, &format!("core/companies/{target}"), changes.to_string())?;
+    kernel.forget_company(tx, tenant.company);
+    Ok(())
+}
+
+/// Hands the ownership to another active member: they become owner, the caller becomes admin.
+///
+/// # Errors
+/// 400 when the user is no active member.
+pub fn transfer_ownership(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    caller: &Caller,
+    body: Json,
+) -> Result<()> {
+    let mut input = Input::new(body, false)?;
+    let membership = input.uuid("membership");
+    if membership.is_none() && !input.has("membership") {
+        input.refuse("membership", "required", "This field is required.");
+    }
+    input.finish()?;
+    let Some(membership) = membership else {
+        return Err(Problem::field("membership", "required", "This field is required."));
+    };
+    let changed = tx.execute(
+        "UPDATE memberships SET role = 'owner', updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2 AND status = 'active'",
+        &params![tenant.company, membership, kernel.now()],
+    )?;
+    if changed == 0 {
+        return Err(Problem::field(
+            "membership",
+            "does_not_exist",
+            format!("Invalid pk \"{membership}\" - object does not exist."),
+        ));
+    }
+    if let Some(own) = caller.user().and_then(|user| user.membership(tenant.company)).filter(|own| own.id != membership)
+    {
+        tx.execute(
+            "UPDATE memberships SET role = 'admin', updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2",
+            &params![tenant.company, own.id, kernel.now()],
+        )?;
+    }
+    kernel.forget_all_users(tx);
+    written(
+        tx,
+        kernel,
+        tenant,
+        "transfer-ownership",
+        "core.company.ownership_transferred",
+        serde_json::json!({"membership": membership.to_string()}),
+    )
+}
+
+/// 409 with what is allowed instead (spec/loop.md 5.9).
+pub fn invalid_transition(from: &str, action: &str, allowed: &[&str]) -> Problem {
+    Problem::conflict("invalid_transition", format!("Cannot {action} from status \"{from}\"."))
+        .with_extra("from", from)
+        .with_extra("action", action)
+        .with_extra("allowed", allowed.to_vec())
+}

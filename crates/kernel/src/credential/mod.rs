@@ -1,0 +1,296 @@
+//! Credentials: every kind of key goes through one mint, one look-up and one revocation. Hash only; the secret is shown once.
+
+pub(crate) mod usage;
+
+use loopd_store::{Tx, Value, params};
+use loopd_types::{CompanyId, HOUR_US, Problem, Result, Rng, Timestamp, Uuid, sha256_hex};
+use serde_json::Value as Json;
+
+use crate::access::Tenant;
+use crate::input::Input;
+use crate::listing::{Column, ColumnKind, Listing, column, searched};
+use crate::permission::PermissionSet;
+use crate::{Kernel, audit, event};
+
+/// Internal keys as the API shows them; never the hash.
+pub const LISTING: Listing = Listing {
+    from: "credentials k",
+    columns: &COLUMNS,
+    company: Some("k.company_id"),
+    id: "k.id",
+    order: "k.company_id, k.id",
+};
+const COLUMNS: [Column; 14] = [
+    column("id", "k.id", ColumnKind::Uuid),
+    column("company", "k.company_id", ColumnKind::Company),
+    searched("name", "k.name"),
+    searched("prefix", "k.prefix"),
+    column("user", "k.user_id", ColumnKind::Uuid),
+    column("scopes", "k.scopes", ColumnKind::Json),
+    column("created_by", "k.created_by", ColumnKind::Uuid),
+    column("created_at", "k.created_at", ColumnKind::Time),
+    column("updated_at", "k.updated_at", ColumnKind::Time),
+    column("expires_at", "k.expires_at", ColumnKind::Time),
+    column("last_used_at", "k.last_used_at", ColumnKind::Time),
+    column("last_used_ip", "k.last_used_ip", ColumnKind::Text),
+    column("revoked_at", "k.revoked_at", ColumnKind::Time),
+    column("version", "k.version", ColumnKind::Int),
+];
+
+/// What every internal key begins with; a leak scanner can look for it.
+pub const INTERNAL_PREFIX: &str = "loop_ik_";
+/// How long the old secret lives on after a rotation, unless the caller says otherwise.
+const ROTATION_OVERLAP_US: i64 = 24 * HOUR_US;
+
+/// A key that was just made: the only moment its secret is known.
+#[derive(Clone, Debug)]
+pub struct Minted {
+    pub id: Uuid,
+    pub secret: String,
+}
+
+/// A new secret: the prefix and 256 random bits, and what is shown of it later.
+fn mint(rng: &dyn Rng) -> (String, String) {
+    let secret = format!("{INTERNAL_PREFIX}{}", loopd_types::random_token(rng, 32));
+    let shown = secret[..INTERNAL_PREFIX.len() + 8].to_owned();
+    (secret, shown)
+}
+
+/// Makes an internal key that acts as its maker in this company.
+///
+/// # Errors
+/// 400 with every complaint; 403 for scopes beyond the caller's own.
+pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> Result<Minted> {
+    let mut input = Input::new(body, false)?;
+    input.ignore(&[
+        "id",
+        "company",
+        "prefix",
+        "user",
+        "created_by",
+        "created_at",
+        "updated_at",
+        "last_used_at",
+        "last_used_ip",
+        "revoked_at",
+        "version",
+    ]);
+    let name = input.required_text("name", 120);
+    let scopes = read_scopes(&mut input);
+    let expires_at = read_expiry(&mut input, kernel.now());
+    input.finish()?;
+    let scopes = scopes.unwrap_or_else(|| vec!["*".to_owned()]);
+    check_scopes(tenant, &scopes)?;
+    let Some(user) = tenant.actor.user else {
+        return Err(Problem::permission_denied());
+    };
+    let new = NewKey {
+        company: tenant.company,
+        name: &name.unwrap_or_default(),
+        user,
+        scopes: &scopes,
+        expires_at,
+        rotated_from: None,
+        by: tenant.actor.user,
+    };
+    let minted = insert(tx, kernel, &new)?;
+    written(tx, kernel, tenant, "create", "core.internal_api_key.created", minted.id)?;
+    Ok(minted)
+}
+
+/// A key to be made by the CLI or by [`create`].
+#[derive(Clone, Copy, Debug)]
+pub struct NewKey<'a> {
+    pub company: CompanyId,
+    pub name: &'a str,
+    /// Whom the key acts as.
+    pub user: Uuid,
+    pub scopes: &'a [String],
+    pub expires_at: Option<Timestamp>,
+    pub rotated_from: Option<Uuid>,
+    pub by: Option<Uuid>,
+}
+
+/// Stores a new key's hash and gives its secret, once.
+pub fn insert(tx: &mut Tx<'_>, kernel: &Kernel, new: &NewKey<'_>) -> Result<Minted> {
+    let (secret, shown) = mint(kernel.rng.as_ref());
+    let (id, now) = (kernel.new_id(), kernel.now());
+    let companies = Json::from(vec![new.company.0]);
+    tx.execute(
+        "INSERT INTO credentials (id, kind, company_id, name, prefix, hash, user_id, companies, scopes, created_by, created_at, updated_at, expires_at, rotated_from) \
+         VALUES ($1, 'internal', $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12)",
+        &params![
+            id, new.company, new.name, &shown, sha256_hex(secret.as_bytes()), new.user, Value::Json(companies.to_string()),
+            Value::Json(Json::from(new.scopes.to_vec()).to_string()), new.by, now, new.expires_at, new.rotated_from
+        ],
+    )?;
+    Ok(Minted { id, secret })
+}
+
+fn read_scopes(input: &mut Input) -> Option<Vec<String>> {
+    let scopes = input.texts("scopes", 200, 200)?;
+    if let Err(words) = PermissionSet::parse(&scopes) {
+        input.refuse("scopes", "invalid", words);
+    }
+    if scopes.is_empty() {
+        input.refuse("scopes", "empty", "This list may not be empty.");
+    }
+    Some(scopes)
+}
+
+fn read_expiry(input: &mut Input, now: Timestamp) -> Option<Timestamp> {
+    let expires_at = input.moment("expires_at").flatten()?;
+    if expires_at <= now {
+        input.refuse("expires_at", "invalid", "Must be in the future.");
+    }
+    Some(expires_at)
+}
+
+/// A key allows what its user may do *and* its scopes name, so scopes beyond the role are harmless; `*` is always fine.
+/// Asked all the same for narrower lists, because a key that can never work is a mistake worth saying.
+fn check_scopes(tenant: &Tenant, scopes: &[String]) -> Result<()> {
+    if scopes.iter().any(|scope| scope == "*") {
+        return Ok(());
+    }
+    let wanted = PermissionSet::parse(scopes).unwrap_or_default();
+    if tenant.permissions().covers(&wanted) {
+        return Ok(());
+    }
+    Err(Problem::forbidden("permission_denied", "You cannot give a key scopes beyond your own permissions."))
+}
+
+struct Stored {
+    name: String,
+    user: Option<Uuid>,
+    scopes: Vec<String>,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+}
+
+fn get(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Stored> {
+    tx.first(
+        "SELECT name, user_id, scopes, expires_at, revoked_at FROM credentials WHERE company_id = $1 AND id = $2 AND kind = 'internal'",
+        &params![tenant.company, id],
+        |row| {
+            Ok(Stored {
+                name: row.text(0)?.to_owned(),
+                user: row.opt_uuid(1)?,
+                scopes: crate::role::parse_patterns(row.json(2)?),
+                expires_at: row.opt_time(3)?,
+                revoked_at: row.opt_time(4)?,
+            })
+        },
+    )?
+    .ok_or_else(Problem::not_found)
+}
+
+/// Changes name, scopes and expiry.
+///
+/// # Errors
+/// 400, 403, 404; 409 `key_revoked`.
+pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json, partial: bool) -> Result<()> {
+    let mut input = Input::new(body, partial)?;
+    input.ignore(&[
+        "id",
+        "company",
+        "prefix",
+        "user",
+        "created_by",
+        "created_at",
+        "updated_at",
+        "last_used_at",
+        "last_used_ip",
+        "revoked_at",
+        "version",
+    ]);
+    let name = input.required_text("name", 120);
+    let scopes = read_scopes(&mut input);
+    let expires_at = read_expiry(&mut input, kernel.now());
+    input.finish()?;
+    if get(tx, tenant, id)?.revoked_at.is_some() {
+        return Err(revoked());
+    }
+    if let Some(scopes) = &scopes {
+        check_scopes(tenant, scopes)?;
+    }
+    let scopes = scopes.map(|list| Value::Json(Json::from(list).to_string()));
+    tx.execute(
+        "UPDATE credentials SET name = COALESCE($3, name), scopes = COALESCE($4, scopes), expires_at = COALESCE($5, expires_at), \
+         updated_at = $6, version = version + 1 WHERE company_id = $1 AND id = $2",
+        &params![tenant.company, id, name, scopes, expires_at, kernel.now()],
+    )?;
+    kernel.forget_all_keys(tx);
+    written(tx, kernel, tenant, "update", "core.internal_api_key.updated", id)
+}
+
+fn revoked() -> Problem {
+    Problem::conflict("key_revoked", "This key is revoked.")
+}
+
+/// Revokes a key; the next request with it is refused. Repeating it changes nothing.
+///
+/// # Errors
+/// 404.
+pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
+    get(tx, tenant, id)?;
+    tx.execute(
+        "UPDATE credentials SET revoked_at = COALESCE(revoked_at, $3), updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2",
+        &params![tenant.company, id, kernel.now()],
+    )?;
+    kernel.forget_all_keys(tx);
+    written(tx, kernel, tenant, "revoke", "core.internal_api_key.revoked", id)
+}
+
+/// Makes a successor with the same rights; the old secret lives on for `grace_seconds` (a day unless the body says otherwise).
+///
+/// # Errors
+/// 400, 404; 409 `key_revoked`.
+pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json) -> Result<Minted> {
+    let mut input = Input::new(body, false)?;
+    let grace = input.integer("grace_seconds", 0, 30 * 24 * 3600);
+    input.finish()?;
+    let old = get(tx, tenant, id)?;
+    let Some(user) = old.user.filter(|_| old.revoked_at.is_none()) else { return Err(revoked()) };
+    let grace_us = grace.map_or(ROTATION_OVERLAP_US, |seconds| seconds * loopd_types::SECOND_US);
+    let new = NewKey {
+        company: tenant.company,
+        name: &old.name,
+        user,
+        scopes: &old.scopes,
+        expires_at: old.expires_at,
+        rotated_from: Some(id),
+        by: tenant.actor.user,
+    };
+    let minted = insert(tx, kernel, &new)?;
+    let end = kernel.now().plus(grace_us);
+    let end = old.expires_at.map_or(end, |known| known.min(end));
+    tx.execute(
+        "UPDATE credentials SET expires_at = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
+        &params![tenant.company, id, end, kernel.now()],
+    )?;
+    kernel.forget_all_keys(tx);
+    written(tx, kernel, tenant, "rotate", "core.internal_api_key.rotated", minted.id)?;
+    Ok(minted)
+}
+
+fn written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, kind: &str, id: Uuid) -> Result<()> {
+    let target = id.to_string();
+    let entry = audit::Entry {
+        action,
+        module: "core",
+        resource: "internal-api-keys",
+        target: &target,
+        label: "",
+        changes: None,
+    };
+    audit::record(tx, kernel, tenant, entry)?;
+    event::emit(
+        tx,
+        kernel,
+        tenant,
+        kind,
+        &format!("core/internal-api-keys/{id}"),
+        serde_json::json!({"id": target}).to_string(),
+    )?;
+    Ok(())
+}

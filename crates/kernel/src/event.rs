@@ -1,0 +1,41 @@
+//! The outbox: a fact to tell others, written in the transaction that causes it, numbered in commit order within its company.
+
+use loopd_store::{StoreError, Tx, Value, params};
+use loopd_types::CompanyId;
+
+use crate::access::{Actor, Tenant};
+use crate::{Kernel, counter};
+
+/// The series that numbers a company's events.
+const SERIES: &str = "events";
+
+/// Emits `kind` (`booking.appointment.confirmed`) about `subject` (`booking/appointments/<id>`) with the payload as it will be told.
+pub fn emit(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    kind: &str,
+    subject: &str,
+    payload: String,
+) -> Result<(), StoreError> {
+    emit_by(tx, kernel, tenant.company, &tenant.actor, kind, subject, payload)
+}
+
+/// As [`emit`], for acts without a tenant (a registration makes its company in the same transaction).
+pub fn emit_by(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    actor: &Actor,
+    kind: &str,
+    subject: &str,
+    payload: String,
+) -> Result<(), StoreError> {
+    // The counter's row lock is held until commit, so positions rise in commit order on Postgres too.
+    let position = counter::next(tx, company, SERIES)?;
+    tx.push(
+        "INSERT INTO events (company_id, position, id, kind, subject, payload, actor_user_id, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        params![company, position, kernel.new_id(), kind, subject, Value::Json(payload), actor.user, kernel.now()],
+    )
+}

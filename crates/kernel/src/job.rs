@@ -1,0 +1,183 @@
+//! Jobs: work for later, written in the transaction that causes it, claimed by row under a lease, repeated with growing pauses.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loopd_store::{StoreError, Tx, Value, View, dialect, params};
+use loopd_types::{CompanyId, MINUTE_US, Result, SECOND_US, Timestamp, Uuid};
+
+use crate::Kernel;
+
+/// A job to be done.
+#[derive(Clone, Debug)]
+pub struct NewJob<'a> {
+    pub kind: &'a str,
+    pub company: CompanyId,
+    pub payload: String,
+    /// Not before this moment.
+    pub run_at: Timestamp,
+    /// At most one unfinished or finished job of this name exists; a second enqueue is a no-op.
+    pub unique_key: Option<&'a str>,
+}
+
+/// A claimed job, as its handler sees it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub id: Uuid,
+    pub kind: String,
+    pub company: CompanyId,
+    pub payload: serde_json::Value,
+    /// 1 at the first attempt.
+    pub attempt: i64,
+}
+
+/// Does the work of one kind. May run more than once (a lease can run out): handlers must be repeatable.
+pub type Handler = Arc<dyn Fn(Arc<Kernel>, Job) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send + Sync>;
+
+/// How long a claimed job is its worker's alone.
+const LEASE_US: i64 = 5 * MINUTE_US;
+/// Attempts before a job is left as `failed` for a person to look at.
+const MOST_ATTEMPTS: i64 = 12;
+/// How many are claimed at once.
+const BATCH: usize = 16;
+/// How often the table is looked at when nothing wakes the runner.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Writes a job in this transaction.
+pub fn enqueue(tx: &mut Tx<'_>, kernel: &Kernel, job: &NewJob<'_>) -> Result<(), StoreError> {
+    tx.push(
+        "INSERT INTO jobs (id, kind, company_id, payload, unique_key, state, run_at, created_at) VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7) \
+         ON CONFLICT (unique_key) DO NOTHING",
+        params![kernel.new_id(), job.kind, job.company, Value::Json(job.payload.clone()), job.unique_key, job.run_at, kernel.now()],
+    )
+}
+
+/// The kinds this process can do, and a task that does them.
+#[derive(Default, Clone)]
+pub struct Runner {
+    handlers: HashMap<String, Handler>,
+}
+
+impl Runner {
+    pub fn register(&mut self, kind: &str, handler: Handler) {
+        self.handlers.insert(kind.to_owned(), handler);
+    }
+
+    /// Works until `stop` is cancelled; a running job is finished first.
+    pub async fn run(self, kernel: Arc<Kernel>, stop: tokio::sync::watch::Receiver<bool>) {
+        let mut stop = stop;
+        while !*stop.borrow() {
+            let worked = match self.run_due(&kernel).await {
+                Ok(count) => count,
+                Err(problem) => {
+                    tracing::warn!(cause = problem.cause(), "jobs could not be claimed");
+                    0
+                }
+            };
+            if worked == 0 {
+                tokio::select! {
+                    () = tokio::time::sleep(POLL) => {}
+                    _ = stop.changed() => {}
+                }
+            }
+        }
+    }
+
+    /// Claims and does what is due now; returns how many were tried. Tests call it directly.
+    pub async fn run_due(&self, kernel: &Arc<Kernel>) -> Result<usize> {
+        let jobs = claim(kernel, self.handlers.keys().cloned().collect()).await?;
+        for job in &jobs {
+            let Some(handler) = self.handlers.get(&job.kind) else { continue };
+            let outcome = handler(kernel.clone(), job.clone()).await;
+            settle(kernel, job, outcome).await?;
+        }
+        Ok(jobs.len())
+    }
+}
+
+async fn claim(kernel: &Arc<Kernel>, kinds: Vec<String>) -> Result<Vec<Job>> {
+    if kinds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (now, owner) = (kernel.now(), kernel.new_id().to_string());
+    let due = {
+        let kinds = kinds.clone();
+        // Looked at without a write first: an idle server must not write once a second.
+        kernel
+            .db
+            .read(View::System, move |reader| {
+                Ok(reader.first(&due_sql(&kinds, ""), &due_params(&kinds, now), |_| Ok(()))?)
+            })
+            .await?
+    };
+    if due.is_none() {
+        return Ok(Vec::new());
+    }
+    kernel
+        .db
+        .write(View::System, move |tx| {
+            let sql = due_sql(&kinds, dialect::for_update_skip_locked(tx.engine()));
+            let jobs = tx.query(&sql, &due_params(&kinds, now), |row| {
+                Ok(Job {
+                    id: row.uuid(0)?,
+                    kind: row.text(1)?.to_owned(),
+                    company: CompanyId(row.i64(2)?),
+                    payload: serde_json::from_str(row.json(3)?).unwrap_or_default(),
+                    attempt: row.i64(4)? + 1,
+                })
+            })?;
+            for job in &jobs {
+                tx.push(
+                    "UPDATE jobs SET state = 'running', attempts = $2, lease_owner = $3, lease_until = $4 WHERE id = $1",
+                    params![job.id, job.attempt, owner.as_str(), now.plus(LEASE_US)],
+                )?;
+            }
+            Ok(jobs)
+        })
+        .await
+}
+
+fn due_sql(kinds: &[String], suffix: &str) -> String {
+    let markers: Vec<String> = (2..kinds.len() + 2).map(|n| format!("${n}")).collect();
+    format!(
+        "SELECT id, kind, company_id, payload, attempts FROM jobs WHERE kind IN ({}) AND \
+         ((state = 'queued' AND run_at <= $1) OR (state = 'running' AND lease_until <= $1)) ORDER BY run_at LIMIT {BATCH}{suffix}",
+        markers.join(", ")
+    )
+}
+
+fn due_params(kinds: &[String], now: Timestamp) -> Vec<Value> {
+    std::iter::once(Value::from(now)).chain(kinds.iter().map(Value::from)).collect()
+}
+
+async fn settle(kernel: &Arc<Kernel>, job: &Job, outcome: Result<()>) -> Result<()> {
+    let (id, now, attempt) = (job.id, kernel.now(), job.attempt);
+    let (state, run_at, error) = match outcome {
+        Ok(()) => ("done", now, None),
+        Err(problem) => {
+            let words = problem.cause().map_or_else(|| problem.to_string(), |cause| format!("{problem} ({cause})"));
+            tracing::warn!(job = %id, kind = job.kind, attempt, words, "a job failed");
+            let state = if attempt >= MOST_ATTEMPTS { "failed" } else { "queued" };
+            (state, now.plus(pause_us(attempt)), Some(words))
+        }
+    };
+    kernel
+        .db
+        .write(View::System, move |tx| {
+            tx.execute(
+                "UPDATE jobs SET state = $2, run_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL, finished_at = $5 WHERE id = $1",
+                &params![id, state, run_at, error.as_deref(), (state != "queued").then_some(now)],
+            )?;
+            Ok(())
+        })
+        .await
+}
+
+/// 5 s, 10 s, 20 s … capped at an hour.
+fn pause_us(attempt: i64) -> i64 {
+    let doublings = u32::try_from(attempt - 1).unwrap_or(0).min(12);
+    (5 * SECOND_US).saturating_mul(1 << doublings).min(60 * MINUTE_US)
+}

@@ -1,0 +1,89 @@
+//! [`Kernel`]: the handles that every rule may ask for, wired once by the binary.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use loopd_store::{Db, Engine};
+use loopd_types::{Clock, Ids, Result, Rng, Timestamp, Uuid};
+
+use crate::access::cache::AccessCache;
+use crate::catalogue::Catalogue;
+use crate::credential::usage::Usage;
+use crate::limit::Limiter;
+use crate::password::Passwords;
+use crate::settings::Settings;
+use crate::token::Tokens;
+use crate::vault::Vault;
+
+/// One running installation. Cheap to share (`Arc<Kernel>`); holds no state that is not in the database, but for caches.
+pub struct Kernel {
+    pub db: Db,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+    pub settings: Settings,
+    pub catalogue: Catalogue,
+    pub limits: Limiter,
+    pub vault: Vault,
+    pub passwords: Passwords,
+    pub(crate) tokens: Tokens,
+    pub(crate) cache: AccessCache,
+    pub(crate) usage: Usage,
+    ids: Ids,
+}
+
+impl Kernel {
+    /// Wires a kernel over a migrated database.
+    ///
+    /// # Errors
+    /// `Problem` when Redis is configured and its URL cannot be read.
+    pub fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+        settings: Settings,
+        catalogue: Catalogue,
+    ) -> Result<Arc<Self>> {
+        let vault = Vault::new(&settings.secret_key);
+        let tokens = Tokens::new(&settings.secret_key);
+        let limits = Limiter::new(settings.rate_limits, settings.redis_url.as_ref())?;
+        let passwords = Passwords::new(settings.password_memory_kib);
+        // Several nodes can share a Postgres: what one revokes the others may hold for as long as an entry lives.
+        let entry_life = (db.engine() == Engine::Postgres).then_some(ENTRY_LIFE);
+        let cache = AccessCache::new(entry_life);
+        let usage = Usage::default();
+        Ok(Arc::new(Self {
+            db,
+            clock,
+            rng,
+            settings,
+            catalogue,
+            limits,
+            vault,
+            passwords,
+            tokens,
+            cache,
+            usage,
+            ids: Ids::default(),
+        }))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A new UUIDv7; rises within this process.
+    pub fn new_id(&self) -> Uuid {
+        self.ids.next(self.clock.as_ref(), self.rng.as_ref())
+    }
+
+    /// Waits until no node can still act on what was just revoked. At once on SQLite (one process);
+    /// on Postgres the life of a cache entry, so that "revoked" is true when the answer arrives.
+    pub async fn settle_revocation(&self) {
+        if self.db.engine() == Engine::Postgres {
+            tokio::time::sleep(ENTRY_LIFE).await;
+        }
+    }
+}
+
+/// How long a node may hold a membership, subscription or credential without looking again.
+const ENTRY_LIFE: Duration = Duration::from_secs(1);

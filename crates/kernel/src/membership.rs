@@ -1,0 +1,397 @@
+//! Memberships: the link between a person and a company, with a role and a state. The last owner stays.
+
+use loopd_store::{Tx, params};
+use loopd_types::{Problem, Result, Uuid};
+use serde_json::Value as Json;
+
+use crate::access::Tenant;
+use crate::company::invalid_transition;
+use crate::input::Input;
+use crate::listing::{Column, ColumnKind, Listing, column, searched};
+use crate::permission::PermissionSet;
+use crate::{Kernel, audit, event, role};
+
+/// Memberships as the API shows them.
+pub const LISTING: Listing = Listing {
+    from: "memberships m JOIN users u ON u.id = m.user_id",
+    columns: &COLUMNS,
+    company: Some("m.company_id"),
+    id: "m.id",
+    order: "m.company_id, m.id",
+};
+const COLUMNS: [Column; 14] = [
+    column("id", "m.id", ColumnKind::Uuid),
+    column("company", "m.company_id", ColumnKind::Company),
+    column("user", "m.user_id", ColumnKind::Uuid),
+    searched("email", "u.email"),
+    searched("username", "u.username"),
+    searched("first_name", "u.first_name"),
+    searched("last_name", "u.last_name"),
+    column("role", "m.role", ColumnKind::Text),
+    column("status", "m.status", ColumnKind::Text),
+    searched("title", "m.title"),
+    column("all_workspaces", "m.all_workspaces", ColumnKind::Bool),
+    column("joined_at", "m.joined_at", ColumnKind::Time),
+    column("created_at", "m.created_at", ColumnKind::Time),
+    column("version", "m.version", ColumnKind::Int),
+];
+const READ_ONLY: [&str; 11] = [
+    "id",
+    "company",
+    "username",
+    "first_name",
+    "last_name",
+    "status",
+    "joined_at",
+    "created_at",
+    "updated_at",
+    "version",
+    "all_workspaces",
+];
+
+/// A role that exists in the company and that the caller may hand out: nobody gives more than they hold.
+///
+/// # Errors
+/// 400 for an unknown role; 403 `permission_denied` for one with more rights than the caller's own.
+pub(crate) fn check_role(tx: &mut Tx<'_>, tenant: &Tenant, slug: &str) -> Result<()> {
+    let found = tx.first(
+        "SELECT permissions, is_system FROM roles WHERE company_id = $1 AND slug = $2",
+        &params![tenant.company, slug],
+        |row| Ok(role::permissions_of(slug, row.bool(1)?, row.json(0)?)),
+    )?;
+    let Some(wanted) = found else {
+        return Err(Problem::field("role", "invalid_choice", format!("\"{slug}\" is not a valid choice.")));
+    };
+    if tenant.permissions().covers(&wanted) || tenant.permissions() == &wanted {
+        return Ok(());
+    }
+    Err(Problem::forbidden("permission_denied", "You cannot give a role that allows more than your own."))
+}
+
+/// Makes an existing person (by email or id) a member. A person without an account is invited instead (`/invitations/`).
+///
+/// # Errors
+/// 400 when there is no such person or they are a member already.
+pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> Result<Uuid> {
+    let mut input = Input::new(body, false)?;
+    input.ignore(&READ_ONLY);
+    let email = input.text("email", 254).map(|email| email.to_lowercase());
+    let user = input.uuid("user");
+    let role = input.required_text("role", 80);
+    let title = input.text("title", 200).unwrap_or_default();
+    if email.is_none() && user.is_none() {
+        input.refuse("email", "required", "This field is required.");
+    }
+    input.finish()?;
+    let role = role.unwrap_or_default();
+    let person = match (user, &email) {
+        (Some(id), _) => {
+            tx.first("SELECT id FROM users WHERE id = $1 AND is_active", &params![id], |row| row.uuid(0))?
+        }
+        (None, email) => {
+            tx.first("SELECT id FROM users WHERE email = $1 AND is_active", &params![email.clone()], |row| row.uuid(0))?
+        }
+    };
+    let Some(person) = person else {
+        let field = if user.is_some() { "user" } else { "email" };
+        return Err(Problem::field(
+            field,
+            "does_not_exist",
+            "No active user with this identity exists; invite them instead.",
+        ));
+    };
+    check_role(tx, tenant, &role)?;
+    let (id, now) = (kernel.new_id(), kernel.now());
+    let known = tx.first(
+        "SELECT id, status FROM memberships WHERE company_id = $1 AND user_id = $2",
+        &params![tenant.company, person],
+        |row| Ok((row.uuid(0)?, row.text(1)?.to_owned())),
+    )?;
+    let id = match known {
+        // Someone who left comes back to the same row; the history stays one.
+        Some((known, status)) if status == "left" => {
+            tx.execute(
+                "UPDATE memberships SET role = $3, status = 'active', title = $4, joined_at = $5, updated_at = $5, version = version + 1 \
+                 WHERE company_id = $1 AND id = $2",
+                &params![tenant.company, known, &role, &title, now],
+            )?;
+            known
+        }
+        Some(_) => return Err(Problem::field("user", "unique", "This user is already a member of the company.")),
+        None => {
+            tx.execute(
+                "INSERT INTO memberships (company_id, id, user_id, role, status, title, joined_at, created_by, created_at, updated_at) \
+                 VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, $6, $6)",
+                &params![tenant.company, id, person, &role, &title, now, tenant.actor.user],
+            )?;
+            id
+        }
+    };
+    kernel.forget_user(tx, person);
+    written(tx, kernel, tenant, "create", "core.membership.created", id, serde_json::json!({"role": role}))?;
+    Ok(id)
+}
+
+struct Row {
+    user: Uuid,
+    role: String,
+    status: String,
+}
+
+fn get(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Row> {
+    tx.first(
+        "SELECT user_id, role, status FROM memberships WHERE company_id = $1 AND id = $2",
+        &params![tenant.company, id],
+        |row| Ok(Row { user: row.uuid(0)?, role: row.text(1)?.to_owned(), status: row.text(2)?.to_owned() }),
+    )?
+    .ok_or_else(Problem::not_found)
+}
+
+/// The owner's row may only be touched by an owner, and never when it is the last active one.
+fn protect_owner(tx: &mut Tx<'_>, tenant: &Tenant, row: &Row) -> Result<()> {
+    if row.role != "owner" {
+        return Ok(());
+    }
+    if tenant.role() != "owner" && !tenant.is_superuser() {
+        return Err(Problem::forbidden("permission_denied", "Only an owner may change an owner."));
+    }
+    // Two owners who demote each other at once must not both succeed: the lock makes them take turns on Postgres too.
+    tx.lock(&format!("owners:{}", tenant.company.0))?;
+    let owners = tx.one(
+        "SELECT count(*) FROM memberships WHERE company_id = $1 AND role = 'owner' AND status = 'active'",
+        &params![tenant.company],
+        |row| row.i64(0),
+    )?;
+    if owners <= 1 && row.status == "active" {
+        return Err(Problem::conflict(
+            "last_owner",
+            "The last owner cannot be removed, suspended or given another role.",
+        ));
+    }
+    Ok(())
+}
+
+/// Changes title (PATCH/PUT) and role.
+///
+/// # Errors
+/// 400, 403, 404; 409 `last_owner`.
+pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json, partial: bool) -> Result<()> {
+    let mut input = Input::new(body, partial)?;
+    input.ignore(&READ_ONLY);
+    input.ignore(&["user", "email"]);
+    let title = input.text("title", 200);
+    let role = if partial { input.text("role", 80) } else { input.required_text("role", 80) };
+    input.finish()?;
+    let row = get(tx, tenant, id)?;
+    if let Some(role) = role.as_deref().filter(|role| *role != row.role) {
+        protect_owner(tx, tenant, &row)?;
+        check_role(tx, tenant, role)?;
+    }
+    tx.execute(
+        "UPDATE memberships SET title = COALESCE($3, title), role = COALESCE($4, role), updated_at = $5, version = version + 1 \
+         WHERE company_id = $1 AND id = $2",
+        &params![tenant.company, id, title.clone(), role.clone(), kernel.now()],
+    )?;
+    kernel.forget_user(tx, row.user);
+    let changes = serde_json::json!({"role": [row.role, role], "title": title});
+    written(tx, kernel, tenant, "update", "core.membership.updated", id, changes)
+}
+
+/// `suspend`, `reactivate`, `leave`, `remove`.
+///
+/// # Errors
+/// 403, 404; 409 `last_owner`, `invalid_transition`.
+pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: &str) -> Result<()> {
+    let row = get(tx, tenant, id)?;
+    let (from, to, past): (&[&str], &str, &str) = match action {
+        "suspend" => (&["active"], "suspended", "core.membership.suspended"),
+        "reactivate" => (&["suspended"], "active", "core.membership.reactivated"),
+        "leave" => (&["active", "suspended"], "left", "core.membership.left"),
+        _ => (&["active", "suspended", "invited"], "left", "core.membership.removed"),
+    };
+    if !from.contains(&row.status.as_str()) {
+        let allowed: &[&str] = match row.status.as_str() {
+            "active" => &["suspend", "leave", "remove"],
+            "suspended" => &["reactivate", "leave", "remove"],
+            "invited" => &["remove"],
+            _ => &[],
+        };
+        return Err(invalid_transition(&row.status, action, allowed));
+    }
+    if action == "leave" && tenant.actor.user != Some(row.user) {
+        return Err(Problem::forbidden("permission_denied", "Only the member can leave; remove them instead."));
+    }
+    protect_owner(tx, tenant, &row)?;
+    tx.execute(
+        "UPDATE memberships SET status = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
+        &params![tenant.company, id, to, kernel.now()],
+    )?;
+    kernel.forget_user(tx, row.user);
+    written(tx, kernel, tenant, action, past, id, serde_json::json!({"status": [row.status, to]}))
+}
+
+fn written(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    action: &str,
+    kind: &str,
+    id: Uuid,
+    changes: Json,
+) -> Result<()> {
+    let target = id.to_string();
+    let entry = audit::Entry {
+        action,
+        module: "core",
+        resource: "memberships",
+        target: &target,
+        label: "",
+        changes: Some(changes.to_string()),
+    };
+    audit::record(tx, kernel, tenant, entry)?;
+    event::emit(tx, kernel, tenant, kind, &format!("core/memberships/{id}"), changes.to_string())?;
+    Ok(())
+}
+
+/// A role's row as the API shows it.
+pub const ROLES: Listing = Listing {
+    from: "roles r",
+    columns: &ROLE_COLUMNS,
+    company: Some("r.company_id"),
+    id: "r.id",
+    order: "r.company_id, r.is_system DESC, r.slug, r.id",
+};
+const ROLE_COLUMNS: [Column; 10] = [
+    column("id", "r.id", ColumnKind::Uuid),
+    column("company", "r.company_id", ColumnKind::Company),
+    searched("slug", "r.slug"),
+    searched("name", "r.name"),
+    searched("description", "r.description"),
+    column("permissions", "r.permissions", ColumnKind::Json),
+    column("is_system", "r.is_system", ColumnKind::Bool),
+    column("created_at", "r.created_at", ColumnKind::Time),
+    column("updated_at", "r.updated_at", ColumnKind::Time),
+    column("version", "r.version", ColumnKind::Int),
+];
+
+/// Makes or changes a company's own role (`id` is `None` to make one).
+///
+/// # Errors
+/// 400 for bad patterns and taken slugs; 403 for patterns beyond the caller's own; 404; 409 `system_role`.
+pub fn save_role(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    id: Option<Uuid>,
+    body: Json,
+    partial: bool,
+) -> Result<Uuid> {
+    let mut input = Input::new(body, partial)?;
+    input.ignore(&["id", "company", "is_system", "created_at", "updated_at", "version"]);
+    let name = input.required_text("name", 120);
+    let slug = input.text("slug", 80);
+    let description = input.text("description", 500);
+    let patterns = input.texts("permissions", 500, 200);
+    let parsed = patterns.as_ref().map(PermissionSet::parse);
+    if let Some(Err(words)) = &parsed {
+        input.refuse("permissions", "invalid", words.clone());
+    }
+    if let Some(slug) = &slug
+        && (slug.is_empty() || !slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'))
+    {
+        input.refuse(
+            "slug",
+            "invalid",
+            "Enter a valid \"slug\" consisting of letters, numbers, underscores or hyphens.",
+        );
+    }
+    if patterns.is_none() && !partial {
+        input.refuse("permissions", "required", "This field is required.");
+    }
+    input.finish()?;
+    if let Some(Ok(wanted)) = &parsed
+        && !tenant.permissions().covers(wanted)
+    {
+        return Err(Problem::forbidden("permission_denied", "You cannot make a role that allows more than your own."));
+    }
+    let stored = patterns.map(|list| loopd_store::Value::Json(Json::from(list).to_string()));
+    let now = kernel.now();
+    let taken = |error: loopd_store::StoreError| {
+        if error.is_unique("roles", &["company_id", "slug"]) {
+            return Problem::field("slug", "unique", "This field must be unique.").with_cause(error);
+        }
+        error.into()
+    };
+    let id = match id {
+        None => {
+            let (id, name) = (kernel.new_id(), name.unwrap_or_default());
+            let slug = slug.unwrap_or_else(|| crate::account::rules::slugify(&name));
+            tx.execute(
+                "INSERT INTO roles (company_id, id, slug, name, description, permissions, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
+                &params![tenant.company, id, &slug, &name, description.unwrap_or_default(), stored, now],
+            )
+            .map_err(taken)?;
+            id
+        }
+        Some(id) => {
+            own_role(tx, tenant, id)?;
+            tx.execute(
+                "UPDATE roles SET name = COALESCE($3, name), description = COALESCE($4, description), \
+                 permissions = COALESCE($5, permissions), updated_at = $6, version = version + 1 WHERE company_id = $1 AND id = $2",
+                &params![tenant.company, id, name, description, stored, now],
+            )
+            .map_err(taken)?;
+            id
+        }
+    };
+    kernel.forget_all_users(tx);
+    role_written(tx, kernel, tenant, "save", id)?;
+    Ok(id)
+}
+
+/// # Errors
+/// 404; 409 `system_role`; 409 `role_in_use`.
+pub fn delete_role(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
+    let slug = own_role(tx, tenant, id)?;
+    let used = tx.one(
+        "SELECT (SELECT count(*) FROM memberships WHERE company_id = $1 AND role = $2) + \
+         (SELECT count(*) FROM membership_workspaces WHERE company_id = $1 AND role = $2)",
+        &params![tenant.company, &slug],
+        |row| row.i64(0),
+    )?;
+    if used > 0 {
+        return Err(Problem::conflict("role_in_use", "Members hold this role; give them another first.")
+            .with_extra("members", used));
+    }
+    tx.execute("DELETE FROM roles WHERE company_id = $1 AND id = $2", &params![tenant.company, id])?;
+    role_written(tx, kernel, tenant, "delete", id)
+}
+
+fn own_role(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<String> {
+    let (slug, is_system) = tx
+        .first(
+            "SELECT slug, is_system FROM roles WHERE company_id = $1 AND id = $2",
+            &params![tenant.company, id],
+            |row| Ok((row.text(0)?.to_owned(), row.bool(1)?)),
+        )?
+        .ok_or_else(Problem::not_found)?;
+    if is_system {
+        return Err(Problem::conflict("system_role", "Built-in roles cannot be changed; clone one instead."));
+    }
+    Ok(slug)
+}
+
+fn role_written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, id: Uuid) -> Result<()> {
+    let target = id.to_string();
+    let entry = audit::Entry { action, module: "core", resource: "roles", target: &target, label: "", changes: None };
+    audit::record(tx, kernel, tenant, entry)?;
+    event::emit(
+        tx,
+        kernel,
+        tenant,
+        "core.role.changed",
+        &format!("core/roles/{id}"),
+        serde_json::json!({"id": target}).to_string(),
+    )?;
+    Ok(())
+}

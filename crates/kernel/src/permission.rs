@@ -1,0 +1,171 @@
+//! Permissions: `<module>.<resource>.<verb>` with verb `view`, `create`, `update`, `delete` or `action:NAME`. Core resources use module `core`.
+
+use std::fmt;
+
+/// A list of patterns, read in order; the last one that matches decides. `*` stands for one segment, or for the whole rest when it
+/// comes last; a leading `!` denies: `["*", "!core.*", "core.*.view"]`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PermissionSet(Vec<Pattern>);
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Pattern {
+    allows: bool,
+    segments: Vec<Box<str>>,
+}
+
+impl PermissionSet {
+    /// Reads patterns; `Err` names the first one that is no pattern.
+    pub fn parse<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, String> {
+        patterns.into_iter().map(|text| Pattern::parse(text.as_ref())).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Everything: owners and superusers.
+    pub fn all() -> Self {
+        Self(vec![Pattern { allows: true, segments: vec!["*".into()] }])
+    }
+
+    pub fn allows(&self, permission: &str) -> bool {
+        self.0.iter().rev().find(|pattern| pattern.matches(permission)).is_some_and(|pattern| pattern.allows)
+    }
+
+    /// Whether any permission of `module` may be allowed; for catalogues, never for decisions.
+    pub fn touches_module(&self, module: &str) -> bool {
+        self.0.iter().any(|p| p.allows && (&*p.segments[0] == "*" || &*p.segments[0] == module))
+    }
+
+    pub fn patterns(&self) -> impl Iterator<Item = String> + '_ {
+        self.0.iter().map(ToString::to_string)
+    }
+
+    /// Whether every one of `inner`'s positive patterns is covered by this set: nobody hands out what they do not hold.
+    /// Conservative: wildcards are covered only by equal or wider wildcards, and any denial here must be repeated there.
+    pub fn covers(&self, inner: &PermissionSet) -> bool {
+        let denials_kept = self.0.iter().enumerate().filter(|(_, p)| !p.allows).all(|(at, denial)| {
+            let relifted = |p: &Pattern| p.allows && denial.covers(p);
+            let harmless = |p: &Pattern| !p.allows || !p.overlaps(denial);
+            inner.0.iter().all(|p| harmless(p) || self.0[at..].iter().any(|q| relifted(q) && q.covers(p)))
+                || inner.0.iter().any(|p| !p.allows && p.covers(denial))
+        });
+        let allowed =
+            inner.0.iter().filter(|p| p.allows).all(|p| self.0.iter().any(|mine| mine.allows && mine.covers(p)));
+        denials_kept && allowed
+    }
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (allows, body) = match text.strip_prefix('!') {
+            Some(body) => (false, body),
+            None => (true, text),
+        };
+        let segments: Vec<Box<str>> = body.splitn(3, '.').map(Into::into).collect();
+        let plain = |s: &str| {
+            s == "*"
+                || (!s.is_empty()
+                    && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_:".contains(&b)))
+        };
+        let verb_ok = |s: &str| s == "*" || s == "action:*" || plain(s);
+        let shaped = match segments.as_slice() {
+            [one] => &**one == "*",
+            [module, last] => plain(module) && &**last == "*",
+            [module, resource, verb] => plain(module) && plain(resource) && verb_ok(verb),
+            _ => false,
+        };
+        if shaped { Ok(Self { allows, segments }) } else { Err(format!("`{text}` is not a permission pattern")) }
+    }
+
+    fn matches(&self, permission: &str) -> bool {
+        let mut parts = permission.splitn(3, '.');
+        let last = self.segments.len() - 1;
+        for (at, segment) in self.segments.iter().enumerate() {
+            if at == last && &**segment == "*" {
+                return true;
+            }
+            let Some(part) = parts.next() else { return false };
+            let fits = match &**segment {
+                "*" => true,
+                "action:*" => part.starts_with("action:"),
+                exact => exact == part,
+            };
+            if !fits {
+                return false;
+            }
+        }
+        parts.next().is_none()
+    }
+
+    /// Every permission that `other` matches, this one matches too.
+    fn covers(&self, other: &Pattern) -> bool {
+        let last = self.segments.len() - 1;
+        self.segments.iter().enumerate().all(|(at, segment)| match (&**segment, other.segments.get(at)) {
+            ("*", _) if at == last => true,
+            ("*", Some(_)) => true,
+            ("action:*", Some(theirs)) => theirs.starts_with("action:"),
+            (mine, Some(theirs)) => mine == &**theirs,
+            (_, None) => false,
+        })
+    }
+
+    fn overlaps(&self, other: &Pattern) -> bool {
+        let fits = |a: &str, b: &str| {
+            a == "*"
+                || b == "*"
+                || a == b
+                || (a == "action:*" && b.starts_with("action:"))
+                || (b == "action:*" && a.starts_with("action:"))
+        };
+        self.segments.iter().zip(&other.segments).all(|(a, b)| fits(a, b))
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.allows { "" } else { "!" }, self.segments.join("."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(patterns: &[&str]) -> PermissionSet {
+        PermissionSet::parse(patterns).unwrap()
+    }
+
+    #[test]
+    fn the_last_match_decides() {
+        let manager = set(&["*", "!core.*", "core.*.view"]);
+        for (permission, allowed) in [
+            ("booking.appointments.create", true),
+            ("booking.appointments.action:confirm", true),
+            ("core.memberships.view", true),
+            ("core.memberships.create", false),
+        ] {
+            assert_eq!(manager.allows(permission), allowed, "{permission}");
+        }
+        assert!(!PermissionSet::default().allows("booking.appointments.view"));
+        assert!(set(&["booking.*.view"]).allows("booking.services.view"));
+        assert!(!set(&["booking.*.view"]).allows("cms.pages.view"));
+        assert!(set(&["cms.pages.action:*"]).allows("cms.pages.action:publish"));
+        assert!(!set(&["cms.pages.action:*"]).allows("cms.pages.delete"));
+    }
+
+    #[test]
+    fn nonsense_is_no_pattern() {
+        for text in ["", "booking", "booking.", ".view", "a.b.c d", "*.*.*.x y", "Booking.*"] {
+            assert!(PermissionSet::parse([text]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_hands_out_more_than_they_hold() {
+        let admin = set(&["*", "!core.billing.*"]);
+        assert!(PermissionSet::all().covers(&admin));
+        assert!(!admin.covers(&PermissionSet::all()));
+        assert!(admin.covers(&set(&["booking.*"])));
+        assert!(!admin.covers(&set(&["core.billing.view"])));
+        assert!(!admin.covers(&set(&["core.*"])));
+        assert!(admin.covers(&set(&["*", "!core.billing.*"])));
+        assert!(!set(&["booking.*.view"]).covers(&set(&["booking.*"])));
+    }
+}

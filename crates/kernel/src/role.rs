@@ -1,0 +1,138 @@
+//! Roles: six that every company has (spec/loop.md 5.10), and a company's own.
+
+use loopd_store::{StoreError, Tx, Value, params};
+use loopd_types::{CompanyId, Timestamp};
+
+use crate::Kernel;
+use crate::permission::PermissionSet;
+
+/// A role that every company has; its permissions come from here, not from the row, so that an upgrade can correct them.
+pub struct BuiltIn {
+    pub slug: &'static str,
+    pub name: &'static str,
+    pub description: &'static str,
+    pub permissions: &'static [&'static str],
+}
+
+/// `staff` may also run the actions that a definition marks as routine (checking a guest in), through `update`.
+pub const BUILT_IN: [BuiltIn; 6] = [
+    BuiltIn {
+        slug: "owner",
+        name: "Owner",
+        description: "Everything, billing and closing the company included.",
+        permissions: &["*"],
+    },
+    BuiltIn {
+        slug: "admin",
+        name: "Admin",
+        description: "Everything but billing, ownership and closing the company.",
+        permissions: &["*", "!core.billing.*", "!core.companies.delete", "!core.companies.action:transfer-ownership"],
+    },
+    BuiltIn {
+        slug: "manager",
+        name: "Manager",
+        description: "All product work; sees members and workspaces, changes neither.",
+        permissions: &[
+            "*",
+            "!core.*",
+            "core.companies.view",
+            "core.workspaces.view",
+            "core.memberships.view",
+            "core.roles.view",
+        ],
+    },
+    BuiltIn {
+        slug: "staff",
+        name: "Staff",
+        description: "Sees, creates and updates records, and runs routine actions.",
+        permissions: &[
+            "*.*.view",
+            "*.*.create",
+            "*.*.update",
+            "!core.*",
+            "core.companies.view",
+            "core.workspaces.view",
+            "core.memberships.view",
+        ],
+    },
+    BuiltIn {
+        slug: "viewer",
+        name: "Viewer",
+        description: "Sees records.",
+        permissions: &["*.*.view", "!core.*", "core.companies.view", "core.workspaces.view", "core.memberships.view"],
+    },
+    BuiltIn {
+        slug: "developer",
+        name: "Developer",
+        description: "Sees records; manages apps, keys and webhooks; reads the logs.",
+        permissions: &[
+            "*.*.view",
+            "!core.billing.*",
+            "core.api-client-apps.*",
+            "core.internal-api-keys.*",
+            "core.webhook-endpoints.*",
+            "core.webhook-deliveries.*",
+        ],
+    },
+];
+
+pub fn built_in(slug: &str) -> Option<&'static BuiltIn> {
+    BUILT_IN.iter().find(|role| role.slug == slug)
+}
+
+/// The permissions behind a role's row.
+pub(crate) fn permissions_of(slug: &str, is_system: bool, stored: &str) -> PermissionSet {
+    match built_in(slug).filter(|_| is_system) {
+        Some(role) => PermissionSet::parse(role.permissions).expect("built-in roles are tested"),
+        None => PermissionSet::parse(parse_patterns(stored)).unwrap_or_default(),
+    }
+}
+
+/// A JSON list of patterns as stored; anything unreadable counts as none.
+pub(crate) fn parse_patterns(stored: &str) -> Vec<String> {
+    serde_json::from_str(stored).unwrap_or_default()
+}
+
+/// Gives a new company its six roles.
+pub(crate) fn insert_built_in(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for role in &BUILT_IN {
+        let permissions = serde_json::Value::from(role.permissions.to_vec());
+        tx.push(
+            "INSERT INTO roles (company_id, id, slug, name, description, permissions, is_system, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, TRUE, $7, $7)",
+            params![company, kernel.new_id(), role.slug, role.name, role.description, Value::Json(permissions.to_string()), now],
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_roles_allow_what_their_words_say() {
+        let may = |role: &str, permission: &str| permissions_of(role, true, "[]").allows(permission);
+        let table = [
+            ("core.billing.view", [true, false, false, false, false, false]),
+            ("core.memberships.create", [true, true, false, false, false, false]),
+            ("core.memberships.view", [true, true, true, true, true, true]),
+            ("core.internal-api-keys.create", [true, true, false, false, false, true]),
+            ("core.audit-logs.view", [true, true, false, false, false, true]),
+            ("booking.appointments.view", [true, true, true, true, true, true]),
+            ("booking.appointments.create", [true, true, true, true, false, false]),
+            ("booking.appointments.delete", [true, true, true, false, false, false]),
+            ("booking.appointments.action:confirm", [true, true, true, false, false, false]),
+        ];
+        for (permission, allowed) in table {
+            for (role, allowed) in BUILT_IN.iter().zip(allowed) {
+                assert_eq!(may(role.slug, permission), allowed, "{} {permission}", role.slug);
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What the kernel needs to know from the operator. Read and checked by the binary; the kernel never looks at the environment.
+
+use loopd_types::{DAY_US, MINUTE_US, Secret};
+
+/// Where this server runs; production refuses what is only safe on a laptop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Environment {
+    #[default]
+    Development,
+    Production,
+}
+
+impl Environment {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Production => "production",
+        }
+    }
+    pub fn is_production(self) -> bool {
+        self == Self::Production
+    }
+}
+
+/// The kernel's settings, already validated.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub environment: Environment,
+    /// Signs access tokens and encrypts secrets at rest (`LOOP_SECRET_KEY`); at least 32 bytes.
+    pub secret_key: Secret<String>,
+    /// The key of the environment (`LOOP_INTERNAL_API_KEY`) and whom it acts as (`LOOP_INTERNAL_API_USER_EMAIL`); off unless both are set.
+    pub internal_key: Option<InternalKey>,
+    /// `LOOP_RATE_LIMITS`
+    pub rate_limits: bool,
+    /// `LOOP_REDIS_URL`: shared windows for rate limits on several nodes.
+    pub redis_url: Option<Secret<String>>,
+    /// Life of an access token; 30 minutes (spec/loop.md 5.2).
+    pub access_ttl_us: i64,
+    /// Life of a refresh token, renewed at each rotation; 14 days.
+    pub refresh_ttl_us: i64,
+    /// How long a trial runs that a registration starts; 30 days.
+    pub trial_us: i64,
+    /// How long an answer is remembered for its idempotency key; 48 hours, twice what Stripe promises.
+    pub idempotency_ttl_us: i64,
+    /// Argon2id memory in KiB; OWASP's first choice is 19 MiB, tests use less.
+    pub password_memory_kib: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct InternalKey {
+    pub key: Secret<String>,
+    pub user_email: String,
+}
+
+impl Settings {
+    /// The defaults around a secret key.
+    pub fn new(environment: Environment, secret_key: impl Into<String>) -> Self {
+        Self {
+            environment,
+            secret_key: Secret::new(secret_key.into()),
+            internal_key: None,
+            rate_limits: true,
+            redis_url: None,
+            access_ttl_us: 30 * MINUTE_US,
+            refresh_ttl_us: 14 * DAY_US,
+            trial_us: 30 * DAY_US,
+            idempotency_ttl_us: 2 * DAY_US,
+            password_memory_kib: 19 * 1024,
+        }
+    }
+}
