@@ -1,1 +1,21 @@
-//! Boots all of it inside a test.
+//! What a test of the whole product needs and the product does not: a database on either engine that goes away, a client
+//! with credentials, the curl commands that the portal prints, time that stands still.
+//!
+//! Tests live in `crates/loopd/tests/`. There an `App` implements [`World`], and [`each_engine!`] runs every test twice.
+//! Only tests depend on this crate (`crates/loopd/tests/house.rs` holds that).
+
+mod client;
+mod curl;
+mod database;
+mod engines;
+mod json;
+mod sources;
+
+pub use client::{Answer, Client, Request};
+pub use curl::{Curl, PRINTED_BASE};
+pub use database::Database;
+pub use engines::{World, on_engine};
+pub use json::{find_difference, masked};
+pub use loopd_store::Engine;
+pub use serde_json::json;
+pub use sources::Sources;
