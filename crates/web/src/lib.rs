@@ -1,1 +1,41 @@
-//! axum lives here: operations, the edge, layers, OpenAPI assembly.
+//! The edge of every HTTP surface: declared operations, the pipeline in front of them, dialects, OpenAPI, the accept loop.
+//!
+//! Invariants: no SQL, no rule of a product. A surface hands in a list of [`Operation`] values; routing, credentials, tenancy,
+//! rate limits, idempotency, documents and refusals all follow from them. Only [`dialect`] knows that there are dialects.
+
+pub mod assets;
+mod call;
+mod cors;
+pub mod dialect;
+mod edge;
+mod idempotent;
+mod metrics;
+mod negotiate;
+pub mod openapi;
+pub mod operation;
+pub mod page;
+mod payload;
+mod pipeline;
+pub mod proxy;
+pub mod query;
+mod reply;
+mod router;
+pub mod schema;
+pub mod serve;
+mod settings;
+mod surface;
+pub mod yaml;
+
+pub use call::{Call, python_type};
+pub use edge::App;
+pub use idempotent::{Claimed, Ticket};
+pub use metrics::Metrics;
+pub use operation::{Access, Content, Handler, Operation, Param, Place, RateClass, RequestBody, ResponseDoc};
+pub use page::PageWriter;
+pub use payload::{BoxError, Payload, StreamBody};
+pub use proxy::Network;
+pub use query::{PageNumber, PageRequest, Query};
+pub use reply::Reply;
+pub use schema::Schema;
+pub use settings::Settings;
+pub use surface::Surface;

@@ -1,0 +1,165 @@
+//! [`Call`]: what a handler is given: who calls, in which company, with which parameters, query, headers and body.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use loopd_kernel::{Caller, Kernel, Tenant};
+use loopd_types::{Problem, Result, Uuid};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::idempotent::Key;
+use crate::{Operation, Query};
+
+/// One call that the pipeline let through.
+pub struct Call {
+    pub kernel: Arc<Kernel>,
+    pub caller: Caller,
+    pub operation: Arc<Operation>,
+    pub headers: HeaderMap,
+    /// The raw body, within the operation's limit.
+    pub body: Bytes,
+    pub request_id: Arc<str>,
+    /// `https://host` without a final slash: `LOOP_BASE_URL`, or what the client called us by.
+    pub base_url: Arc<str>,
+    /// Percent-encoded, as sent.
+    pub path: String,
+    pub(crate) tenants: Vec<Arc<Tenant>>,
+    pub(crate) is_union: bool,
+    pub(crate) params: Vec<(Arc<str>, String)>,
+    pub(crate) query: Query,
+    pub(crate) json: Value,
+    pub(crate) key: Option<Key>,
+}
+
+impl Call {
+    /// The one company of this call.
+    ///
+    /// # Errors
+    /// 400 `company_required` when a list over several companies asks for one; 500 when the operation declares no company.
+    pub fn tenant(&self) -> Result<&Arc<Tenant>> {
+        match self.tenants.as_slice() {
+            [only] => Ok(only),
+            [] => Err(Problem::internal(format!("{} asks for a company but declares none", self.operation.id))),
+            _ => Err(Problem::invalid("company_required", "Name the company with the X-Company-ID header.")),
+        }
+    }
+
+    /// All companies of this call: one, or the union of a list. Never empty.
+    ///
+    /// # Errors
+    /// 500 when the operation declares no company.
+    pub fn scope(&self) -> Result<&[Arc<Tenant>]> {
+        if self.tenants.is_empty() {
+            return Err(Problem::internal(format!("{} asks for companies but declares none", self.operation.id)));
+        }
+        Ok(&self.tenants)
+    }
+
+    /// Whether no company was named, so that the list covers all of the caller's.
+    pub fn is_union(&self) -> bool {
+        self.is_union
+    }
+
+    /// A path parameter, decoded; empty when the path has none of this name.
+    pub fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(known, _)| &**known == name).map_or("", |(_, value)| value)
+    }
+
+    /// The path parameter `name` as a UUID.
+    ///
+    /// # Errors
+    /// 404 `not_found`: an id that cannot exist is not found.
+    pub fn uuid(&self, name: &str) -> Result<Uuid> {
+        Uuid::parse_str(self.param(name)).map_err(|_| Problem::not_found())
+    }
+
+    /// The path parameter `id` as a UUID.
+    ///
+    /// # Errors
+    /// 404 `not_found`.
+    pub fn id(&self) -> Result<Uuid> {
+        self.uuid("id")
+    }
+
+    pub fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// A request header as text; `None` when it is absent or no visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The absolute URL of this call without its query: the base of pagination links.
+    pub fn url(&self) -> String {
+        format!("{}{}", self.base_url, self.path)
+    }
+
+    /// The JSON body, an empty object when there is none (as DRF reads it).
+    ///
+    /// # Errors
+    /// 415 `unsupported_media_type` when the operation's body is not JSON.
+    pub fn json(&self) -> Result<Value> {
+        self.json_ref().cloned()
+    }
+
+    /// As [`Call::json`], without a copy.
+    ///
+    /// # Errors
+    /// As [`Call::json`].
+    pub fn json_ref(&self) -> Result<&Value> {
+        if self.json.is_null() && !self.body.is_empty() && !self.body.starts_with(b"null") {
+            return Err(Problem::new(
+                loopd_types::Kind::UnsupportedMediaType,
+                "unsupported_media_type",
+                "Send the body as application/json.",
+            ));
+        }
+        Ok(&self.json)
+    }
+
+    /// The JSON body as an object's fields.
+    ///
+    /// # Errors
+    /// 400 `validation_error` under `non_field_errors` when it is not an object, in DRF's words.
+    pub fn json_object(&self) -> Result<&serde_json::Map<String, Value>> {
+        let value = self.json_ref()?;
+        value.as_object().ok_or_else(|| {
+            let words = format!("Invalid data. Expected a dictionary, but got {}.", python_type(value));
+            Problem::field(loopd_types::NON_FIELD, "invalid", words)
+        })
+    }
+
+    /// The JSON body as a type of the caller's; for bodies that need no complaints field by field.
+    ///
+    /// # Errors
+    /// 400 `validation_error` under `non_field_errors` with serde's words.
+    pub fn json_as<T: DeserializeOwned>(&self) -> Result<T> {
+        T::deserialize(self.json_ref()?)
+            .map_err(|error| Problem::field(loopd_types::NON_FIELD, "invalid", format!("Invalid data. {error}.")))
+    }
+
+    /// An `application/x-www-form-urlencoded` body.
+    ///
+    /// # Errors
+    /// 400 when it is not UTF-8.
+    pub fn form(&self) -> Result<Query> {
+        let text = std::str::from_utf8(&self.body).map_err(|_| crate::pipeline::parse_error("the form is not UTF-8"))?;
+        Query::parse(Some(text))
+    }
+}
+
+/// What DRF calls a JSON value in its messages: Python's name of the type.
+pub fn python_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "NoneType",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float",
+        Value::Number(_) => "int",
+        Value::String(_) => "str",
+        Value::Array(_) => "list",
+        Value::Object(_) => "dict",
+    }
+}

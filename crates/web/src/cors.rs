@@ -1,0 +1,53 @@
+//! Cross-origin calls from browsers: which origins, headers and methods (spec/loop.md 4.11, the last sentence).
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method};
+
+use crate::Reply;
+
+/// LOOP's four headers and what our own rules read besides. `X-LOOP-API-KEY` is a server's key that browsers must not hold;
+/// it is listed because the documents name all four, and refusing it here would protect nobody.
+const ALLOWED: HeaderValue = HeaderValue::from_static(
+    "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-API-Key, X-Company-ID, X-LOOP-API-KEY, \
+     X-LOOP-APP-ID, X-Request-ID, X-Workspace-ID",
+);
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "Content-Disposition, ETag, Idempotency-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, \
+     Retry-After, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID",
+);
+
+/// The value of `Access-Control-Allow-Origin` for this request, when it comes from an allowed origin.
+pub(crate) fn allowed_origin(headers: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
+    let origin = headers.get(ORIGIN)?;
+    if allowed.iter().any(|known| known == "*") {
+        return Some(HeaderValue::from_static("*"));
+    }
+    let text = origin.to_str().ok()?;
+    allowed.iter().any(|known| known.trim_end_matches('/').eq_ignore_ascii_case(text)).then(|| origin.clone())
+}
+
+/// Whether OPTIONS is a browser asking before it calls.
+pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// The answer to a preflight; `methods` is the route's `Allow`.
+pub(crate) fn preflight(methods: &HeaderValue) -> Reply {
+    let mut reply = Reply::no_content();
+    reply.headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
+    reply.headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED);
+    reply.headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    reply
+}
+
+/// Adds what lets the browser hand the answer to the page.
+pub(crate) fn open(headers: &mut HeaderMap, origin: HeaderValue) {
+    if origin != "*" {
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+    }
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+}

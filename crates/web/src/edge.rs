@@ -1,0 +1,480 @@
+//! [`App`]: the one service around everything. It gives each request its id, limits and dialect, and each answer its headers.
+//!
+//! Whatever goes wrong from here inward, router 404, 405, unreadable JSON, size, timeout and panic included, leaves as a
+//! [`Problem`] and is written in the surface's dialect in one place, [`App::handle`].
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{FutureExt as _, StreamExt as _};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use loopd_kernel::Kernel;
+use loopd_types::{Kind, Problem, Result};
+use tracing::Instrument as _;
+
+use crate::operation::Access;
+use crate::pipeline::{self, Trail};
+use crate::proxy::{self, Client};
+use crate::router::{Route, Routes};
+use crate::{
+    BoxError, Call, Metrics, Operation, Payload, Query, Reply, Settings, StreamBody, Surface, cors, dialect, negotiate,
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATE_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+/// Longest `X-Request-ID` that is taken over.
+const MAX_REQUEST_ID: usize = 128;
+/// For pages that bring no policy of their own: everything from this host, nothing inline.
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+);
+
+/// The whole HTTP application. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    kernel: Arc<Kernel>,
+    settings: Settings,
+    routes: Routes,
+    metrics: Arc<Metrics>,
+    /// Turns true when the server stops, so that event streams end and do not hold the shutdown up.
+    ending: tokio::sync::watch::Sender<bool>,
+}
+
+impl App {
+    /// Puts the operations of all surfaces behind one edge.
+    ///
+    /// # Errors
+    /// Words for the operator when two operations collide.
+    pub fn new(kernel: Arc<Kernel>, settings: Settings, operations: Vec<Operation>) -> Result<Self, String> {
+        Self::with_metrics(kernel, settings, operations, Arc::default())
+    }
+
+    /// As [`App::new`], with counters that the caller also holds (its `/metrics` operation renders them).
+    ///
+    /// # Errors
+    /// As [`App::new`].
+    pub fn with_metrics(
+        kernel: Arc<Kernel>,
+        settings: Settings,
+        operations: Vec<Operation>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, String> {
+        let routes = Routes::build(operations)?;
+        let ending = tokio::sync::watch::Sender::new(false);
+        Ok(Self(Arc::new(Inner { kernel, settings, routes, metrics, ending })))
+    }
+
+    pub fn kernel(&self) -> &Arc<Kernel> {
+        &self.0.kernel
+    }
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+    /// Ends every event stream; the accept loop calls it when the server stops.
+    pub fn end_streams(&self) {
+        self.0.ending.send_replace(true);
+    }
+    /// Every operation that is served, for coverage tests and documents.
+    pub fn operations(&self) -> impl Iterator<Item = &Arc<Operation>> {
+        self.0.routes.operations()
+    }
+
+    /// Answers one request of `peer`, the other end of the connection. Never fails and never panics.
+    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Payload>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let started = Instant::now();
+        let inner = &*self.0;
+        inner.metrics.in_flight.fetch_add(1, Relaxed);
+        let (parts, body) = request.into_parts();
+        let request_id = request_id(inner, &parts);
+        let surface = Surface::of(parts.uri.path());
+        let client = proxy::client(peer, &parts.headers, &inner.settings.trusted_proxies);
+        let mut trail = Trail::default();
+        let span = tracing::info_span!("request", request_id = %request_id);
+        let answered = AssertUnwindSafe(self.answer(&parts, body, &client, &request_id, &mut trail))
+            .catch_unwind()
+            .instrument(span.clone())
+            .await;
+        let outcome = answered.unwrap_or_else(|panic| {
+            inner.metrics.panics.fetch_add(1, Relaxed);
+            Err(Problem::internal(format!("panic: {}", panic_words(&*panic))))
+        });
+        let mut reply = outcome.unwrap_or_else(|problem| {
+            span.in_scope(|| note(&problem));
+            dialect::render(surface, &problem, &request_id)
+        });
+        self.dress(&mut reply, &parts, &client, &request_id, &trail);
+        let took = started.elapsed();
+        let status = reply.status.as_u16();
+        inner.metrics.record(surface, status, took);
+        inner.metrics.in_flight.fetch_sub(1, Relaxed);
+        log(&parts, surface, status, took, &request_id, &client, &trail);
+        let is_events = reply.headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
+        if is_events && let Payload::Stream(body) = reply.body {
+            reply.body = Payload::Stream(until_the_end(body, self.0.ending.subscribe()));
+        }
+        let mut response = Response::new(reply.body);
+        *response.status_mut() = reply.status;
+        *response.headers_mut() = reply.headers;
+        response
+    }
+
+    /// Finds the operation, then runs it under its timeout.
+    async fn answer<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        client: &Client,
+        request_id: &Arc<str>,
+        trail: &mut Trail,
+    ) -> Result<Reply>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let (route, params) = self.0.routes.find(parts.uri.path())?;
+        trail.template = Some(route.template.clone());
+        let Some(endpoint) = route.endpoint(&parts.method) else {
+            return without_operation(route, parts);
+        };
+        let operation = &endpoint.operation;
+        trail.operation = Some(operation.clone());
+        let limit = operation.timeout.unwrap_or(self.0.settings.request_timeout);
+        let work = async {
+            negotiate::check_accept(text_header(parts, &ACCEPT), &endpoint.produces)?;
+            let query = Query::parse(parts.uri.query())?;
+            negotiate::check_format(query.get("format"), &endpoint.produces)?;
+            self.run(operation, parts, body, client, request_id, params, query, trail).await
+        };
+        match tokio::time::timeout(limit, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.0.metrics.timeouts.fetch_add(1, Relaxed);
+                Err(Problem::new(
+                    Kind::Timeout,
+                    "timeout",
+                    "The request took too long. It may still be carried out; repeat it with the same Idempotency-Key to find out.",
+                ))
+            }
+        }
+    }
+
+    /// Steps 2 and 4 to 12 of spec/loop.md 5.1 for a known operation.
+    #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename the arguments")]
+    async fn run<B>(
+        &self,
+        operation: &Arc<Operation>,
+        parts: &Parts,
+        body: B,
+        client: &Client,
+        request_id: &Arc<str>,
+        params: Vec<(Arc<str>, String)>,
+        query: Query,
+        trail: &mut Trail,
+    ) -> Result<Reply>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let kernel = &self.0.kernel;
+        pipeline::limit_address(kernel, operation, client.address, trail).await?;
+        let is_safe = parts.method.is_safe();
+        let body = if is_safe && operation.request.is_none() {
+            Bytes::new()
+        } else {
+            read_body(body, operation.max_body_bytes, self.0.settings.body_timeout).await?
+        };
+        let json = pipeline::read_json(operation, parts, &body)?;
+        let origin = pipeline::origin(parts, client.address, request_id);
+        let admission = pipeline::admit(kernel, operation, parts, origin, trail).await?;
+        let key = pipeline::bind_key(operation, parts, &query, &body, &admission)?;
+        let call = Call {
+            kernel: kernel.clone(),
+            caller: admission.caller,
+            operation: operation.clone(),
+            headers: parts.headers.clone(),
+            body,
+            request_id: request_id.clone(),
+            base_url: self.base_url(parts, client),
+            path: parts.uri.path().to_owned(),
+            tenants: admission.tenants,
+            is_union: admission.is_union,
+            params,
+            query,
+            json,
+            key: key.clone(),
+        };
+        let work = (operation.handler)(call);
+        let reply = if is_safe {
+            work.await?
+        } else {
+            // hyper drops this future when the client goes away; a write that has begun must run to its end all the same.
+            match tokio::spawn(work.in_current_span()).await {
+                Ok(outcome) => outcome?,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(error) => return Err(Problem::unavailable(error)),
+            }
+        };
+        if let Some(key) = key
+            && !key.is_honoured()
+            && cfg!(debug_assertions)
+        {
+            // Tests run in debug builds: whoever forgets `commit` learns it there.
+            return Err(Problem::internal(format!("{} answered an Idempotency-Key without commit or claim", operation.id)));
+        }
+        Ok(reply)
+    }
+
+    /// Adds what every answer carries.
+    fn dress(&self, reply: &mut Reply, parts: &Parts, client: &Client, request_id: &str, trail: &Trail) {
+        let headers = &mut reply.headers;
+        headers.insert(REQUEST_ID, crate::reply::header_value(request_id));
+        headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+        headers.insert("x-frame-options", HeaderValue::from_static("DENY"));
+        headers.insert("referrer-policy", HeaderValue::from_static("same-origin"));
+        headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+        if client.is_https {
+            headers.insert("strict-transport-security", HeaderValue::from_static("max-age=31536000"));
+        }
+        let is_page = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
+        if is_page && !headers.contains_key("content-security-policy") {
+            headers.insert("content-security-policy", PAGE_POLICY);
+        }
+        let is_private = trail.operation.as_ref().is_some_and(|operation| operation.access != Access::Public);
+        if !headers.contains_key(CACHE_CONTROL) && (is_private || reply.status.is_client_error()) {
+            // One company's rows must not come out of a shared cache for another's caller.
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        if let Some(decision) = &trail.decision
+            && !headers.contains_key(&RATE_LIMIT)
+        {
+            headers.insert(RATE_LIMIT, decision.limit.into());
+            headers.insert(RATE_REMAINING, decision.remaining.into());
+            headers.insert(RATE_RESET, decision.reset_s.into());
+        }
+        if reply.status == 429 {
+            self.0.metrics.throttled.fetch_add(1, Relaxed);
+        }
+        if headers.contains_key(crate::idempotent::REPLAYED) {
+            self.0.metrics.replayed.fetch_add(1, Relaxed);
+        }
+        if let Some(origin) = cors::allowed_origin(&parts.headers, &self.0.settings.allowed_origins) {
+            cors::open(headers, origin);
+        }
+        if parts.method == Method::HEAD {
+            if let Some(length) = reply.body.len() {
+                headers.insert(CONTENT_LENGTH, length.into());
+            }
+            reply.body = Payload::empty();
+        }
+    }
+
+    /// `LOOP_BASE_URL`, else what the client called us by; only a trusted proxy may say that it was https, or another host.
+    fn base_url(&self, parts: &Parts, client: &Client) -> Arc<str> {
+        if let Some(base) = &self.0.settings.base_url {
+            return base.trim_end_matches('/').into();
+        }
+        let forwarded = if client.is_proxied { parts.headers.get("x-forwarded-host") } else { None };
+        let host = forwarded
+            .or_else(|| parts.headers.get(HOST))
+            .and_then(|value| value.to_str().ok())
+            .or_else(|| parts.uri.authority().map(|authority| authority.as_str()))
+            .map(str::trim)
+            .filter(|host| is_host(host))
+            .unwrap_or("localhost");
+        let scheme = if client.is_https { "https" } else { "http" };
+        format!("{scheme}://{host}").into()
+    }
+}
+
+/// OPTIONS and wrong methods on a path that exists.
+fn without_operation(route: &Route, parts: &Parts) -> Result<Reply> {
+    if cors::is_preflight(&parts.method, &parts.headers) {
+        return Ok(cors::preflight(&route.allow));
+    }
+    let allow = route.allow.to_str().unwrap_or_default();
+    if parts.method == Method::OPTIONS {
+        return Ok(metadata(route)?.with_header(ALLOW, allow));
+    }
+    let words = format!("Method \"{}\" not allowed.", parts.method);
+    Err(Problem::new(Kind::MethodNotAllowed, "method_not_allowed", words).with_header("Allow", allow))
+}
+
+/// `body`, cut short when the server stops. Only event streams: half an export would look like a whole one.
+fn until_the_end(body: StreamBody, mut ending: tokio::sync::watch::Receiver<bool>) -> StreamBody {
+    let ended = async move {
+        // An error means that the application itself is gone.
+        let _ = ending.wait_for(|is_ending| *is_ending).await;
+    };
+    let frames = http_body_util::BodyStream::new(body).take_until(Box::pin(ended));
+    http_body_util::StreamBody::new(frames).boxed_unsync()
+}
+
+/// What OPTIONS tells (spec/loop.md 4.2): only what the OpenAPI document says too.
+fn metadata(route: &Route) -> Result<Reply> {
+    let documented = || route.endpoints.iter().map(|(_, endpoint)| endpoint).filter(|e| e.operation.documented);
+    let first = documented().next();
+    let mut renders: Vec<&str> = documented().flat_map(|e| e.produces.iter().map(String::as_str)).collect();
+    renders.sort_unstable();
+    renders.dedup();
+    let requests = documented().filter_map(|e| e.operation.request.as_ref());
+    let mut parses: Vec<&str> = requests.flat_map(|r| r.content.iter().map(|c| c.content_type.as_str())).collect();
+    parses.sort_unstable();
+    parses.dedup();
+    let actions: serde_json::Map<String, serde_json::Value> = documented()
+        .map(|e| {
+            let told = serde_json::json!({"operation_id": e.operation.id, "summary": e.operation.summary});
+            (e.operation.method.to_string(), told)
+        })
+        .collect();
+    Reply::json(
+        200,
+        &serde_json::json!({
+            "name": first.map_or("", |e| e.operation.tag.as_str()),
+            "description": first.map_or("", |e| e.operation.description.as_str()),
+            "renders": renders,
+            "parses": parses,
+            "actions": actions,
+        }),
+    )
+}
+
+/// Reads a body of at most `limit` bytes within `wait`.
+async fn read_body<B>(mut body: B, limit: usize, wait: Duration) -> Result<Bytes>
+where
+    B: Body<Data = Bytes> + Send + Unpin,
+    B::Error: Into<BoxError>,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit));
+    }
+    let read = async {
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                Problem::invalid("body_incomplete", "The request body ended early.").with_cause(error.into())
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            if first.len() + rest.len() + data.len() > limit {
+                return Err(too_large(limit));
+            }
+            // Nearly every body is one frame: it is kept as it is, without a copy.
+            if first.is_empty() {
+                first = data;
+            } else {
+                rest.extend_from_slice(&data);
+            }
+        }
+        if rest.is_empty() {
+            return Ok(first);
+        }
+        let mut whole = BytesMut::with_capacity(first.len() + rest.len());
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&rest);
+        Ok(whole.freeze())
+    };
+    match tokio::time::timeout(wait, read).await {
+        Ok(outcome) => outcome,
+        // The client's slowness is the client's matter, so this is no 504.
+        Err(_) => Err(Problem::invalid("body_timeout", "The request body did not arrive in time.")),
+    }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Kind::TooLarge, "payload_too_large", format!("The request body is larger than {limit} bytes."))
+        .with_extra("limit_bytes", limit as u64)
+}
+
+/// `X-Request-ID` when it is short and harmless, else a new one.
+fn request_id(inner: &Inner, parts: &Parts) -> Arc<str> {
+    let is_sane = |text: &&str| {
+        !text.is_empty()
+            && text.len() <= MAX_REQUEST_ID
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte))
+    };
+    match text_header(parts, &REQUEST_ID).filter(is_sane) {
+        Some(text) => text.into(),
+        None => {
+            let mut buffer = loopd_types::Uuid::encode_buffer();
+            let text: &str = inner.kernel.new_id().hyphenated().encode_lower(&mut buffer);
+            text.into()
+        }
+    }
+}
+
+fn text_header<'p>(parts: &'p Parts, name: &HeaderName) -> Option<&'p str> {
+    parts.headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// A host and optional port, and nothing that could break out of a link.
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 255
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
+}
+
+fn panic_words(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without words")
+}
+
+/// Our own faults go to the log with their cause; refusals are the access log's matter.
+fn note(problem: &Problem) {
+    let (status, code, cause) = (problem.status(), problem.code(), problem.cause().unwrap_or(""));
+    if status >= 500 {
+        tracing::error!(status, code, cause, "{}", problem.message());
+    } else if !cause.is_empty() {
+        tracing::debug!(status, code, cause, "{}", problem.message());
+    }
+}
+
+/// One line for each request. Never a query, a header or a body: credentials travel in them.
+fn log(
+    parts: &Parts,
+    surface: Surface,
+    status: u16,
+    took: Duration,
+    request_id: &str,
+    client: &Client,
+    trail: &Trail,
+) {
+    tracing::info!(
+        target: "loopd::access",
+        method = %parts.method,
+        path = trail.template.as_deref().unwrap_or("(none)"),
+        status,
+        ms = took.as_micros() as f64 / 1e3,
+        request_id,
+        surface = surface.as_str(),
+        address = %client.address,
+        company = trail.company.map(|company| tracing::field::display(company.code())),
+        user = trail.user.map(tracing::field::display),
+        app = trail.app_id.as_deref(),
+        "answered"
+    );
+}

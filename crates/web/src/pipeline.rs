@@ -1,0 +1,283 @@
+//! Steps 2 to 11 of spec/loop.md 5.1, in that order. Every decision is the kernel's; this file reads headers and orders the steps.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::request::Parts;
+use loopd_kernel::idempotency::Claim;
+use loopd_kernel::limit::{Decision, Rate};
+use loopd_kernel::{Caller, Kernel, Need, Origin, Presented, Tenant};
+use loopd_types::{CompanyId, Problem, Result, Uuid};
+use serde_json::{Map, Value};
+
+use crate::idempotent::{Key, fingerprint, read_key};
+use crate::operation::{Access, Operation, RateClass};
+use crate::{Query, negotiate};
+
+// spec/loop.md 5.11
+const AUTH: Rate = Rate::per_minute("auth-ip", 10);
+const ANONYMOUS: Rate = Rate::per_minute("anonymous", 60);
+const VERIFY: Rate = Rate::per_minute("verify-ip", 60);
+const USER: Rate = Rate::per_minute("user", 600);
+const KEY: Rate = Rate::per_minute("key", 1200);
+const AI: Rate = Rate::per_minute("ai-company", 20);
+
+/// Longest `X-LOOP-APP-ID` and user agent that are kept.
+const MAX_NAME: usize = 200;
+
+/// What the access log and the answer's headers learn on the way; outlives a timeout of the work itself.
+#[derive(Default)]
+pub(crate) struct Trail {
+    pub template: Option<Arc<str>>,
+    pub operation: Option<Arc<Operation>>,
+    pub company: Option<CompanyId>,
+    pub user: Option<Uuid>,
+    pub app_id: Option<Arc<str>>,
+    pub decision: Option<Decision>,
+}
+
+/// Who may do this, in which companies.
+pub(crate) struct Admission {
+    pub caller: Caller,
+    pub tenants: Vec<Arc<Tenant>>,
+    pub is_union: bool,
+}
+
+/// Step 10 for the classes that count by address: before anything expensive is done for a stranger.
+pub(crate) async fn limit_address(
+    kernel: &Kernel,
+    operation: &Operation,
+    address: IpAddr,
+    trail: &mut Trail,
+) -> Result<()> {
+    let rate = match operation.rate {
+        RateClass::Auth => AUTH,
+        RateClass::Anonymous => ANONYMOUS,
+        RateClass::PublicVerify => VERIFY,
+        RateClass::Caller | RateClass::Ai | RateClass::Unlimited => return Ok(()),
+    };
+    hit(kernel, rate, &subject(address), trail).await
+}
+
+/// Steps 4 to 10: identity, app, company, workspace, product, permission, budget.
+pub(crate) async fn admit(
+    kernel: &Kernel,
+    operation: &Operation,
+    parts: &Parts,
+    origin: Origin,
+    trail: &mut Trail,
+) -> Result<Admission> {
+    trail.app_id = origin.app_id.clone();
+    if operation.access == Access::Public {
+        return Ok(Admission { caller: Caller::anonymous(origin), tenants: Vec::new(), is_union: false });
+    }
+    let address = origin.address;
+    let authorization = header(parts, AUTHORIZATION.as_str())?;
+    let api_key = header(parts, "x-loop-api-key")?;
+    let caller = kernel.authenticate(Presented { api_key, authorization }, origin).await?;
+    let user = caller.require_user()?;
+    trail.user = Some(user.id);
+    let need = |product, permission| -> Result<Need<'_>> {
+        Ok(Need {
+            company: company_header(parts)?,
+            workspace: workspace_header(parts)?,
+            product,
+            permission: Some(permission),
+            or_permission: operation.or_permission.as_deref(),
+            allow_suspended: operation.allow_suspended,
+        })
+    };
+    let (tenants, is_union) = match &operation.access {
+        Access::Public | Access::Authenticated => (Vec::new(), false),
+        Access::Superuser if caller.is_superuser() => (Vec::new(), false),
+        Access::Superuser => return Err(Problem::permission_denied()),
+        Access::Tenant { product, permission } => {
+            (vec![kernel.enter(&caller, need(product.as_deref(), permission)?).await?], false)
+        }
+        Access::Union { product, permission } => {
+            let need = need(product.as_deref(), permission)?;
+            let is_union = need.company.is_none_or(|code| code.trim().is_empty());
+            (kernel.enter_union(&caller, need).await?, is_union)
+        }
+    };
+    if let [only] = tenants.as_slice() {
+        trail.company = Some(only.company);
+    }
+    limit_caller(kernel, operation, &caller, address, &tenants, trail).await?;
+    Ok(Admission { caller, tenants, is_union })
+}
+
+async fn limit_caller(
+    kernel: &Kernel,
+    operation: &Operation,
+    caller: &Caller,
+    address: IpAddr,
+    tenants: &[Arc<Tenant>],
+    trail: &mut Trail,
+) -> Result<()> {
+    // Off for benchmarks: then not even the subject's name is made.
+    if !kernel.limits.is_enabled() || !matches!(operation.rate, RateClass::Caller | RateClass::Ai) {
+        return Ok(());
+    }
+    match (caller.key(), caller.user()) {
+        (Some(key), _) => {
+            let name = key.id.map_or(Cow::Borrowed("environment"), |id| Cow::Owned(id.to_string()));
+            hit(kernel, KEY, &name, trail).await?;
+        }
+        (None, Some(user)) => hit(kernel, USER, &user.id.to_string(), trail).await?,
+        (None, None) => hit(kernel, ANONYMOUS, &subject(address), trail).await?,
+    }
+    if operation.rate == RateClass::Ai
+        && let Some(tenant) = tenants.first()
+    {
+        hit(kernel, AI, &tenant.company.0.to_string(), trail).await?;
+    }
+    Ok(())
+}
+
+/// Counts one call; the tightest of several budgets is the one that the answer's headers tell.
+async fn hit(kernel: &Kernel, rate: Rate, subject: &str, trail: &mut Trail) -> Result<()> {
+    if !kernel.limits.is_enabled() {
+        return Ok(());
+    }
+    let decision = kernel.limits.hit(rate, subject, kernel.now()).await;
+    if trail.decision.is_none_or(|known| !decision.allowed || decision.remaining < known.remaining) {
+        trail.decision = Some(decision);
+    }
+    decision.require()?;
+    Ok(())
+}
+
+/// Whose budget an address counts against: an IPv6 household has a whole /64 and would never run out of addresses.
+fn subject(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => {
+            let mut segments = v6.segments();
+            segments[4..].fill(0);
+            Ipv6Addr::from(segments).to_string()
+        }
+    }
+}
+
+/// Step 11: the key of an unsafe call, bound to its caller and request.
+pub(crate) fn bind_key(
+    operation: &Operation,
+    parts: &Parts,
+    query: &Query,
+    body: &[u8],
+    admission: &Admission,
+) -> Result<Option<Key>> {
+    if operation.method.is_safe() {
+        return Ok(None);
+    }
+    // Refused even where nothing is remembered, so that a bad key is found in the first test and not in the first outage.
+    let Some(key) = read_key(&parts.headers)? else { return Ok(None) };
+    if !operation.has_effect {
+        return Ok(None);
+    }
+    let workspace = parts.headers.get("x-workspace-id").and_then(|value| value.to_str().ok());
+    let fingerprint = fingerprint(operation.method.as_str(), parts.uri.path(), workspace, query, body);
+    let user = admission.caller.user().map(|user| user.id);
+    let scope = match (admission.tenants.as_slice(), user) {
+        ([tenant], Some(user)) => format!("company:{}:{user}", tenant.company.0),
+        (_, Some(user)) => format!("user:{user}"),
+        (_, None) => format!("public:{fingerprint}"),
+    };
+    Ok(Some(Key::new(Claim { scope, key: key.to_owned(), fingerprint })))
+}
+
+/// Step 2: the body as JSON, where the operation reads JSON. An absent body is an empty object, as DRF reads it.
+///
+/// # Errors
+/// 415 `unsupported_media_type`, 400 `parse_error`, 400 `validation_error` for NULs, which no database text can hold.
+pub(crate) fn read_json(operation: &Operation, parts: &Parts, body: &Bytes) -> Result<Value> {
+    let Some(request) = &operation.request else {
+        // Actions without a declared body forgive one that is sent all the same, if it is JSON.
+        return Ok(serde_json::from_slice(body).unwrap_or_else(|_| Value::Object(Map::new())));
+    };
+    if body.is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !negotiate::check_content_type(content_type, request)? {
+        return Ok(Value::Null);
+    }
+    let value: Value = serde_json::from_slice(body).map_err(parse_error)?;
+    // Only a body with this escape can hold a NUL: a raw one is no JSON.
+    if find(body, b"\\u0000")
+        && let Some(field) = field_with_nul(&value)
+    {
+        return Err(Problem::field(field, "null_characters_not_allowed", "Null characters are not allowed."));
+    }
+    Ok(value)
+}
+
+/// 400 `parse_error` in DRF's words.
+pub(crate) fn parse_error(detail: impl std::fmt::Display) -> Problem {
+    Problem::invalid("parse_error", format!("JSON parse error - {detail}"))
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// The top-level field that holds a NUL somewhere.
+fn field_with_nul(value: &Value) -> Option<String> {
+    fn holds(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(items) => items.iter().any(holds),
+            Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || holds(value)),
+            _ => false,
+        }
+    }
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .find(|(key, value)| key.contains('\0') || holds(value))
+            .map(|(key, _)| if key.contains('\0') { loopd_types::NON_FIELD.to_owned() } else { key.clone() }),
+        other => holds(other).then(|| loopd_types::NON_FIELD.to_owned()),
+    }
+}
+
+/// Where the call comes from, for the audit.
+pub(crate) fn origin(parts: &Parts, address: IpAddr, request_id: &Arc<str>) -> Origin {
+    let short = |name: &str| -> Option<Arc<str>> {
+        let text = parts.headers.get(name)?.to_str().ok()?.trim();
+        (!text.is_empty()).then(|| Arc::from(&text[..text.len().min(MAX_NAME)]))
+    };
+    Origin {
+        address,
+        request_id: request_id.clone(),
+        app_id: short("x-loop-app-id"),
+        user_agent: short(USER_AGENT.as_str()),
+    }
+}
+
+/// A credential header. One that is no visible ASCII, or sent twice, is a wrong credential and not an absent one.
+fn header<'p>(parts: &'p Parts, name: &str) -> Result<Option<&'p str>> {
+    let mut values = parts.headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if values.next().is_none() => Ok(Some(text)),
+        _ => Err(Problem::unauthenticated("authentication_failed", format!("The header {name} cannot be read."))),
+    }
+}
+
+/// A code that is no visible ASCII cannot exist: the same refusal as for any unknown company, made by the kernel.
+fn company_header(parts: &Parts) -> Result<Option<&str>> {
+    let mut values = parts.headers.get_all("x-company-id").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::invalid("company_required", "Name one company with the X-Company-ID header."));
+    }
+    Ok(Some(value.to_str().unwrap_or("?")))
+}
+
+fn workspace_header(parts: &Parts) -> Result<Option<&str>> {
+    Ok(parts.headers.get("x-workspace-id").map(|value| value.to_str().unwrap_or("?")))
+}

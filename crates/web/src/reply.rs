@@ -1,0 +1,127 @@
+//! [`Reply`]: what a handler answers: status, headers, body. The edge adds the headers that every answer carries.
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HeaderName, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::StreamBody;
+use loopd_types::{Problem, Result};
+use serde::Serialize;
+
+use crate::{BoxError, Payload};
+
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// An answer of a handler.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Payload,
+}
+
+impl Reply {
+    /// `value` as compact JSON. `status` is one of the HTTP success statuses, written as a number for brevity.
+    ///
+    /// # Errors
+    /// `server_error` when the value cannot be written as JSON or `status` is no HTTP status: both are our mistake.
+    pub fn json(status: u16, value: &impl Serialize) -> Result<Self> {
+        let bytes = serde_json::to_vec(value).map_err(|error| Problem::internal(format!("answer is no JSON: {error}")))?;
+        Ok(Self::json_bytes(status, bytes))
+    }
+
+    /// JSON that is rendered already.
+    pub fn json_bytes(status: u16, bytes: impl Into<Bytes>) -> Self {
+        Self::of(status, JSON, bytes)
+    }
+
+    /// 204 without a body.
+    pub fn no_content() -> Self {
+        Self { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Payload::empty() }
+    }
+
+    /// A page.
+    pub fn html(status: u16, page: impl Into<String>) -> Self {
+        Self::of(status, HTML, page.into())
+    }
+
+    /// Plain text.
+    pub fn text(status: u16, text: impl Into<String>) -> Self {
+        Self::of(status, TEXT, text.into())
+    }
+
+    /// Bytes of a content type of the caller's choice.
+    pub fn bytes(status: u16, content_type: &str, bytes: impl Into<Bytes>) -> Self {
+        Self::of(status, header_value(content_type), bytes)
+    }
+
+    /// 303: look there with GET.
+    pub fn see_other(location: &str) -> Self {
+        Self { status: StatusCode::SEE_OTHER, ..Self::no_content() }.with_header(LOCATION, location)
+    }
+
+    /// A body that is sent as it comes: large exports.
+    pub fn stream<S, E>(status: u16, content_type: &str, chunks: S) -> Self
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let mut reply = Self::of(status, header_value(content_type), Bytes::new());
+        reply.body = Payload::Stream(http_body_util::BodyExt::boxed_unsync(StreamBody::new(
+            chunks.map(|chunk| chunk.map(http_body::Frame::data).map_err(Into::into)),
+        )));
+        reply
+    }
+
+    /// Server-sent events: chunks that are `event:`/`data:` lines already. Never cached and never buffered by a proxy.
+    pub fn events<S, E>(chunks: S) -> Self
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        Self::stream(200, "text/event-stream; charset=utf-8", chunks)
+            .with_header(CACHE_CONTROL, "no-store")
+            .with_header(HeaderName::from_static("x-accel-buffering"), "no")
+    }
+
+    /// Sets a header; a value that no header can carry (control characters) becomes empty.
+    pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.insert(name, header_value(value));
+        self
+    }
+
+    /// Adds a header beside those of the same name (`Set-Cookie`, `Link`).
+    pub fn and_header(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.append(name, header_value(value));
+        self
+    }
+
+    /// `ETag: "<tag>"`, strong.
+    pub fn with_etag(self, tag: &str) -> Self {
+        let quoted = format!("\"{tag}\"");
+        self.with_header(ETAG, &quoted)
+    }
+
+    /// Makes the browser save the body under `name`; anything but letters, digits, `.`, `-`, `_` is replaced.
+    pub fn as_download(self, name: &str) -> Self {
+        let safe: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+        self.with_header(CONTENT_DISPOSITION, &format!("attachment; filename=\"{safe}\""))
+    }
+
+    fn of(status: u16, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
+        let mut headers = HeaderMap::with_capacity(16);
+        headers.insert(CONTENT_TYPE, content_type);
+        Self { status: status_code(status), headers, body: Payload::Ready(body.into()) }
+    }
+}
+
+fn status_code(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+pub(crate) fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
