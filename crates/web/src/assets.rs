@@ -33,7 +33,8 @@ impl Assets {
             .map(|(path, bytes)| {
                 let (path, bytes) = (path.into(), bytes.into());
                 let etag = header_value(&format!("\"{}\"", &sha256_hex(&bytes)[..32]));
-                let cache = if is_hashed(&path) { "public, max-age=31536000, immutable" } else { "public, max-age=300" };
+                let cache =
+                    if is_hashed(&path) { "public, max-age=31536000, immutable" } else { "public, max-age=300" };
                 let content_type = HeaderValue::from_static(content_type(&path));
                 (path, Asset { bytes, etag, content_type, cache: HeaderValue::from_static(cache) })
             })

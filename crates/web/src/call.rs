@@ -146,7 +146,8 @@ impl Call {
     /// # Errors
     /// 400 when it is not UTF-8.
     pub fn form(&self) -> Result<Query> {
-        let text = std::str::from_utf8(&self.body).map_err(|_| crate::pipeline::parse_error("the form is not UTF-8"))?;
+        let text =
+            std::str::from_utf8(&self.body).map_err(|_| crate::pipeline::parse_error("the form is not UTF-8"))?;
         Query::parse(Some(text))
     }
 }

@@ -238,7 +238,10 @@ impl App {
             && cfg!(debug_assertions)
         {
             // Tests run in debug builds: whoever forgets `commit` learns it there.
-            return Err(Problem::internal(format!("{} answered an Idempotency-Key without commit or claim", operation.id)));
+            return Err(Problem::internal(format!(
+                "{} answered an Idempotency-Key without commit or claim",
+                operation.id
+            )));
         }
         Ok(reply)
     }
@@ -454,15 +457,7 @@ fn note(problem: &Problem) {
 }
 
 /// One line for each request. Never a query, a header or a body: credentials travel in them.
-fn log(
-    parts: &Parts,
-    surface: Surface,
-    status: u16,
-    took: Duration,
-    request_id: &str,
-    client: &Client,
-    trail: &Trail,
-) {
+fn log(parts: &Parts, surface: Surface, status: u16, took: Duration, request_id: &str, client: &Client, trail: &Trail) {
     tracing::info!(
         target: "loopd::access",
         method = %parts.method,

@@ -144,8 +144,7 @@ pub(crate) fn read_key(headers: &HeaderMap) -> Result<Option<&str>> {
 pub(crate) fn fingerprint(method: &str, path: &str, workspace: Option<&str>, query: &Query, body: &[u8]) -> String {
     let path = path.strip_suffix('/').unwrap_or(path);
     // Every part but the last is free of newlines, so no two different requests give the same bytes.
-    let mut bytes =
-        format!("{method}\n{path}\n{}\n{}\n", workspace.unwrap_or(""), query.canonical()).into_bytes();
+    let mut bytes = format!("{method}\n{path}\n{}\n{}\n", workspace.unwrap_or(""), query.canonical()).into_bytes();
     bytes.extend_from_slice(body);
     sha256_hex(&bytes)
 }

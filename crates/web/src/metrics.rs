@@ -7,9 +7,8 @@ use std::time::Duration;
 use crate::Surface;
 
 /// Upper bounds of the latency buckets in microseconds.
-const BOUNDS_US: [u64; 14] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000,
-];
+const BOUNDS_US: [u64; 14] =
+    [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const SURFACES: usize = Surface::ALL.len();
 
@@ -91,7 +90,11 @@ impl Metrics {
             ("loopd_http_throttled_total", "Requests refused by a rate limit.", self.throttled.load(Relaxed)),
             ("loopd_http_replayed_total", "Answers given again for an Idempotency-Key.", self.replayed.load(Relaxed)),
             ("loopd_connections_total", "Connections accepted.", self.connections_total.load(Relaxed)),
-            ("loopd_connections_dropped_total", "Connections closed for silence.", self.connections_dropped.load(Relaxed)),
+            (
+                "loopd_connections_dropped_total",
+                "Connections closed for silence.",
+                self.connections_dropped.load(Relaxed),
+            ),
         ] {
             head(out, name, "counter", help);
             let _ = writeln!(out, "{name} {value}");

@@ -85,7 +85,9 @@ mod tests {
     #[test]
     fn ranges_weights_and_formats() {
         let offered = vec!["application/json".to_owned(), "text/csv".to_owned()];
-        for accept in ["*/*", "", "application/json", "text/html, application/*;q=0.2", "TEXT/CSV", "text/html,*/*;q=0.1"] {
+        for accept in
+            ["*/*", "", "application/json", "text/html, application/*;q=0.2", "TEXT/CSV", "text/html,*/*;q=0.1"]
+        {
             assert!(check_accept(Some(accept), &offered).is_ok(), "{accept}");
         }
         for accept in ["text/html", "application/json;q=0", "image/*", "nonsense"] {

@@ -106,7 +106,8 @@ fn describe(operation: &Operation, refusals: &mut BTreeSet<u16>) -> Value {
 fn parameters(operation: &Operation) -> Value {
     let mut all: Vec<Value> = Vec::new();
     for name in operation.path_names() {
-        let implied = || Param::path(name, if operation.is_uuid_param(name) { schema::uuid() } else { schema::string() });
+        let implied =
+            || Param::path(name, if operation.is_uuid_param(name) { schema::uuid() } else { schema::string() });
         let param = operation.path_param(name).cloned().unwrap_or_else(implied);
         all.push(parameter(&param));
     }
@@ -126,7 +127,8 @@ fn parameters(operation: &Operation) -> Value {
 }
 
 fn parameter(param: &Param) -> Value {
-    let out = json!({"name": param.name, "in": param.place.as_str(), "required": param.required, "schema": param.schema});
+    let out =
+        json!({"name": param.name, "in": param.place.as_str(), "required": param.required, "schema": param.schema});
     if param.description.is_empty() { out } else { out.describe(&param.description) }
 }
 
@@ -175,7 +177,8 @@ fn responses(operation: &Operation, refusals: &mut BTreeSet<u16>) -> Value {
     for (status, response) in &mut all {
         let is_refusal = status.parse::<u16>().is_ok_and(|status| status >= 400);
         if is_refusal && response.get("$ref").is_none() && response.get("content").is_none() {
-            *response = response.take().with("content", json!({"application/json": {"schema": schema::component("Error")}}));
+            *response =
+                response.take().with("content", json!({"application/json": {"schema": schema::component("Error")}}));
         }
     }
     json!(all)
@@ -272,7 +275,8 @@ fn error_schemas(surface: Surface) -> Vec<(String, Value)> {
 }
 
 fn loop_error_schemas() -> Vec<(String, Value)> {
-    let complaint = schema::object([("code", schema::string()), ("message", schema::string())]).required(["code", "message"]);
+    let complaint =
+        schema::object([("code", schema::string()), ("message", schema::string())]).required(["code", "message"]);
     let error = schema::object([
         ("code", schema::string().example("validation_error")),
         ("message", schema::string().example("Some fields are not valid.")),
@@ -285,10 +289,7 @@ fn loop_error_schemas() -> Vec<(String, Value)> {
         ("request_id", schema::string()),
     ])
     .required(["code", "message", "status", "details", "request_id"]);
-    vec![
-        ("FieldError".into(), complaint),
-        ("Error".into(), schema::object([("error", error)]).required(["error"])),
-    ]
+    vec![("FieldError".into(), complaint), ("Error".into(), schema::object([("error", error)]).required(["error"]))]
 }
 
 /// Checks an assembled document; an empty list is a good one.
@@ -316,7 +317,8 @@ pub fn lint(document: &Value) -> Vec<String> {
                 faults.push(format!("{place}: tag `{tag}` is not declared"));
             }
             check_parameters(document, &place, path, operation, &mut faults);
-            let statuses: Vec<&str> = operation["responses"].as_object().into_iter().flatten().map(|(s, _)| s.as_str()).collect();
+            let statuses: Vec<&str> =
+                operation["responses"].as_object().into_iter().flatten().map(|(s, _)| s.as_str()).collect();
             if !statuses.iter().any(|status| status.starts_with('2') || status.starts_with('3')) {
                 faults.push(format!("{place}: no success is documented"));
             }

@@ -61,9 +61,15 @@ pub enum Access {
     /// Any principal, no company.
     Authenticated,
     /// One company, whose member (or key) holds the permission, and which has the product if one is named.
-    Tenant { product: Option<Arc<str>>, permission: Arc<str> },
+    Tenant {
+        product: Option<Arc<str>>,
+        permission: Arc<str>,
+    },
     /// A list: the header's company, or all companies of the caller.
-    Union { product: Option<Arc<str>>, permission: Arc<str> },
+    Union {
+        product: Option<Arc<str>>,
+        permission: Arc<str>,
+    },
     Superuser,
 }
 

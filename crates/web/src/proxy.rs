@@ -137,9 +137,8 @@ mod tests {
 
     #[test]
     fn networks_are_read_exactly() {
-        let contains = |network: &str, address: &str| {
-            network.parse::<Network>().unwrap().contains(address.parse().unwrap())
-        };
+        let contains =
+            |network: &str, address: &str| network.parse::<Network>().unwrap().contains(address.parse().unwrap());
         assert!(contains("0.0.0.0/0", "8.8.8.8") && !contains("0.0.0.0/0", "::1"));
         assert!(contains("::/0", "::1"));
         assert!(contains("192.168.0.0/23", "192.168.1.255") && !contains("192.168.0.0/23", "192.168.2.0"));

@@ -40,9 +40,9 @@ impl Query {
         let mut pairs = Vec::new();
         for part in raw.split('&').filter(|part| !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            let key = decode(key, true)
-                .filter(|key| !key.contains('\0'))
-                .ok_or_else(|| Problem::field(loopd_types::NON_FIELD, "invalid", "Not a valid query parameter name."))?;
+            let key = decode(key, true).filter(|key| !key.contains('\0')).ok_or_else(|| {
+                Problem::field(loopd_types::NON_FIELD, "invalid", "Not a valid query parameter name.")
+            })?;
             let Some(value) = decode(value, true) else {
                 return Err(Problem::field(key, "invalid", "Not a valid string."));
             };

@@ -28,7 +28,8 @@ impl Reply {
     /// # Errors
     /// `server_error` when the value cannot be written as JSON or `status` is no HTTP status: both are our mistake.
     pub fn json(status: u16, value: &impl Serialize) -> Result<Self> {
-        let bytes = serde_json::to_vec(value).map_err(|error| Problem::internal(format!("answer is no JSON: {error}")))?;
+        let bytes =
+            serde_json::to_vec(value).map_err(|error| Problem::internal(format!("answer is no JSON: {error}")))?;
         Ok(Self::json_bytes(status, bytes))
     }
 

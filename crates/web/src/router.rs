@@ -187,7 +187,9 @@ mod tests {
         let refuse = |operations| Routes::build(operations).err().unwrap();
         assert!(refuse(vec![op(Method::GET, "x", "/a/"), op(Method::GET, "x", "/b/")]).contains("operation id `x`"));
         assert!(refuse(vec![op(Method::GET, "x", "/a/"), op(Method::GET, "y", "/a")]).contains("declared twice"));
-        assert!(refuse(vec![op(Method::GET, "x", "/a/{id}/"), op(Method::GET, "y", "/a/{key}/")]).contains("told from"));
+        assert!(
+            refuse(vec![op(Method::GET, "x", "/a/{id}/"), op(Method::GET, "y", "/a/{key}/")]).contains("told from")
+        );
         assert!(refuse(vec![op(Method::GET, "x", "a")]).contains("start with a slash"));
     }
 }

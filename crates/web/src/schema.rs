@@ -152,6 +152,9 @@ impl Schema for Value {
 
     fn nullable(mut self) -> Self {
         let Value::Object(map) = &mut self else { return self };
+        if map.is_empty() {
+            return self;
+        }
         match map.get_mut("type") {
             // In 3.1 `null` is a type of its own, and an `enum` must list it too.
             Some(Value::String(name)) => {
@@ -168,7 +171,6 @@ impl Schema for Value {
                 }
                 self
             }
-            _ if map.is_empty() => self,
             _ => json!({"anyOf": [self, {"type": "null"}]}),
         }
     }
