@@ -1,0 +1,59 @@
+// Opens pages of a running loopd in headless Chromium and keeps a list of everything that should not have happened.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const FLAGS = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+  '--disable-sync', '--force-color-profile=srgb',
+];
+
+/** The pages that people open, with the element that shows that the page is finished. */
+export const PAGES = [
+  { name: 'portal', path: '/', ready: '#examples' },
+  { name: 'developers', path: '/api/developers/', ready: '#action-endpoints' },
+  { name: 'swagger', path: '/api/docs/', ready: '[data-ready] .opblock-tag' },
+  { name: 'redoc', path: '/api/redoc/', ready: '[data-ready] h1, [data-ready] h2' },
+  { name: 'assets', path: '/api/assets/', ready: '.gallery' },
+];
+
+/** A browser with a profile of its own; `close()` removes it. */
+export async function launch() {
+  const profile = mkdtempSync(join(tmpdir(), 'loopd-shots-'));
+  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  const context = await chromium.launchPersistentContext(profile, { executablePath, headless: true, args: FLAGS });
+  return {
+    /** A tab of `width` in `scheme`; `faults` fills with console errors, CSP violations, failed and foreign requests. */
+    async open(base, { width = 1280, height = 900, scheme = 'light', script = true } = {}) {
+      const browser = context.browser();
+      const own = browser ? await browser.newContext({ viewport: { width, height }, colorScheme: scheme, javaScriptEnabled: script }) : context;
+      const page = await own.newPage();
+      await page.setViewportSize({ width, height });
+      await page.emulateMedia({ colorScheme: scheme });
+      const faults = watch(page, new URL(base).origin);
+      return { page, faults, close: () => (own === context ? page.close() : own.close()) };
+    },
+    async close() {
+      await context.close();
+      rmSync(profile, { recursive: true, force: true });
+    },
+  };
+}
+
+function watch(page, origin) {
+  const faults = [];
+  page.on('console', (message) => { if (message.type() === 'error') faults.push(`console: ${message.text()}`); });
+  page.on('pageerror', (error) => faults.push(`script: ${error.message}`));
+  page.on('requestfailed', (request) => { if (!request.url().startsWith('data:')) faults.push(`failed: ${request.url()} ${request.failure()?.errorText}`); });
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (!['data:', 'blob:'].includes(url.protocol) && url.origin !== origin) faults.push(`another host: ${request.url()}`);
+  });
+  page.on('response', (response) => { if (response.status() >= 400) faults.push(`${response.status()}: ${response.url()}`); });
+  // The event also tells of violations that a report-only or a quiet directive would hide from the console.
+  page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
+  }).catch((error) => faults.push(`watcher: ${error.message}`));
+  return faults;
+}

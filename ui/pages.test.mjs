@@ -1,0 +1,168 @@
+// What only a browser can tell about the pages. Runs against a loopd that is up already: LOOP_BASE_URL names it.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { PAGES, launch } from './browser.mjs';
+
+const base = process.env.LOOP_BASE_URL ?? 'http://127.0.0.1:8000';
+let browser;
+
+/** Opens `path`, hands the tab to `look`, and fails on whatever the watcher saw. */
+async function visit(path, look, options) {
+  const { page, faults, close } = await browser.open(base, options);
+  try {
+    await page.goto(new URL(path, base).href, { waitUntil: 'load' });
+    await look(page);
+    assert.deepEqual(faults, []);
+  } finally {
+    await close();
+  }
+}
+
+describe('pages', { concurrency: false }, () => {
+  before(async () => { browser = await launch(); });
+  after(async () => { await browser.close(); });
+
+  for (const { name, path, ready } of PAGES) {
+    it(`${name} is quiet, asks no other host and does not scroll sideways at 360 px`, () => visit(path, async (page) => {
+      await page.locator(ready).first().waitFor({ timeout: 20_000 });
+      const { scroll, client } = await page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, client: document.documentElement.clientWidth }));
+      assert.ok(scroll <= client, `${scroll} px of page in ${client} px of window`);
+      for (const fold of await page.locator('main details:not([open]) > summary').all()) if (await fold.isVisible()) await fold.click();
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(wide <= 0, `${wide} px too wide with all folds open`);
+    }, { width: 360, height: 740 }));
+
+    it(`${name} has its landmarks, one title and a name for every control`, () => visit(path, async (page) => {
+      await page.locator(ready).first().waitFor({ timeout: 20_000 });
+      assert.equal(await page.locator('body > main#main').count(), 1);
+      assert.equal(await page.locator('body > header nav').count(), 1);
+      assert.equal(await page.locator('body > footer').count(), 1);
+      assert.ok((await page.locator('main h1').count()) >= 1);
+      const nameless = await page.evaluate(() => [...document.querySelectorAll('a, button, input')]
+        // What Swagger UI and ReDoc draw is theirs to name.
+        .filter((element) => !element.closest('[data-reader]'))
+        .filter((element) => !(element.textContent.trim() || element.getAttribute('aria-label') || element.labels?.length || element.querySelector('[aria-label]')))
+        .map((element) => element.outerHTML.slice(0, 120)));
+      assert.deepEqual(nameless, []);
+    }));
+  }
+
+  for (const scheme of ['light', 'dark']) {
+    for (const { name, path, ready } of PAGES.filter(({ name }) => !['swagger', 'redoc'].includes(name))) {
+      it(`${name} keeps AA contrast in the ${scheme} theme`, () => visit(path, async (page) => {
+        await page.locator(ready).first().waitFor();
+        for (const fold of await page.locator('main details:not([open]) > summary').all()) if (await fold.isVisible()) await fold.click();
+        assert.deepEqual(await page.evaluate(faintTexts), []);
+      }, { scheme }));
+    }
+  }
+
+  it('the first Tab reaches a link that skips to the content', () => visit('/', async (page) => {
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement.getAttribute('href')), '#main');
+    await page.keyboard.press('Enter');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  }));
+
+  it('an example is copied as it is shown, in the chosen language', () => visit('/', async (page) => {
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: new URL(base).origin }).catch(() => {});
+    const example = page.locator('#example-1');
+    await example.locator('[data-copy]').click();
+    await example.getByText('Copied').waitFor();
+    const shown = await example.locator('[data-language="curl"] pre').textContent();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), shown);
+    assert.match(shown, /^curl -X POST http\S+\/api\/v1\/auth\/register\/ \\\n  -H "Authorization: Bearer <access_token>" \\\n/);
+  }));
+
+  it('choosing a language changes every example', () => visit('/', async (page) => {
+    await page.locator('#example-1 label', { hasText: 'Python' }).click();
+    for (const number of [1, 7, 10]) {
+      assert.ok(await page.locator(`#example-${number} [data-language="Python"]`).isVisible());
+      assert.ok(!(await page.locator(`#example-${number} [data-language="curl"]`).isVisible()));
+    }
+  }));
+
+  it('a pasted token and company fill the examples and cannot break out of their quotes', () => visit('/', async (page) => {
+    await page.locator('[data-fill="access_token"]').fill('abc.def"; rm -rf');
+    await page.locator('[data-fill="company"]').fill('002');
+    const shown = await page.locator('#example-4 [data-language="curl"] pre').textContent();
+    assert.match(shown, /"Authorization: Bearer abc\.defrm-rf"/);
+    assert.match(shown, /"X-Company-ID: 002"/);
+  }));
+
+  it('without script the tabs still change and the page is whole', () => visit('/', async (page) => {
+    await page.locator('#example-2 label', { hasText: 'JavaScript' }).click();
+    assert.ok(await page.locator('#example-2 [data-language="JavaScript"]').isVisible());
+    assert.equal(await page.locator('[data-copy]:visible').count(), 0);
+  }, { script: false }));
+
+  it('the theme button goes from the system\'s to light to dark and is remembered', () => visit('/', async (page) => {
+    const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await ground();
+    await page.locator('[data-theme-toggle]').click();
+    await page.locator('[data-theme-toggle]').click();
+    const dark = await ground();
+    assert.notEqual(dark, light);
+    await page.reload();
+    assert.equal(await ground(), dark);
+  }));
+
+  it('Swagger UI and ReDoc show the schema that the server gives', async () => {
+    const schema = await (await fetch(new URL('/api/schema/?format=json', base))).json();
+    const tag = Object.values(schema.paths).flatMap((path) => Object.values(path)).flatMap((operation) => operation.tags ?? [])[0];
+    for (const { path, ready } of PAGES.filter(({ name }) => ['swagger', 'redoc'].includes(name))) {
+      await visit(path, async (page) => {
+        await page.locator(ready).first().waitFor({ timeout: 20_000 });
+        const text = await page.locator('[data-reader]').innerText();
+        assert.ok(text.includes(schema.info.title), `${path} does not name ${schema.info.title}`);
+        assert.ok(text.toLowerCase().includes(tag.toLowerCase()), `${path} does not show ${tag}`);
+      });
+    }
+  });
+
+  it('the finder on the reference page hides what does not match', () => visit('/api/developers/', async (page) => {
+    const resources = page.locator('.module [data-find]:visible');
+    const all = await resources.count();
+    await page.locator('#find').fill('appointments');
+    const found = await resources.count();
+    assert.ok(found >= 1 && found < all, `${found} of ${all}`);
+  }));
+});
+
+/** Runs in the page: texts below 4.5 to 1 (3 to 1 when large), WCAG 2.2 criterion 1.4.3. */
+function faintTexts() {
+  const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  // The canvas turns any colour the style may hold into red, green, blue and alpha.
+  const rgba = (colour) => {
+    context.clearRect(0, 0, 1, 1);
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    const [red, green, blue, alpha] = context.getImageData(0, 0, 1, 1).data;
+    return [red, green, blue, alpha / 255];
+  };
+  const over = (top, under) => [0, 1, 2].map((index) => top[index] * top[3] + under[index] * (1 - top[3])).concat(1);
+  const ground = (element) => {
+    const layers = [];
+    for (let at = element; at; at = at.parentElement) layers.unshift(rgba(getComputedStyle(at).backgroundColor));
+    return layers.reduce((under, top) => over(top, under), [255, 255, 255, 1]);
+  };
+  const luminance = (colour) => {
+    const [red, green, blue] = colour.slice(0, 3).map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const faint = new Set();
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    const text = walker.currentNode.textContent.trim();
+    if (!text || !element.checkVisibility() || element.closest('.unseen, .skip')) continue;
+    const style = getComputedStyle(element);
+    const under = ground(element);
+    const [lighter, darker] = [luminance(over(rgba(style.color), under)), luminance(under)].sort((a, b) => b - a);
+    const ratio = (lighter + 0.05) / (darker + 0.05);
+    const size = parseFloat(style.fontSize);
+    const isLarge = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+    if (ratio < (isLarge ? 3 : 4.5)) faint.add(`${ratio.toFixed(2)} ${element.tagName.toLowerCase()}.${element.className} ${text.slice(0, 40)}`);
+  }
+  return [...faint];
+}

@@ -1,0 +1,97 @@
+// Starts Swagger UI or ReDoc on their pages, in the page's theme, over our own schema only.
+
+const root = document.documentElement;
+const place = document.querySelector('[data-reader]');
+const systemIsDark = matchMedia('(prefers-color-scheme: dark)');
+const isDark = () => (root.dataset.theme ? root.dataset.theme === 'dark' : systemIsDark.matches);
+
+function failed(reason) {
+  place.querySelector('[data-reader-state]').textContent = `The API description could not be read: ${reason}`;
+}
+
+function swagger() {
+  const target = document.createElement('div');
+  place.append(target);
+  const follow = () => root.classList.toggle('dark-mode', isDark());
+  follow();
+  systemIsDark.addEventListener('change', follow);
+  root.addEventListener('loop:theme', follow);
+  window.SwaggerUIBundle({
+    domNode: target,
+    url: place.dataset.schema,
+    deepLinking: true,
+    docExpansion: 'none',
+    defaultModelsExpandDepth: 0,
+    displayRequestDuration: true,
+    filter: true,
+    persistAuthorization: false,
+    tryItOutEnabled: true,
+    // The public validator would be asked from the reader's browser.
+    validatorUrl: null,
+    onComplete: () => {
+      place.querySelector('.reader-wait')?.remove();
+      place.dataset.ready = 'true';
+    },
+  });
+}
+
+function colours() {
+  const style = getComputedStyle(root);
+  // A custom property that holds light-dark() has to be resolved by a real property first.
+  const probe = document.createElement('i');
+  document.body.append(probe);
+  const value = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const found = Object.fromEntries(['--ink', '--ink-soft', '--ground', '--surface', '--line', '--brand', '--code-ground', '--good', '--bad'].map((name) => [name, value(name)]));
+  probe.remove();
+  return { found, font: style.getPropertyValue('--sans').trim(), mono: style.getPropertyValue('--mono').trim() };
+}
+
+async function redoc() {
+  const response = await fetch(place.dataset.schema, { headers: { accept: 'application/json' } });
+  if (!response.ok) return failed(`the server answered ${response.status}`);
+  const schema = await response.json();
+  const draw = () => {
+    const { found: c, font, mono } = colours();
+    const target = document.createElement('div');
+    place.querySelector('.redoc-target')?.remove();
+    target.className = 'redoc-target';
+    place.append(target);
+    const theme = {
+      spacing: { sectionVertical: 28 },
+      breakpoints: { small: '50rem', medium: '78rem', large: '105rem' },
+      colors: {
+        primary: { main: c['--brand'] }, success: { main: c['--good'] }, error: { main: c['--bad'] },
+        text: { primary: c['--ink'], secondary: c['--ink-soft'] }, border: { dark: c['--line'], light: c['--line'] },
+        gray: { 50: c['--surface'], 100: c['--surface'] },
+      },
+      schema: { nestedBackground: c['--surface'], linesColor: c['--line'], typeNameColor: c['--ink-soft'], typeTitleColor: c['--ink-soft'] },
+      typography: {
+        fontSize: '15px', lineHeight: '1.6', fontFamily: font, headings: { fontFamily: font, fontWeight: '650' },
+        code: { fontFamily: mono, fontSize: '13px', color: c['--brand'], backgroundColor: c['--surface'] },
+        links: { color: c['--brand'], visited: c['--brand'], hover: c['--brand'] },
+      },
+      sidebar: { width: '17rem', backgroundColor: c['--ground'], textColor: c['--ink'], activeTextColor: c['--brand'] },
+      rightPanel: { backgroundColor: c['--code-ground'], textColor: '#e9f0ed' },
+      codeBlock: { backgroundColor: 'rgb(0 0 0 / 0.35)' },
+    };
+    const bar = document.querySelector('.top');
+    const top = getComputedStyle(bar).position === 'sticky' ? bar.offsetHeight : 0;
+    window.Redoc.init(schema, { theme, scrollYOffset: top, expandResponses: '200,201', requiredPropsFirst: true, hideDownloadButton: false, nativeScrollbars: true }, target, (error) => {
+      if (error) return failed(error.message);
+      place.querySelector('.reader-wait')?.remove();
+      place.dataset.ready = 'true';
+    });
+  };
+  draw();
+  // ReDoc takes its colours once, so a change of theme draws it anew.
+  let last = isDark();
+  const redraw = () => { if (isDark() !== last) { last = isDark(); draw(); } };
+  systemIsDark.addEventListener('change', redraw);
+  root.addEventListener('loop:theme', redraw);
+}
+
+if (place.dataset.reader === 'swagger') swagger();
+else redoc().catch((error) => failed(error.message));
