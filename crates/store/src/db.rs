@@ -7,6 +7,7 @@ use std::time::Duration;
 use loopd_types::Problem;
 
 use crate::job::{self, Mode};
+use crate::postgres::Postgres;
 use crate::queue::Queue;
 use crate::sqlite::Sqlite;
 use crate::stats::Counters;
@@ -23,6 +24,7 @@ struct Inner {
 
 enum EngineOf {
     Sqlite(Sqlite),
+    Postgres(Postgres),
 }
 
 impl Db {
@@ -31,19 +33,19 @@ impl Db {
     /// # Errors
     /// `Unavailable` when it cannot be reached or opened, `Other` when the address makes no sense.
     pub async fn open(config: &Config) -> Result<Db, StoreError> {
-        let engine = match config.engine()? {
-            Engine::Sqlite | Engine::Postgres => {
-                let config = config.clone();
-                let opened = tokio::task::spawn_blocking(move || Sqlite::open(&config)).await;
-                EngineOf::Sqlite(opened.map_err(|error| StoreError::Other(error.to_string()))??)
-            }
-        };
+        let (kind, config_of_thread) = (config.engine()?, config.clone());
+        let opened = tokio::task::spawn_blocking(move || match kind {
+            Engine::Sqlite => Sqlite::open(&config_of_thread).map(EngineOf::Sqlite),
+            Engine::Postgres => Postgres::open(&config_of_thread).map(EngineOf::Postgres),
+        });
+        let engine = opened.await.map_err(|error| StoreError::Other(error.to_string()))??;
         Ok(Db(Arc::new(Inner { engine, acquire_timeout: config.acquire_timeout })))
     }
 
     pub fn engine(&self) -> Engine {
         match self.0.engine {
             EngineOf::Sqlite(_) => Engine::Sqlite,
+            EngineOf::Postgres(_) => Engine::Postgres,
         }
     }
 
@@ -59,10 +61,8 @@ impl Db {
         F: Fn(&mut Reader<'_>) -> Result<T, Problem> + Send + 'static,
     {
         match &self.0.engine {
-            EngineOf::Sqlite(sqlite) => {
-                let _ = view;
-                sqlite.read(work)
-            }
+            EngineOf::Sqlite(sqlite) => sqlite.read(work),
+            EngineOf::Postgres(_) => self.submit(view, Mode::Read, move |tx| work(tx)).await,
         }
     }
 
@@ -130,6 +130,7 @@ impl Db {
                 Mode::Read | Mode::ReadLong => (&sqlite.long_reads, &sqlite.counters),
                 Mode::Write | Mode::WriteUnlimited => (&sqlite.writes, &sqlite.counters),
             },
+            EngineOf::Postgres(postgres) => (&postgres.queue, &postgres.counters),
         }
     }
 
@@ -149,6 +150,9 @@ impl Db {
                 let _ = (sqlite.path(), to);
                 Ok(())
             }
+            EngineOf::Postgres(_) => Err(StoreError::Other(
+                "PostgreSQL is backed up with its own tools: pg_dump, or base backups with its log".into(),
+            )),
         }
     }
 
@@ -156,6 +160,7 @@ impl Db {
     pub fn stats(&self) -> Stats {
         match &self.0.engine {
             EngineOf::Sqlite(sqlite) => sqlite.stats(),
+            EngineOf::Postgres(postgres) => postgres.stats(),
         }
     }
 
@@ -163,6 +168,7 @@ impl Db {
     pub async fn close(&self) {
         let threads = match &self.0.engine {
             EngineOf::Sqlite(sqlite) => sqlite.close(),
+            EngineOf::Postgres(postgres) => postgres.close(),
         };
         let _ = tokio::task::spawn_blocking(move || {
             for thread in threads {

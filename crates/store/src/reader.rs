@@ -18,6 +18,7 @@ pub struct Reader<'c> {
 
 pub(crate) enum Connection<'c> {
     Sqlite(&'c rusqlite::Connection),
+    Postgres(&'c mut crate::postgres::Session),
 }
 
 impl<'c> Reader<'c> {
@@ -28,6 +29,7 @@ impl<'c> Reader<'c> {
     pub fn engine(&self) -> Engine {
         match self.connection {
             Connection::Sqlite(_) => Engine::Sqlite,
+            Connection::Postgres(_) => Engine::Postgres,
         }
     }
 
@@ -98,6 +100,7 @@ impl<'c> Reader<'c> {
         };
         let answer = match &mut self.connection {
             Connection::Sqlite(connection) => crate::sqlite::statement::each(connection, sql, params, visit),
+            Connection::Postgres(session) => session.each(sql, params, visit),
         };
         self.noted(answer)?;
         refusal.map_or(Ok(()), Err)
@@ -139,6 +142,7 @@ impl Tx<'_> {
         self.check()?;
         let answer = match &mut self.reader.connection {
             Connection::Sqlite(connection) => crate::sqlite::statement::execute(connection, sql, params),
+            Connection::Postgres(session) => session.execute(sql, params),
         };
         self.reader.noted(answer)
     }
@@ -146,7 +150,13 @@ impl Tx<'_> {
     /// Runs a statement whose result is not needed: on PostgreSQL it travels with the next statement or the commit and
     /// a refusal shows there; on SQLite it runs at once.
     pub fn push(&mut self, sql: &str, params: impl Into<Vec<Value>>) -> Result<(), StoreError> {
-        self.execute(sql, &params.into()).map(|_| ())
+        self.check()?;
+        let params = params.into();
+        let answer = match &mut self.reader.connection {
+            Connection::Sqlite(connection) => crate::sqlite::statement::execute(connection, sql, &params).map(|_| ()),
+            Connection::Postgres(session) => session.push(sql, params),
+        };
+        self.reader.noted(answer)
     }
 
     /// Runs several statements without markers (migrations, tables from definitions).
@@ -154,6 +164,7 @@ impl Tx<'_> {
         self.check()?;
         let answer = match &mut self.reader.connection {
             Connection::Sqlite(connection) => connection.execute_batch(script).map_err(crate::sqlite::failure::from),
+            Connection::Postgres(session) => session.batch(script),
         };
         self.reader.noted(answer)
     }
@@ -168,24 +179,43 @@ impl Tx<'_> {
     /// # Errors
     /// What `part` returned; the transaction goes on unless the database itself is in trouble.
     pub fn attempt<T>(&mut self, part: impl FnOnce(&mut Tx<'_>) -> Result<T, Problem>) -> Result<T, Problem> {
-        self.execute("SAVEPOINT attempt", &[])?;
+        self.check()?;
+        let mark = match &mut self.reader.connection {
+            Connection::Sqlite(_) => {
+                self.batch("SAVEPOINT attempt")?;
+                None
+            }
+            Connection::Postgres(session) => Some(session.savepoint()),
+        };
         let hooks = self.hooks.len();
         let outcome = crate::job::guarded(|| part(self));
-        let outcome = match (outcome, self.reader.failure.take()) {
-            (Ok(_), Some(failure)) => Err(failure.into()),
-            (outcome, Some(failure)) if crate::job::overrides(&failure) => {
-                // No savepoint helps against these: the whole transaction is to fail, or to run again.
-                self.reader.failure = Some(failure);
-                return outcome;
-            }
-            (outcome, _) => outcome,
-        };
-        if outcome.is_err() {
-            self.hooks.truncate(hooks);
-            self.execute("ROLLBACK TO SAVEPOINT attempt", &[])?;
+        // What was pushed inside shows its refusal with RELEASE at the latest.
+        if outcome.is_ok() && self.reader.failure.is_none() && self.batch("RELEASE SAVEPOINT attempt").is_ok() {
+            return outcome;
         }
-        self.execute("RELEASE SAVEPOINT attempt", &[])?;
-        outcome
+        let failure = self.reader.failure.take();
+        if let Some(failure) = failure.clone().filter(crate::job::overrides) {
+            // No savepoint helps against these: the whole transaction is to fail, or to run again.
+            self.reader.failure = Some(failure.clone());
+            return Err(failure.into());
+        }
+        self.hooks.truncate(hooks);
+        const BACK: &str = "ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt";
+        let unsent = match (&mut self.reader.connection, mark) {
+            (Connection::Postgres(session), Some(mark)) => session.forget_since(mark),
+            _ => false,
+        };
+        let undone = if unsent { Ok(()) } else { self.batch(BACK) };
+        if let Err(error) = undone {
+            // There was no savepoint to go back to: something pushed before it had failed already.
+            let first = failure.unwrap_or(error);
+            self.reader.failure = Some(first.clone());
+            return Err(first.into());
+        }
+        match (outcome, failure) {
+            (Ok(_), Some(failure)) => Err(failure.into()),
+            (outcome, _) => outcome,
+        }
     }
 
     /// Waits until no other transaction holds the lock `name`, then holds it to the end of this one. Rules of the kind

@@ -18,6 +18,7 @@ pub struct TestDb {
 
 enum Leftover {
     Folder(PathBuf),
+    Database { server: Config, name: String },
 }
 
 impl TestDb {
@@ -43,7 +44,32 @@ impl TestDb {
 
     /// The same with other settings.
     pub async fn both_with(tune: impl Fn(&mut Config)) -> Vec<Self> {
-        vec![Self::sqlite_with(&tune).await]
+        let mut databases = vec![Self::sqlite_with(&tune).await];
+        databases.extend(Self::postgres_with(&tune).await);
+        databases
+    }
+
+    /// An empty PostgreSQL database, or `None` when no server is named.
+    pub async fn postgres() -> Option<Self> {
+        Self::postgres_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn postgres_with(tune: impl FnOnce(&mut Config)) -> Option<Self> {
+        let Ok(url) = std::env::var("LOOPD_TEST_POSTGRES") else {
+            eprintln!("SKIPPED on PostgreSQL: LOOPD_TEST_POSTGRES names no server");
+            return None;
+        };
+        let server = Config { pool_size: 1, ..Config::new(url) };
+        let name = format!("loopd_test_{}", unique());
+        crate::postgres::administer(&server, format!("CREATE DATABASE {name}"))
+            .await
+            .expect("the role of LOOPD_TEST_POSTGRES may create databases");
+        let mut config = Config::new(with_database(&server.url, &name));
+        config.pool_size = 4;
+        tune(&mut config);
+        let db = Db::open(&config).await.expect("a new PostgreSQL database can be opened");
+        Some(Self { db, config, leftover: Leftover::Database { server, name } })
     }
 }
 
@@ -60,6 +86,15 @@ impl Drop for TestDb {
             Leftover::Folder(folder) => {
                 let _ = std::fs::remove_dir_all(folder);
             }
+            Leftover::Database { server, name } => {
+                let (server, drop) = (server.clone(), format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+                // A drop cannot wait on the test's runtime, so it gets a thread and a runtime of its own.
+                let _ = std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                    runtime.map(|runtime| runtime.block_on(crate::postgres::administer(&server, drop)))
+                })
+                .join();
+            }
         }
     }
 }
@@ -67,4 +102,13 @@ impl Drop for TestDb {
 /// A name nobody else has; the hasher's random seed is the standard library's own source of chance.
 fn unique() -> String {
     format!("{:x}_{:x}", std::process::id(), RandomState::new().build_hasher().finish())
+}
+
+/// The address of another database on the same server.
+fn with_database(url: &str, name: &str) -> String {
+    let (base, query) = url.split_once('?').map_or((url, ""), |(base, query)| (base, query));
+    let authority = base.find("://").map_or(0, |at| at + 3);
+    let host_end = base[authority..].find('/').map_or(base.len(), |at| authority + at);
+    let question = if query.is_empty() { "" } else { "?" };
+    format!("{}/{name}{question}{query}", &base[..host_end])
 }

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use loopd_types::Problem;
 
-use crate::queue::Queue;
+use crate::queue::{Queue, spawn};
 use crate::reader::Reader;
 use crate::stats::{Counters, Stats};
 use crate::{Config, StoreError};
@@ -70,11 +70,4 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(|error| StoreError::Unavailable(format!("no thread for the database: {error}")))
 }

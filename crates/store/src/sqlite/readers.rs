@@ -1,6 +1,7 @@
 //! Reading: inline on the calling thread for short reads, two threads for long ones.
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -84,7 +85,9 @@ pub fn run_long(source: &Source, queue: &Queue) {
         match queue.pop(Duration::from_secs(60)) {
             Popped::Job(job) => {
                 source.counters.busy.add(1);
-                long(source, &mut connection, job);
+                if catch_unwind(AssertUnwindSafe(|| long(source, &mut connection, job))).is_err() {
+                    connection = None;
+                }
                 source.counters.busy.sub(1);
             }
             // A resting connection gives its memory back.

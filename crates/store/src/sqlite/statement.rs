@@ -19,7 +19,7 @@ pub fn prepare<'c>(connection: &'c Connection, sql: &str, params: &[Value]) -> R
 /// `select $2, $1` bound in order would come out swapped.
 fn bind(statement: &mut Statement<'_>, params: &[Value]) -> Result<(), StoreError> {
     let markers = statement.parameter_count();
-    if markers > params.len() {
+    if markers != params.len() {
         return Err(StoreError::Other(format!("{markers} markers but {} values", params.len())));
     }
     for index in 1..=markers {

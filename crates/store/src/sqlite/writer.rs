@@ -4,6 +4,7 @@
 //! answered before it, refusals included: a closure may have refused because of what an earlier one in the same batch
 //! wrote, and that is true only once it is durable.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,7 +72,10 @@ impl Writer {
             match self.queue.pop(IDLE) {
                 Popped::Job(job) => {
                     self.counters.busy.set(1);
-                    self.batch(job);
+                    // A panic of ours costs this batch its answers and the connection, not the writer.
+                    if catch_unwind(AssertUnwindSafe(|| self.batch(job))).is_err() {
+                        self.connection = None;
+                    }
                     self.counters.busy.set(0);
                     if self.log_pages.load(Ordering::Relaxed) >= self.checkpoint_at {
                         self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
