@@ -14,10 +14,9 @@ test: ## all tests, on SQLite and PostgreSQL, in a browser, and the API against 
 	@scripts/rust.sh
 	scripts/test.sh
 
-bench: ui ## measures the server beside its peers and prints a table (bench/README.md)
+bench: ## measures the server beside its peers and prints a table (bench/README.md)
 	@scripts/rust.sh
-	cargo build --release -p loopd
-	python3 bench/run.py
+	scripts/bench.sh
 
 lint: ## formatting, clippy without a warning, licences and sources of dependencies
 	@scripts/rust.sh

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Everything behind `make bench`; options go to bench/run.py.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+need_packages wrk:wrk taskset:util-linux ps:procps python3:python3
+python3 -c 'import ensurepip' 2>/dev/null || need_packages /no/such/file:python3-venv
+scripts/ui.sh
+cargo build --release -p loopd
+exec python3 bench/run.py "$@"
