@@ -1,1 +1,7 @@
 //! LOOP: definitions, engine, rules, account endpoints.
+
+pub mod account;
+pub mod define;
+pub mod engine;
+pub mod http;
+pub mod modules;

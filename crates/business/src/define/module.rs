@@ -1,0 +1,193 @@
+//! [`Module`]: one product, `/api/v1/<slug>/`, as a plain value.
+
+use std::sync::Arc;
+
+use loopd_types::Result;
+use serde_json::Value as Json;
+
+use super::field::Field;
+use super::resource::Resource;
+use super::rule::{ReadFn, WriteFn};
+
+/// One product: its resources and whatever it does besides keeping records.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// As in the address: `booking`.
+    pub slug: String,
+    /// For people: `Booking`.
+    pub name: String,
+    /// One or two sentences for the catalogue and the API reference.
+    pub description: String,
+    pub resources: Vec<Resource>,
+    pub operations: Vec<Custom>,
+}
+
+/// An operation that is no record's: `GET /booking/availability/`.
+#[derive(Clone, Debug)]
+pub struct Custom {
+    /// Last part of the operation's id, `availability` in `booking_availability`; letters, digits, `_`.
+    pub name: String,
+    pub method: Method,
+    /// Behind `/api/v1/<module>/`, with a final slash and `{names}`: `availability/`, `public-verify/{code}/`.
+    pub path: String,
+    pub summary: String,
+    pub help: String,
+    /// The query of a GET, the body of a POST; checked before `run`. Names in the path are not repeated here.
+    pub input: Vec<Field>,
+    /// Whether several values of the body that are not declared are let through (`Input::json` sees them).
+    pub open_input: bool,
+    /// OpenAPI schema of the answer.
+    pub answer: Json,
+    /// Status of the answer.
+    pub status: u16,
+    pub access: CustomAccess,
+    pub rate: Rate,
+    pub run: Run,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+}
+
+/// Who may call a custom operation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CustomAccess {
+    /// Members with this permission, `<resource>.<verb>` behind the module's slug: `availability.view`.
+    Permission(String),
+    /// Anybody. With `{company}` in the path the company is that code's, otherwise there is none and `run` must be [`Run::Call`].
+    Public,
+}
+
+/// Which rate limit counts the calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    Normal,
+    Ai,
+    Public,
+}
+
+/// What a custom operation does.
+#[derive(Clone)]
+pub enum Run {
+    Read(ReadFn),
+    Write(WriteFn),
+    /// Whatever does not fit: outbound calls, raw bodies, other companies' rows.
+    Call(CallFn),
+}
+
+/// A hand-written HTTP handler.
+pub type CallFn = Arc<
+    dyn Fn(
+            crate::engine::Engine,
+            loopd_web::Call,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Result<loopd_web::Reply>> + Send>>
+        + Send
+        + Sync,
+>;
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Run::Read(_) => "Read",
+            Run::Write(_) => "Write",
+            Run::Call(_) => "Call",
+        })
+    }
+}
+
+impl Module {
+    pub fn new(slug: &str, name: &str) -> Self {
+        Self {
+            slug: slug.to_owned(),
+            name: name.to_owned(),
+            description: String::new(),
+            resources: Vec::new(),
+            operations: Vec::new(),
+        }
+    }
+    pub fn description(mut self, words: &str) -> Self {
+        self.description = words.to_owned();
+        self
+    }
+    pub fn resource(mut self, resource: Resource) -> Self {
+        self.resources.push(resource);
+        self
+    }
+    pub fn operation(mut self, operation: Custom) -> Self {
+        self.operations.push(operation);
+        self
+    }
+    pub fn find_resource(&self, slug: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.slug == slug)
+    }
+}
+
+impl Custom {
+    /// A `GET` that reads on one snapshot: `Custom::get("availability", "availability/", availability)`.
+    pub fn get(name: &str, path: &str, run: ReadFn) -> Self {
+        Self::new(name, Method::Get, path, Run::Read(run))
+    }
+    /// A `POST` that runs in one transaction.
+    pub fn post(name: &str, path: &str, run: WriteFn) -> Self {
+        Self::new(name, Method::Post, path, Run::Write(run))
+    }
+    /// Anything else.
+    pub fn new(name: &str, method: Method, path: &str, run: Run) -> Self {
+        let resource = path.split('/').next().unwrap_or_default();
+        let verb = if method == Method::Get { "view" } else { "create" };
+        Self {
+            name: name.to_owned(),
+            method,
+            path: path.to_owned(),
+            summary: String::new(),
+            help: String::new(),
+            input: Vec::new(),
+            open_input: false,
+            answer: serde_json::json!({"type": "object"}),
+            status: 200,
+            access: CustomAccess::Permission(format!("{resource}.{verb}")),
+            rate: Rate::Normal,
+            run,
+        }
+    }
+    pub fn summary(mut self, words: &str) -> Self {
+        self.summary = words.to_owned();
+        self
+    }
+    pub fn help(mut self, words: &str) -> Self {
+        self.help = words.to_owned();
+        self
+    }
+    pub fn input(mut self, field: Field) -> Self {
+        self.input.push(field);
+        self
+    }
+    pub fn open_input(mut self) -> Self {
+        self.open_input = true;
+        self
+    }
+    pub fn answer(mut self, schema: Json) -> Self {
+        self.answer = schema;
+        self
+    }
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+    /// `<resource>.<verb>` behind the module's slug, in place of the one that follows from path and method.
+    pub fn permission(mut self, permission: &str) -> Self {
+        self.access = CustomAccess::Permission(permission.to_owned());
+        self
+    }
+    pub fn public(mut self) -> Self {
+        self.access = CustomAccess::Public;
+        self.rate = Rate::Public;
+        self
+    }
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.rate = rate;
+        self
+    }
+}

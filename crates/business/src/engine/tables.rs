@@ -1,0 +1,224 @@
+//! Tables made from definitions: `booking_appointments` with real columns, keys that carry the company, and the indexes its lists need.
+
+use loopd_store::ddl::{ColumnDef, ColumnKind, ForeignKeyDef, IndexDef, OnDelete, TableDef};
+
+use super::runtime::{Column, LinesRuntime, ResourceRuntime};
+use crate::define::base::{
+    CREATED_BY, DELETED_AT, DESCRIPTION, EXTERNAL_ID, FIRST_FIELD, NUMBER, UPDATED_BY, WORKSPACE,
+};
+use crate::define::{Field, Kind, Resource, Stored};
+
+/// Where every change of a status is kept, for all resources.
+pub const STATUS_CHANGES: &str = "status_changes";
+
+/// The tables of one resource: its own and one for each list of lines.
+pub fn tables(runtime: &ResourceRuntime, table_of: &dyn Fn(&str) -> Option<String>) -> Vec<TableDef> {
+    let mut tables = vec![record_table(runtime, table_of)];
+    tables.extend(runtime.lines.iter().map(|lines| lines_table(runtime, lines, table_of)));
+    tables
+}
+
+/// The tables that serve all resources.
+pub fn shared_tables() -> Vec<TableDef> {
+    let columns = vec![
+        ColumnDef::required("company_id", ColumnKind::Int),
+        ColumnDef::required("id", ColumnKind::Uuid),
+        ColumnDef::required("module", ColumnKind::Text),
+        ColumnDef::required("resource", ColumnKind::Text),
+        ColumnDef::required("record_id", ColumnKind::Uuid),
+        ColumnDef::required("action", ColumnKind::Text),
+        ColumnDef::required("from_status", ColumnKind::Text),
+        ColumnDef::required("to_status", ColumnKind::Text),
+        ColumnDef::optional("actor_user_id", ColumnKind::Uuid),
+        ColumnDef::required("at", ColumnKind::Int),
+    ];
+    vec![TableDef {
+        name: STATUS_CHANGES.into(),
+        columns,
+        primary_key: words(&["company_id", "id"]),
+        foreign_keys: Vec::new(),
+        indexes: vec![IndexDef { columns: words(&["company_id", "record_id"]), unique: false, where_sql: None }],
+    }]
+}
+
+fn record_table(runtime: &ResourceRuntime, table_of: &dyn Fn(&str) -> Option<String>) -> TableDef {
+    let columns = runtime.columns.iter().enumerate().map(|(place, column)| {
+        let name = column.sql.trim_matches('"');
+        let may_be_null = place >= FIRST_FIELD
+            || [WORKSPACE, NUMBER, EXTERNAL_ID, CREATED_BY, UPDATED_BY, DELETED_AT].contains(&place);
+        match () {
+            // Typed columns take NULL even where a value is required: a field added later has none in older rows.
+            () if may_be_null => ColumnDef::optional(name, column_kind(column)),
+            () if place == DESCRIPTION => ColumnDef::required(name, column_kind(column)).with_default(""),
+            () => ColumnDef::required(name, column_kind(column)),
+        }
+    });
+    let mut foreign_keys = vec![link(&["company_id", "workspace_id"], "workspaces")];
+    foreign_keys.extend(runtime.resource.fields.iter().filter_map(|field| reference(field, table_of)));
+    TableDef {
+        name: runtime.table.clone(),
+        columns: columns.collect(),
+        primary_key: words(&["company_id", "id"]),
+        foreign_keys,
+        indexes: indexes(&runtime.resource),
+    }
+}
+
+fn lines_table(owner: &ResourceRuntime, lines: &LinesRuntime, table_of: &dyn Fn(&str) -> Option<String>) -> TableDef {
+    let mut columns = vec![
+        ColumnDef::required("company_id", ColumnKind::Int),
+        ColumnDef::required("parent_id", ColumnKind::Uuid),
+        ColumnDef::required("position", ColumnKind::Int),
+        ColumnDef::required("id", ColumnKind::Uuid),
+    ];
+    let own = lines.columns.iter().skip(1);
+    columns.extend(own.map(|column| ColumnDef::optional(column.sql.trim_matches('"'), column_kind(column))));
+    let mut foreign_keys = vec![link(&["company_id", "parent_id"], &owner.table)];
+    foreign_keys.extend(lines.lines.fields.iter().filter_map(|field| reference(field, table_of)));
+    TableDef {
+        name: lines.table.clone(),
+        columns,
+        primary_key: words(&["company_id", "id"]),
+        foreign_keys,
+        indexes: vec![IndexDef {
+            columns: words(&["company_id", "parent_id", "position"]),
+            unique: false,
+            where_sql: None,
+        }],
+    }
+}
+
+fn column_kind(column: &Column) -> ColumnKind {
+    match column.stored {
+        Stored::Text => ColumnKind::Text,
+        Stored::Integer => ColumnKind::Int,
+        Stored::Boolean => ColumnKind::Bool,
+        Stored::Uuid => ColumnKind::Uuid,
+        Stored::Json => ColumnKind::Json,
+    }
+}
+
+fn reference(field: &Field, table_of: &dyn Fn(&str) -> Option<String>) -> Option<ForeignKeyDef> {
+    match &field.kind {
+        Kind::Reference { target } => table_of(target).map(|table| link(&["company_id", &field.name], &table)),
+        _ => None,
+    }
+}
+
+/// Every link carries the company, so that one across tenants cannot be stored.
+fn link(columns: &[&str; 2], table: &str) -> ForeignKeyDef {
+    ForeignKeyDef {
+        columns: words(columns),
+        table: table.to_owned(),
+        references: words(&["company_id", "id"]),
+        on_delete: OnDelete::Restrict,
+    }
+}
+
+const LIVE: &str = "deleted_at IS NULL";
+
+fn indexes(resource: &Resource) -> Vec<IndexDef> {
+    let live = |columns: &[&str]| IndexDef { columns: words(columns), unique: false, where_sql: Some(LIVE.into()) };
+    let mut indexes = vec![live(&["company_id", "id"]), live(&["company_id", "status", "id"])];
+    for field in &resource.fields {
+        if matches!(field.kind, Kind::Reference { .. } | Kind::User) {
+            // Most links are empty in most rows; rows without one cost nothing here.
+            indexes.push(IndexDef {
+                columns: words(&["company_id", &field.name]),
+                unique: false,
+                where_sql: Some(format!("\"{}\" IS NOT NULL AND {LIVE}", field.name)),
+            });
+        } else if field.indexed && !field.unique {
+            indexes.push(live(&["company_id", &field.name, "id"]));
+        }
+    }
+    let orders_by = resource.ordering.as_deref().map(|order| order.trim_start_matches('-'));
+    if let Some(field) = orders_by.and_then(|name| resource.find_field(name))
+        && !field.indexed
+    {
+        indexes.push(live(&["company_id", &field.name, "id"]));
+    }
+    indexes.extend(unique_indexes(resource));
+    indexes
+}
+
+/// SQL counts two NULLs as different, so a unique set with fields that may be empty needs one index for each way of being empty:
+/// over the fields that are there, for the rows where the others are not. Works alike on both engines.
+fn unique_indexes(resource: &Resource) -> Vec<IndexDef> {
+    let mut indexes = vec![IndexDef {
+        columns: words(&["company_id", "external_id"]),
+        unique: true,
+        where_sql: Some(format!("external_id IS NOT NULL AND {LIVE}")),
+    }];
+    for field in resource.fields.iter().filter(|field| field.unique) {
+        indexes.push(IndexDef {
+            columns: words(&["company_id", &field.name]),
+            unique: true,
+            where_sql: Some(format!("\"{}\" IS NOT NULL AND {LIVE}", field.name)),
+        });
+    }
+    for set in &resource.uniques {
+        let mut condition = LIVE.to_owned();
+        if !set.statuses.is_empty() {
+            let states: Vec<String> = set.statuses.iter().map(|state| format!("'{state}'")).collect();
+            condition.push_str(&format!(" AND status IN ({})", states.join(", ")));
+        }
+        for (present, absent) in splits(resource, &set.fields) {
+            let mut where_sql = condition.clone();
+            for name in absent {
+                where_sql.push_str(&format!(" AND \"{}\" IS NULL", column_of(name)));
+            }
+            let mut columns = words(&["company_id"]);
+            columns.extend(present.into_iter().map(|name| column_of(name).to_owned()));
+            indexes.push(IndexDef { columns, unique: true, where_sql: Some(where_sql) });
+        }
+    }
+    indexes
+}
+
+/// Every way to split a set's fields into those that have a value and those (nullable ones) that have none.
+fn splits<'r>(resource: &Resource, fields: &'r [String]) -> Vec<(Vec<&'r str>, Vec<&'r str>)> {
+    let mut splits: Vec<(Vec<&str>, Vec<&str>)> = vec![(Vec::new(), Vec::new())];
+    for name in fields {
+        let may_be_null = name == "workspace" || resource.find_field(name).is_some_and(Field::allows_null);
+        let mut more = Vec::new();
+        for (present, absent) in &mut splits {
+            if may_be_null {
+                let mut without = absent.clone();
+                without.push(name.as_str());
+                more.push((present.clone(), without));
+            }
+            present.push(name.as_str());
+        }
+        splits.extend(more);
+    }
+    splits
+}
+
+fn column_of(name: &str) -> &str {
+    if name == "workspace" { "workspace_id" } else { name }
+}
+
+/// For every unique index its columns (sorted) and the fields to blame.
+pub(crate) fn unique_rules(resource: &Resource) -> Vec<(Vec<String>, Vec<String>)> {
+    let sorted = |names: Vec<&str>| {
+        let mut columns = words(&["company_id"]);
+        columns.extend(names.into_iter().map(|name| column_of(name).to_owned()));
+        columns.sort();
+        columns
+    };
+    let mut rules = vec![(sorted(vec!["external_id"]), vec!["external_id".to_owned()])];
+    for field in resource.fields.iter().filter(|field| field.unique) {
+        rules.push((sorted(vec![&field.name]), vec![field.name.clone()]));
+    }
+    for set in &resource.uniques {
+        for (present, _) in splits(resource, &set.fields) {
+            rules.push((sorted(present), set.fields.clone()));
+        }
+    }
+    rules
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
