@@ -6,7 +6,7 @@ const TYPES: [(&str, &str); 6] = [
     ("JSON", "TEXT"),
     ("JSONB", "TEXT"),
     ("BIGINT", "INTEGER"),
-    ("BOOLEAN", "INTEGER"),
+    ("BOOLEAN", "INT"),
     ("BYTEA", "BLOB"),
 ];
 
@@ -93,7 +93,7 @@ mod tests {
             for_sqlite(
                 "CREATE TABLE t (id UUID, json JSON, n BIGINT DEFAULT 1, b BOOLEAN, raw BYTEA);\nCREATE INDEX i ON t (n);"
             ),
-            "CREATE TABLE t (id TEXT, json TEXT, n INTEGER DEFAULT 1, b INTEGER, raw BLOB) STRICT;\nCREATE INDEX i ON t (n);"
+            "CREATE TABLE t (id TEXT, json TEXT, n INTEGER DEFAULT 1, b INT, raw BLOB) STRICT;\nCREATE INDEX i ON t (n);"
         );
     }
 
