@@ -92,7 +92,7 @@ def print_growth(grown, few):
     print(f"\n{grown['server']} with {grown['rows']:,} rows against {few:,}")
     for work, of in grown["results"].items():
         print(f"  {work:6}{median(of['many'], 'rps'):10,.0f} req/s against {median(of['few'], 'rps'):10,.0f}: "
-              f"{ratio(of['few'], of['many']):.2f} x slower, p99 {median(of['many'], 'p99_ms'):.2f} ms "
+              f"{ratio(of['few'], of['many']):.2f} x the time, p99 {median(of['many'], 'p99_ms'):.2f} ms "
               f"against {median(of['few'], 'p99_ms'):.2f}")
     print(f"  start to first answer {grown['start_to_health_ms']:.0f} ms, to the first list {grown['start_to_list_ms']:.0f} ms, "
           f"{grown['rss_after_start_mib']:.0f} MiB resident then")

@@ -7,6 +7,5 @@ need_packages chromium:chromium curl:curl
 cargo build -q -p loopd
 trap stop_server EXIT
 start_server "$ROOT/target/debug/loopd"
-mkdir -p shots
-LOOPD_URL=$SERVER_URL CHROMIUM=$(command -v chromium) SHOTS_DIR=$ROOT/shots npm --silent --prefix ui run shots
+LOOP_BASE_URL=$SERVER_URL CHROMIUM=$(command -v chromium) npm --silent --prefix ui run shots
 say "screenshots are in ./shots"

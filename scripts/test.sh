@@ -55,7 +55,7 @@ run_pages() {
   need_packages chromium:chromium
   say "pages in a browser"
   start_server "$PROGRAM"
-  LOOPD_URL=$SERVER_URL CHROMIUM=$(command -v chromium) npm --silent --prefix ui test 2>&1 | tee "$log" || status=$?
+  LOOP_BASE_URL=$SERVER_URL CHROMIUM=$(command -v chromium) npm --silent --prefix ui test 2>&1 | tee "$log" || status=$?
   stop_server
   count pages $status "$(number '^\S+ pass (\d+)' "$log")" "$(number '^\S+ fail (\d+)' "$log")" "$(number '^\S+ skipped (\d+)' "$log")"
 }
