@@ -143,13 +143,14 @@ impl Db {
         answer.map(|_| ()).map_err(|problem| StoreError::Unavailable(problem.cause().unwrap_or("no answer").to_owned()))
     }
 
-    /// SQLite: copies the database to `to` while it is in use.
+    /// SQLite: copies the database, as it is now, into the new file `to` while it is in use. Check it with
+    /// [`crate::check_backup`].
+    ///
+    /// # Errors
+    /// `Other` when `to` is there already, and on PostgreSQL, which has its own tools. Nothing is left at `to` then.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         match &self.0.engine {
-            EngineOf::Sqlite(sqlite) => {
-                let _ = (sqlite.path(), to);
-                Ok(())
-            }
+            EngineOf::Sqlite(sqlite) => sqlite.backup(to).await,
             EngineOf::Postgres(_) => Err(StoreError::Other(
                 "PostgreSQL is backed up with its own tools: pg_dump, or base backups with its log".into(),
             )),

@@ -27,6 +27,7 @@ pub use db::Db;
 pub use error::StoreError;
 pub use reader::{Reader, Tx};
 pub use row::Row;
+pub use sqlite::backup::{Checked, check as check_backup};
 pub use stats::Stats;
 pub use value::Value;
 pub use view::View;

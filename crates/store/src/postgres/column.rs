@@ -26,7 +26,7 @@ impl<'r> FromSql<'r> for Raw<'r> {
     }
 }
 
-fn get<'r>(row: &'r Row, i: usize) -> Result<Raw<'r>, StoreError> {
+fn get(row: &Row, i: usize) -> Result<Raw<'_>, StoreError> {
     row.try_get::<_, Raw<'r>>(i).map_err(|_| StoreError::Other(format!("the row has no column {i}")))
 }
 
@@ -81,7 +81,7 @@ pub fn bool(row: &Row, i: usize) -> Result<Option<bool>, StoreError> {
     }
 }
 
-pub fn text<'r>(row: &'r Row, i: usize) -> Result<Option<&'r str>, StoreError> {
+pub fn text(row: &Row, i: usize) -> Result<Option<&str>, StoreError> {
     let raw = get(row, i)?;
     let Some(bytes) = raw.bytes else { return Ok(None) };
     let bytes = match raw.kind {
@@ -105,7 +105,7 @@ pub fn uuid(row: &Row, i: usize) -> Result<Option<Uuid>, StoreError> {
     .ok_or_else(|| wrong(row, i, "a UUID"))
 }
 
-pub fn bytes<'r>(row: &'r Row, i: usize) -> Result<Option<&'r [u8]>, StoreError> {
+pub fn bytes(row: &Row, i: usize) -> Result<Option<&[u8]>, StoreError> {
     let raw = get(row, i)?;
     match raw.kind {
         Type::BYTEA => Ok(raw.bytes),

@@ -1,5 +1,6 @@
 //! The SQLite engine: one writer thread with group commit, a reader connection for every thread that reads.
 
+pub mod backup;
 pub mod column;
 mod connection;
 pub mod failure;
@@ -50,8 +51,11 @@ impl Sqlite {
         readers::inline(&self.source, work)
     }
 
-    pub fn path(&self) -> &Path {
-        &self.source.path
+    /// Copies the file while it is in use.
+    pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let (source, to) = (Arc::clone(&self.source), to.to_owned());
+        let copied = tokio::task::spawn_blocking(move || backup::copy(&source.path, &to, &source.config)).await;
+        copied.map_err(|error| StoreError::Other(error.to_string()))?
     }
 
     pub fn stats(&self) -> Stats {
