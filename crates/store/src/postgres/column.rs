@@ -27,7 +27,7 @@ impl<'r> FromSql<'r> for Raw<'r> {
 }
 
 fn get(row: &Row, i: usize) -> Result<Raw<'_>, StoreError> {
-    row.try_get::<_, Raw<'r>>(i).map_err(|_| StoreError::Other(format!("the row has no column {i}")))
+    row.try_get::<_, Raw<'_>>(i).map_err(|_| StoreError::Other(format!("the row has no column {i}")))
 }
 
 fn wrong(row: &Row, i: usize, wanted: &str) -> StoreError {
