@@ -34,7 +34,7 @@ describe('pages', { concurrency: false }, () => {
 
     it(`${name} has its landmarks, one title and a name for every control`, () => visit(path, async (page) => {
       await page.locator(ready).first().waitFor({ timeout: 20_000 });
-      assert.equal(await page.locator('body > main#main').count(), 1);
+      assert.equal(await page.getByRole('main').count(), 1);
       assert.equal(await page.locator('body > header nav').count(), 1);
       assert.equal(await page.locator('body > footer').count(), 1);
       assert.ok((await page.locator('main h1').count()) >= 1);

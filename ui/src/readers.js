@@ -28,11 +28,17 @@ function swagger() {
     tryItOutEnabled: true,
     // The public validator would be asked from the reader's browser.
     validatorUrl: null,
-    onComplete: () => {
-      place.querySelector('.reader-wait')?.remove();
-      place.dataset.ready = 'true';
-    },
   });
+  // It draws some time after it has read the schema. It brings a second main landmark then; a page has one.
+  const drawn = new MutationObserver(() => {
+    const inner = target.querySelector('main');
+    if (!inner) return;
+    inner.setAttribute('role', 'group');
+    place.querySelector('.reader-wait')?.remove();
+    place.dataset.ready = 'true';
+    drawn.disconnect();
+  });
+  drawn.observe(target, { childList: true, subtree: true });
 }
 
 function colours() {
