@@ -14,15 +14,15 @@ use tempfile::TempDir;
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
-use crate::World;
+use crate::Boot;
 
 /// A database of one test. Dropping it removes the rows, even under open connections.
 pub struct Database {
     config: Config,
     engine: Engine,
     folder: TempDir,
-    /// PostgreSQL: the server and the database's name in it.
-    in_server: Option<(Server, String)>,
+    /// PostgreSQL: the server and the name of the database to drop there in the end.
+    leftover: Option<(Server, String)>,
 }
 
 impl Database {
@@ -34,13 +34,13 @@ impl Database {
                 let server = Server::find()?;
                 let name = format!("loopd_test_{}", unique());
                 server.run(&format!("CREATE DATABASE {name}")).await.expect("the role may create databases");
-                Some(Self::in_server(server, name))
+                Some(Self::in_server(&server, &name).removed_from(server, name))
             }
         }
     }
 
     /// A copy of the database that `W::prepare` made. `None` as in [`Database::empty`].
-    pub async fn prepared<W: World>(engine: Engine) -> Option<Self> {
+    pub async fn prepared<W: Boot>(engine: Engine) -> Option<Self> {
         let templates = Templates::of(W::NAME);
         match engine {
             Engine::Sqlite => Some(Self::in_folder(Some(&templates.sqlite::<W>().await))),
@@ -49,7 +49,7 @@ impl Database {
                 let template = templates.postgres::<W>(&server).await;
                 let name = format!("loopd_test_{}", unique());
                 server.create_from(&template, &name).await;
-                Some(Self::in_server(server, name))
+                Some(Self::in_server(&server, &name).removed_from(server, name))
             }
         }
     }
@@ -80,22 +80,28 @@ impl Database {
             config: Config::new(format!("sqlite://{}", file.display())),
             engine: Engine::Sqlite,
             folder,
-            in_server: None,
+            leftover: None,
         }
     }
 
-    fn in_server(server: Server, name: String) -> Self {
-        let mut config = Config::new(server.url_of(&name));
+    fn in_server(server: &Server, name: &str) -> Self {
+        let mut config = Config::new(server.url_of(name));
         // Many tests run at once against one server; none of them needs more.
         config.pool_size = 4;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        Self { config, engine: Engine::Postgres, folder, in_server: Some((server, name)) }
+        Self { config, engine: Engine::Postgres, folder, leftover: None }
+    }
+
+    /// The same, dropped in the server when this is dropped.
+    fn removed_from(mut self, server: Server, name: String) -> Self {
+        self.leftover = Some((server, name));
+        self
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let Some((server, name)) = self.in_server.take() else { return };
+        let Some((server, name)) = self.leftover.take() else { return };
         // A thread of its own, because a runtime cannot be entered from within the test's.
         let removal = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -135,15 +141,15 @@ impl Templates {
         file
     }
 
-    async fn sqlite<W: World>(&self) -> PathBuf {
+    async fn sqlite<W: Boot>(&self) -> PathBuf {
         let _lock = self.lock("sqlite");
         let template = self.folder.join(format!("{}-{}.db", self.world, self.build));
         if !template.exists() {
             self.remove_older_files();
             let empty = Database::in_folder(None);
-            let db = Db::open(empty.config()).await.expect("a new SQLite file can be opened");
-            W::prepare(&db).await;
+            W::prepare(&empty).await;
             // Through the backup, because a bare copy would miss what is still in the write-ahead log.
+            let db = Db::open(empty.config()).await.expect("a prepared database can be opened");
             let unfinished = self.folder.join(format!("{}.unfinished", self.world));
             let _ = fs::remove_file(&unfinished);
             db.backup(&unfinished).await.expect("a prepared database can be copied");
@@ -159,7 +165,7 @@ impl Templates {
         }
     }
 
-    async fn postgres<W: World>(&self, server: &Server) -> String {
+    async fn postgres<W: Boot>(&self, server: &Server) -> String {
         let _lock = self.lock("postgres");
         let older = format!("loopd_template_{}_", self.world);
         let template = format!("{older}{}", self.build);
@@ -174,11 +180,7 @@ impl Templates {
                 .await
                 .expect("a leftover can be dropped");
             server.run(&format!("CREATE DATABASE {unfinished}")).await.expect("the role may create databases");
-            let mut config = Config::new(server.url_of(&unfinished));
-            config.pool_size = 2;
-            let db = Db::open(&config).await.expect("a new PostgreSQL database can be opened");
-            W::prepare(&db).await;
-            drop(db);
+            W::prepare(&Database::in_server(server, &unfinished)).await;
             server.rename(&unfinished, &template).await;
         }
         template

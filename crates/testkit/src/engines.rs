@@ -1,20 +1,21 @@
-//! Every test on both engines: [`World`] says what a test boots, [`each_engine!`](crate::each_engine) writes the two variants.
+//! Every test on both engines: [`Boot`] says what a test stands in, [`each_engine!`](crate::each_engine) writes the two variants.
 
 use std::future::Future;
 
-use loopd_store::{Db, Engine};
+use loopd_store::Engine;
 
 use crate::Database;
 
 /// What a test stands in: the product, booted on a database of its own.
-pub trait World: Sized {
-    /// Distinguishes this world's prepared databases from those of other worlds in the same test program.
+pub trait Boot: Sized {
+    /// Distinguishes these prepared databases from others in the same test program.
     const NAME: &'static str;
 
     /// Brings an empty database to the state that every test starts from: migrations and what a first start installs.
     ///
-    /// Runs once for each engine and build of the test program; tests get copies.
-    fn prepare(db: &Db) -> impl Future<Output = ()>;
+    /// Runs once for each engine and build of the test program; tests get copies of the rows, not of the folder. So what is
+    /// encrypted here and read in a test needs a secret key that both know.
+    fn prepare(database: &Database) -> impl Future<Output = ()>;
 
     /// Boots on a prepared database. The world keeps `database`: dropping it removes the rows.
     fn boot(database: Database) -> impl Future<Output = Self>;
@@ -28,7 +29,7 @@ pub trait World: Sized {
 /// Runs one test on one engine; [`each_engine!`](crate::each_engine) calls it.
 ///
 /// Without `LOOPD_TEST_POSTGRES` the PostgreSQL half says that it is skipped, and fails where `CI` is `true`.
-pub fn on_engine<W: World>(engine: Engine, test: impl AsyncFnOnce(&W)) {
+pub fn on_engine<W: Boot>(engine: Engine, test: impl AsyncFnOnce(&W)) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -41,7 +42,7 @@ pub fn on_engine<W: World>(engine: Engine, test: impl AsyncFnOnce(&W)) {
 
 /// Writes each test twice, `name::sqlite` and `name::postgres`, on fresh copies of a prepared database.
 ///
-/// ```ignore
+/// ```text
 /// each_engine! {
 ///     async fn a_stranger_sees_not_found(app: &App) {
 ///         app.stranger().get("/api/v1/companies/").await.expect_status(404);

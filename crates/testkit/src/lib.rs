@@ -1,7 +1,7 @@
 //! What a test of the whole product needs and the product does not: a database on either engine that goes away, a client
 //! with credentials, the curl commands that the portal prints, time that stands still.
 //!
-//! Tests live in `crates/loopd/tests/`. There an `App` implements [`World`], and [`each_engine!`] runs every test twice.
+//! Tests live in `crates/loopd/tests/`. There an `App` implements [`Boot`], and [`each_engine!`] runs every test twice.
 //! Only tests depend on this crate (`crates/loopd/tests/house.rs` holds that).
 
 mod client;
@@ -14,7 +14,7 @@ mod sources;
 pub use client::{Answer, Client, Request};
 pub use curl::{Curl, PRINTED_BASE};
 pub use database::Database;
-pub use engines::{World, on_engine};
+pub use engines::{Boot, on_engine};
 pub use json::{find_difference, masked};
 pub use loopd_store::Engine;
 pub use serde_json::json;

@@ -1,7 +1,7 @@
 //! The test world itself: copies are complete, separate and gone afterwards, on both engines.
 
 use loopd_store::{Db, View};
-use loopd_testkit::{Database, World, each_engine};
+use loopd_testkit::{Boot, Database, each_engine};
 use loopd_types::Problem;
 
 struct Shop {
@@ -9,10 +9,11 @@ struct Shop {
     database: Database,
 }
 
-impl World for Shop {
+impl Boot for Shop {
     const NAME: &'static str = "shop";
 
-    async fn prepare(db: &Db) {
+    async fn prepare(database: &Database) {
+        let db = Db::open(database.config()).await.expect("an empty database can be opened");
         let made = db.write(View::System, |tx| {
             tx.execute("CREATE TABLE goods (name TEXT NOT NULL)", &[])?;
             tx.execute("INSERT INTO goods (name) VALUES ('tea')", &[])?;
