@@ -29,7 +29,7 @@ impl Postgres {
     pub fn open(config: &Config) -> Result<Self, StoreError> {
         let address = address::parse(config)?;
         // The first connection belongs to the thread that makes it, so this one is only a trial.
-        drop(Session::connect(&address, config.write_timeout, config.statement_cache)?);
+        Session::connect(&address, config.write_timeout, config.statement_cache)?.close();
         let counters = Arc::new(Counters::default());
         let queue = Arc::new(Queue::new(config.queue_limit));
         let mut threads = Vec::new();

@@ -115,7 +115,8 @@ impl Worker {
     }
 
     fn drop_session(&mut self) {
-        if self.session.take().is_some() {
+        if let Some(session) = self.session.take() {
+            session.close();
             self.counters.connections.sub(1);
         }
     }

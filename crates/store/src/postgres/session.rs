@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Error, Statement};
 
 use super::address::Address;
@@ -20,11 +21,15 @@ use crate::{Row, StoreError, Value, View};
 /// The server ends a statement at its own limit; this much later the client stops believing in the server.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a closing connection is given to say so.
+const GOODBYE: Duration = Duration::from_millis(500);
+
 /// What is to be sent with the next statement, in order. Only its refusal matters.
 type Pushed = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 
 pub struct Session {
     runtime: Runtime,
+    connection: JoinHandle<()>,
     client: Rc<Client>,
     statements: HashMap<Box<str>, Statement>,
     statement_limit: usize,
@@ -57,13 +62,14 @@ impl Session {
             Ok(Err(error)) => return Err(unreachable_words(&error)),
             Err(_) => return Err(StoreError::Unavailable("connecting took too long".into())),
         };
-        runtime.spawn(async move {
+        let connection = runtime.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a database connection has ended");
             }
         });
         Ok(Self {
             runtime,
+            connection,
             client: Rc::new(client),
             statements: HashMap::new(),
             statement_limit,
@@ -74,6 +80,13 @@ impl Session {
             drives: 0,
             lost: false,
         })
+    }
+
+    /// Says goodbye to the server, which otherwise logs a connection that was cut.
+    pub fn close(self) {
+        let Self { runtime, connection, client, statements, pushed, .. } = self;
+        drop((pushed, statements, client));
+        let _ = runtime.block_on(async { tokio::time::timeout(GOODBYE, connection).await });
     }
 
     pub fn is_lost(&self) -> bool {
