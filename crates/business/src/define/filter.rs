@@ -110,7 +110,21 @@ fn one(kind: &Kind, test: Test, text: &str, currency: Option<Currency>, zone: &s
                 other => Ok(other),
             }
         }
-        _ => parse(kind, &Json::String(text.to_owned()), currency),
+        _ => parse(kind, &json_of(kind, text), currency),
+    }
+}
+
+/// A query's text as the JSON that a body would have had; text that does not fit stays text, for the complaint.
+pub fn json_of(kind: &Kind, text: &str) -> Json {
+    let as_text = || Json::String(text.to_owned());
+    match kind {
+        Kind::Boolean => loopd_web::query::parse_bool(text).map_or_else(as_text, Json::Bool),
+        Kind::Integer { .. } | Kind::Minutes => text.trim().parse::<i64>().map_or_else(|_| as_text(), Json::from),
+        Kind::Tags | Kind::References { .. } => {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Json::from).collect()
+        }
+        Kind::Json | Kind::Object => serde_json::from_str(text).unwrap_or_else(|_| as_text()),
+        _ => as_text(),
     }
 }
 

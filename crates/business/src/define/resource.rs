@@ -330,6 +330,11 @@ pub(crate) fn singular_of(slug: &str) -> String {
     }
 }
 
+/// `check-in` → `Check in`.
+pub(crate) fn title_words(slug: &str) -> String {
+    title_of(slug)
+}
+
 /// `waitlist-entries` → `Waitlist entries`.
 pub(crate) fn title_of(slug: &str) -> String {
     capitalized(&slug.replace('-', " "))

@@ -162,13 +162,9 @@ impl Reading {
             Some(Json::Null) if field.allows_null() => record.values[place] = Value::Null,
             Some(Json::Null) => self.blame(&field.name, not_null()),
             Some(given) => {
-                let checked = parse(&field.kind, given, currency);
-                if matches!(&checked, Ok(value) if field.required && is_blank(value)) {
-                    self.blame(&field.name, not_blank());
-                } else {
-                    self.put(record, place, &field.name, checked);
-                    self.note_links(&field.name, &field.kind, &record.values[place]);
-                }
+                let checked = parse(&field.kind, given, currency).and_then(|value| unblanked(field, value));
+                self.put(record, place, &field.name, checked);
+                self.note_links(&field.name, &field.kind, &record.values[place]);
             }
             None => {
                 // The portal's samples put amounts into `data`; what does not read as the field's kind stays there and there only.
@@ -281,14 +277,15 @@ impl Reading {
                 match row.get(&field.name).filter(|_| is_writable) {
                     Some(Json::Null) if field.allows_null() => line.values[place] = Value::Null,
                     Some(Json::Null) => self.blame(&name(&field.name), not_null()),
-                    Some(given) => match parse(&field.kind, given, currency) {
-                        Ok(value) if field.required && is_blank(&value) => self.blame(&name(&field.name), not_blank()),
-                        Ok(value) => {
-                            self.note_links(&name(&field.name), &field.kind, &value);
-                            line.values[place] = value;
+                    Some(given) => {
+                        match parse(&field.kind, given, currency).and_then(|value| unblanked(field, value)) {
+                            Ok(value) => {
+                                self.note_links(&name(&field.name), &field.kind, &value);
+                                line.values[place] = value;
+                            }
+                            Err(error) => self.blame(&name(&field.name), error),
                         }
-                        Err(error) => self.blame(&name(&field.name), error),
-                    },
+                    }
                     None if is_new && field.required && is_writable => self.blame(&name(&field.name), required()),
                     None if is_new => line.values[place] = preset_value(cx, field, currency)?,
                     None => {}
@@ -352,6 +349,16 @@ impl Reading {
             }
         }
         Ok(())
+    }
+}
+
+/// An empty text is a value of free texts only; an empty e-mail address is none at all.
+fn unblanked(field: &Field, value: Value) -> Result<Value, FieldError> {
+    let is_free = matches!(field.kind, Kind::Text { .. } | Kind::LongText);
+    match is_blank(&value) {
+        true if field.required || (!is_free && !field.allows_null()) => Err(not_blank()),
+        true if !is_free => Ok(Value::Null),
+        _ => Ok(value),
     }
 }
 

@@ -35,7 +35,7 @@ impl Expansions {
                 continue;
             };
             let target = runtime(engine, target)?;
-            for tenant in tenants {
+            for tenant in tenants.iter().filter(|tenant| tenant.may(&target.permissions.view)) {
                 let company = Value::from(tenant.company);
                 let own = records.iter().filter(|record| record.values[crate::define::base::COMPANY] == company);
                 let mut ids: Vec<Uuid> = own.filter_map(|record| record.id_at(*place)).collect();

@@ -145,6 +145,11 @@ pub(crate) fn write_shown(record: &Record, show: &Show, expansions: &Expansions,
     Ok(())
 }
 
+/// One record in hand with what is asked for, references as ids.
+pub fn write_plain(record: &Record, show: &Show, out: &mut Vec<u8>) -> Result<()> {
+    write_shown(record, show, &Expansions::default(), out)
+}
+
 /// Which rows: companies and workspaces first, then what the client asks for.
 pub(crate) fn conditions(
     reader: &Reader<'_>,

@@ -1,5 +1,7 @@
 //! A list's query becomes a [`ListRequest`]: conditions, order, page, what to show. Whatever nobody reads is refused.
 
+use std::sync::Arc;
+
 use loopd_kernel::Tenant;
 use loopd_store::Value;
 use loopd_types::{Currency, Problem, Result};
@@ -38,11 +40,17 @@ pub struct Show {
 }
 
 impl ListRequest {
-    /// Reads a query. Amounts are compared in `tenant`'s currency, bare days are days of its time zone.
+    /// Reads a query. Amounts are compared in the first company's currency, bare days are days of its time zone.
     ///
     /// # Errors
     /// 400 on every parameter that is unknown or cannot be read; 403 when a record to be expanded may not be seen; 404 on no page number.
-    pub fn read(query: &Query, runtime: &ResourceRuntime, engine: &super::Engine, tenant: &Tenant) -> Result<Self> {
+    pub fn read(
+        query: &Query,
+        runtime: &ResourceRuntime,
+        engine: &super::Engine,
+        tenants: &[Arc<Tenant>],
+    ) -> Result<Self> {
+        let tenant = tenants.first().ok_or_else(Problem::permission_denied)?;
         let page = query.page()?;
         let mut which = Where::new();
         let mut problem = Problem::validation();
@@ -75,7 +83,9 @@ impl ListRequest {
             return Err(problem);
         }
         if which.wants_deleted() != Deleted::Hidden {
-            tenant.require(&runtime.permissions.delete)?;
+            for tenant in tenants {
+                tenant.require(&runtime.permissions.delete)?;
+            }
         }
         Ok(Self { which, order: order(query, runtime), page, show })
     }

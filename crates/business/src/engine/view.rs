@@ -8,6 +8,7 @@ use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{PageWriter, Query, page};
 
 use super::Engine;
+use super::condition::Where;
 use super::expand::Expansions;
 use super::list::write_shown;
 use super::read;
@@ -62,6 +63,28 @@ pub fn view(
         json
     };
     Ok(Viewed { json, version: record.version(), is_whole })
+}
+
+/// What is shown of the first record that matches.
+///
+/// # Errors
+/// 404 when none does.
+pub fn view_first(
+    reader: &mut Reader<'_>,
+    engine: &Engine,
+    runtime: &Arc<ResourceRuntime>,
+    tenant: &Arc<Tenant>,
+    which: &Where,
+    show: &Show,
+) -> Result<Vec<u8>> {
+    let found = read::select(reader, runtime, tenant.company, which)?;
+    let mut record = found.into_iter().next().ok_or_else(Problem::not_found)?;
+    read::load_lines(reader, &mut record)?;
+    let tenants = std::slice::from_ref(tenant);
+    let expansions = Expansions::load(reader, engine, tenants, std::slice::from_ref(&record), &show.expand)?;
+    let mut json = Vec::with_capacity(1_024);
+    write_shown(&record, show, &expansions, &mut json)?;
+    Ok(json)
 }
 
 /// What happened to a record, newest first: `{id, at, action, user, app, reason, changes}`. Deleted records have a history too.
