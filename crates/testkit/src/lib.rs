@@ -7,6 +7,7 @@
 mod client;
 mod curl;
 mod database;
+mod described;
 mod engines;
 mod json;
 mod sources;
@@ -14,6 +15,7 @@ mod sources;
 pub use client::{Answer, Client, Request};
 pub use curl::{Curl, PRINTED_BASE};
 pub use database::Database;
+pub use described::{Described, assert_gaps};
 pub use engines::{Boot, on_engine};
 pub use json::{find_difference, masked};
 pub use loopd_store::Engine;
