@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::idempotent::Key;
+use crate::router::Params;
 use crate::{Operation, Query};
 
 /// One call that the pipeline let through.
@@ -27,7 +28,7 @@ pub struct Call {
     pub path: String,
     pub(crate) tenants: Vec<Arc<Tenant>>,
     pub(crate) is_union: bool,
-    pub(crate) params: Vec<(Arc<str>, String)>,
+    pub(crate) params: Params,
     pub(crate) query: Query,
     pub(crate) json: Value,
     pub(crate) key: Option<Key>,

@@ -23,7 +23,7 @@ use tracing::Instrument as _;
 use crate::operation::Access;
 use crate::pipeline::{self, Trail};
 use crate::proxy::{self, Client};
-use crate::router::{Route, Routes};
+use crate::router::{Params, Route, Routes};
 use crate::{
     BoxError, Call, Metrics, Operation, Payload, Query, Reply, Settings, StreamBody, Surface, cors, dialect, negotiate,
 };
@@ -186,7 +186,7 @@ impl App {
         body: B,
         client: &Client,
         request_id: &Arc<str>,
-        params: Vec<(Arc<str>, String)>,
+        params: Params,
         query: Query,
         trail: &mut Trail,
     ) -> Result<Reply>

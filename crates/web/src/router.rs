@@ -14,6 +14,9 @@ use crate::Operation;
 use crate::query::decode;
 use crate::reply::header_value;
 
+/// Names and decoded values of a path's parameters, in order.
+pub(crate) type Params = Vec<(Arc<str>, String)>;
+
 /// An operation, ready to serve.
 pub(crate) struct Endpoint {
     pub operation: Arc<Operation>,
@@ -105,7 +108,7 @@ impl Routes {
     ///
     /// # Errors
     /// 404 `not_found` when there is none, or when a parameter that must be a UUID is none.
-    pub fn find(&self, path: &str) -> Result<(&Route, Vec<(Arc<str>, String)>)> {
+    pub fn find(&self, path: &str) -> Result<(&Route, Params)> {
         let found = self.tree.at(path).map_err(|_| Problem::not_found())?;
         let route = &self.routes[*found.value];
         if route.names.is_empty() {

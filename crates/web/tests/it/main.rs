@@ -1,0 +1,9 @@
+//! The edge over real sockets, with small made-up operations, on both engines.
+
+mod connection;
+mod dialects;
+mod documents;
+mod idempotency;
+mod identity;
+mod refusals;
+mod world;
