@@ -5,6 +5,7 @@ use loopd_types::{CompanyId, Result, Uuid};
 
 use crate::Kernel;
 use crate::access::{Actor, Tenant};
+use crate::listing::{Column, ColumnKind, Listing, column, searched};
 
 /// What happened to what.
 #[derive(Clone, Debug)]
@@ -112,3 +113,24 @@ impl Kernel {
         View::System
     }
 }
+
+/// Audit rows as the API shows them; newest first.
+pub const LISTING: Listing =
+    Listing { from: "audit_logs l", columns: &COLUMNS, company: Some("l.company_id"), id: "l.id", order: "l.id DESC" };
+const COLUMNS: [Column; 15] = [
+    column("id", "l.id", ColumnKind::Uuid),
+    column("company", "l.company_id", ColumnKind::Company).nullable(),
+    column("at", "l.at", ColumnKind::Time),
+    searched("action", "l.action"),
+    column("module", "l.module", ColumnKind::Text),
+    column("resource", "l.resource", ColumnKind::Text),
+    column("target", "l.target_id", ColumnKind::Text),
+    searched("label", "l.target_label"),
+    column("user", "l.actor_user_id", ColumnKind::Uuid).nullable(),
+    column("credential", "l.credential_id", ColumnKind::Uuid).nullable(),
+    column("app_id", "l.app_id", ColumnKind::Text).nullable(),
+    column("address", "l.address", ColumnKind::Text).nullable(),
+    column("request_id", "l.request_id", ColumnKind::Text).nullable(),
+    column("reason", "l.reason", ColumnKind::Text).nullable(),
+    column("changes", "l.changes", ColumnKind::Json).nullable(),
+];

@@ -34,33 +34,44 @@ pub struct Created {
     pub workspace: Uuid,
 }
 
-/// Companies as the API shows them.
-pub const LISTING: Listing = Listing {
-    from: "companies c",
-    columns: &COLUMNS,
+/// A member's companies, with their role in each; the caller adds `mm.user_id = …`.
+pub const MINE: Listing = Listing {
+    from: "companies c JOIN memberships mm ON mm.company_id = c.company_id",
+    columns: &columns("mm.role"),
     company: Some("c.company_id"),
     id: "c.id",
     order: "c.company_id",
 };
-const COLUMNS: [Column; 17] = [
-    column("id", "c.id", ColumnKind::Uuid),
-    searched("code", "c.code"),
-    searched("name", "c.name"),
-    searched("slug", "c.slug"),
-    searched("legal_name", "c.legal_name"),
-    column("tax_id", "c.tax_id", ColumnKind::Text),
-    column("country", "c.country", ColumnKind::Text),
-    column("currency", "c.currency", ColumnKind::Text),
-    column("timezone", "c.timezone", ColumnKind::Text),
-    column("language", "c.language", ColumnKind::Text),
-    column("logo", "c.logo", ColumnKind::Text),
-    column("status", "c.status", ColumnKind::Text),
-    column("settings", "c.settings", ColumnKind::Json),
-    column("created_by", "c.created_by", ColumnKind::Uuid),
-    column("created_at", "c.created_at", ColumnKind::Time),
-    column("updated_at", "c.updated_at", ColumnKind::Time),
-    column("version", "c.version", ColumnKind::Int),
-];
+/// Every company, as a superuser sees them.
+pub const ALL: Listing = Listing {
+    from: "companies c",
+    columns: &columns("'superuser'"),
+    company: Some("c.company_id"),
+    id: "c.id",
+    order: "c.company_id",
+};
+const fn columns(role: &'static str) -> [Column; 18] {
+    [
+        column("id", "c.id", ColumnKind::Uuid),
+        searched("code", "c.code"),
+        searched("name", "c.name"),
+        searched("slug", "c.slug"),
+        searched("legal_name", "c.legal_name"),
+        column("tax_id", "c.tax_id", ColumnKind::Text),
+        column("country", "c.country", ColumnKind::Text),
+        column("currency", "c.currency", ColumnKind::Text),
+        column("timezone", "c.timezone", ColumnKind::Text),
+        column("language", "c.language", ColumnKind::Text),
+        column("logo", "c.logo", ColumnKind::Text),
+        column("status", "c.status", ColumnKind::Text),
+        column("settings", "c.settings", ColumnKind::Json),
+        column("created_by", "c.created_by", ColumnKind::Uuid).nullable(),
+        column("created_at", "c.created_at", ColumnKind::Time),
+        column("updated_at", "c.updated_at", ColumnKind::Time),
+        column("version", "c.version", ColumnKind::Int),
+        column("role", role, ColumnKind::Text),
+    ]
+}
 const READ_ONLY: [&str; 9] =
     ["id", "code", "slug", "status", "role", "created_by", "created_at", "updated_at", "version"];
 

@@ -23,7 +23,7 @@ const COLUMNS: [Column; 12] = [
     searched("bio", "d.bio"),
     searched("contact_email", "d.contact_email"),
     column("status", "d.status", ColumnKind::Text),
-    column("terms_accepted_at", "d.terms_accepted_at", ColumnKind::Time),
+    column("terms_accepted_at", "d.terms_accepted_at", ColumnKind::Time).nullable(),
     column("created_at", "d.created_at", ColumnKind::Time),
     column("updated_at", "d.updated_at", ColumnKind::Time),
     column("version", "d.version", ColumnKind::Int),

@@ -47,9 +47,7 @@ impl Kernel {
         let tokens = Tokens::new(&settings.secret_key);
         let limits = Limiter::new(settings.rate_limits, settings.redis_url.as_ref())?;
         let passwords = Passwords::new(settings.password_memory_kib);
-        // Several nodes can share a Postgres: what one revokes the others may hold for as long as an entry lives.
-        let entry_life = (db.engine() == Engine::Postgres).then_some(ENTRY_LIFE);
-        let cache = AccessCache::new(entry_life);
+        let cache = AccessCache::new(ENTRY_LIFE);
         let usage = Usage::default();
         Ok(Arc::new(Self {
             db,
@@ -85,5 +83,6 @@ impl Kernel {
     }
 }
 
-/// How long a node may hold a membership, subscription or credential without looking again.
-const ENTRY_LIFE: Duration = Duration::from_secs(1);
+/// How long a process may hold a membership, subscription or credential without looking again: other nodes share a Postgres, and the
+/// command line writes beside a running server on SQLite.
+pub const ENTRY_LIFE: Duration = Duration::from_secs(1);

@@ -23,15 +23,24 @@ pub struct Column {
     pub sql: &'static str,
     pub kind: ColumnKind,
     pub searched: bool,
+    /// Whether its JSON may be null; what the documents say.
+    pub nullable: bool,
+}
+
+impl Column {
+    pub const fn nullable(mut self) -> Self {
+        self.nullable = true;
+        self
+    }
 }
 
 /// A plain column.
 pub const fn column(name: &'static str, sql: &'static str, kind: ColumnKind) -> Column {
-    Column { name, sql, kind, searched: false }
+    Column { name, sql, kind, searched: false, nullable: false }
 }
 /// A text column that `?search=` looks into.
 pub const fn searched(name: &'static str, sql: &'static str) -> Column {
-    Column { name, sql, kind: ColumnKind::Text, searched: true }
+    Column { name, sql, kind: ColumnKind::Text, searched: true, nullable: false }
 }
 
 /// A core resource as SQL: where its rows come from and what is shown of them.
@@ -296,6 +305,20 @@ fn render_value(row: &Row<'_>, at: usize, kind: ColumnKind, out: &mut Vec<u8>) -
         out.extend_from_slice(b"null");
     }
     Ok(())
+}
+
+/// Splits `?search=`: quoted phrases whole, the rest on blanks and commas (spec/loop.md 4.4).
+pub fn split_terms(text: &str) -> Vec<String> {
+    let mut terms = Vec::new();
+    for (at, part) in text.split('"').enumerate() {
+        if at % 2 == 1 {
+            terms.push(part.to_owned());
+        } else {
+            terms.extend(part.split([' ', ',', '\t', '\n']).map(str::to_owned));
+        }
+    }
+    terms.retain(|term| !term.trim().is_empty());
+    terms
 }
 
 /// Writes `text` as a JSON string.

@@ -31,7 +31,7 @@ const COLUMNS: [Column; 14] = [
     column("status", "m.status", ColumnKind::Text),
     searched("title", "m.title"),
     column("all_workspaces", "m.all_workspaces", ColumnKind::Bool),
-    column("joined_at", "m.joined_at", ColumnKind::Time),
+    column("joined_at", "m.joined_at", ColumnKind::Time).nullable(),
     column("created_at", "m.created_at", ColumnKind::Time),
     column("version", "m.version", ColumnKind::Int),
 ];
@@ -394,4 +394,17 @@ fn role_written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str,
         serde_json::json!({"id": target}).to_string(),
     )?;
     Ok(())
+}
+
+/// The patterns of any role of the company, built-in ones included.
+///
+/// # Errors
+/// 404.
+pub fn role_patterns(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Vec<String>> {
+    let found = tx.first(
+        "SELECT slug, permissions, is_system FROM roles WHERE company_id = $1 AND id = $2",
+        &params![tenant.company, id],
+        |row| Ok(role::permissions_of(row.text(0)?, row.bool(2)?, row.json(1)?)),
+    )?;
+    Ok(found.ok_or_else(Problem::not_found)?.patterns().collect())
 }

@@ -27,7 +27,7 @@ const COLUMNS: [Column; 11] = [
     column("kind", "w.kind", ColumnKind::Text),
     column("is_default", "w.is_default", ColumnKind::Bool),
     column("status", "w.status", ColumnKind::Text),
-    column("created_by", "w.created_by", ColumnKind::Uuid),
+    column("created_by", "w.created_by", ColumnKind::Uuid).nullable(),
     column("created_at", "w.created_at", ColumnKind::Time),
     column("updated_at", "w.updated_at", ColumnKind::Time),
     column("version", "w.version", ColumnKind::Int),

@@ -1,1 +1,8 @@
-fn main() {}
+//! `loopd`: one server for a business.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    loopd::cli::main()
+}

@@ -22,7 +22,7 @@ pub(crate) struct AccessCache {
 }
 
 impl AccessCache {
-    pub fn new(life: Option<Duration>) -> Self {
+    pub fn new(life: Duration) -> Self {
         Self { users: Cache::new(life), companies: Cache::new(life), keys: Cache::new(life), apps: Cache::new(life) }
     }
 }
@@ -36,21 +36,21 @@ struct Shared<K, V> {
     map: papaya::HashMap<K, (Arc<V>, Instant)>,
     /// Rises at every `forget`: what was read before may be stale and is not kept.
     epoch: AtomicU64,
-    life: Option<Duration>,
+    life: Duration,
 }
 
 /// Taken before reading the database, handed back with what was read.
 pub(crate) struct Ticket(u64);
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Cache<K, V> {
-    fn new(life: Option<Duration>) -> Self {
+    fn new(life: Duration) -> Self {
         Self(Arc::new(Shared { map: papaya::HashMap::new(), epoch: AtomicU64::new(0), life }))
     }
 
     pub fn get<Q: Hash + papaya::Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<Arc<V>> {
         let map = self.0.map.pin();
         let (value, since) = map.get(key)?;
-        self.0.life.is_none_or(|life| since.elapsed() < life).then(|| value.clone())
+        (since.elapsed() < self.0.life).then(|| value.clone())
     }
 
     pub fn ticket(&self) -> Ticket {

@@ -190,9 +190,11 @@ fn new_jti(kernel: &Kernel) -> String {
 
 /// Exchanges a refresh token for a new pair. The old one is dead at once; showing it again ends the whole session.
 ///
-/// Runs in the caller's transaction so that an `Idempotency-Key` makes the exchange repeatable. A reuse is answered by
-/// `Ok(Err(problem))`: the revocation must be committed although the call is refused.
-pub fn refresh(tx: &mut Tx<'_>, kernel: &Kernel, token: &str) -> Result<Result<SignedIn>> {
+/// Runs in the caller's transaction so that an `Idempotency-Key` makes the exchange repeatable.
+///
+/// # Errors
+/// 401 `token_not_valid`, `user_inactive`. After a refusal the caller runs [`punish_reuse`], because this transaction is rolled back.
+pub fn refresh(tx: &mut Tx<'_>, kernel: &Kernel, token: &str) -> Result<SignedIn> {
     let now = kernel.now();
     let verified = kernel.tokens.verify_refresh(token, now)?;
     let session = tx.first(
@@ -220,13 +222,31 @@ pub fn refresh(tx: &mut Tx<'_>, kernel: &Kernel, token: &str) -> Result<Result<S
         0
     };
     if rotated == 0 {
-        end(tx, kernel, verified.user_id, verified.session_id, "refresh token reuse")?;
-        tracing::warn!(user = %verified.user_id, "a refresh token was used twice; its session is ended");
-        return Ok(Err(not_valid("Token is blacklisted")));
+        return Err(not_valid("Token is blacklisted"));
     }
     kernel.forget_user(tx, verified.user_id);
     let tokens = pair(kernel, verified.user_id, verified.session_id, &next, now)?;
-    Ok(Ok(SignedIn { user_id: verified.user_id, tokens }))
+    Ok(SignedIn { user_id: verified.user_id, tokens })
+}
+
+/// Ends the session of a refresh token that was used before: somebody has a copy. Tokens that are none of ours change nothing.
+pub async fn punish_reuse(kernel: &Arc<Kernel>, token: &str) -> Result<()> {
+    let Ok(verified) = kernel.tokens.verify_refresh(token, kernel.now()) else { return Ok(()) };
+    let shared = kernel.clone();
+    kernel
+        .db
+        .write(View::System, move |tx| {
+            let ended = tx.execute(
+                "UPDATE sessions SET revoked_at = $3, revoke_reason = 'refresh token reuse' WHERE id = $1 AND refresh_jti <> $2 AND revoked_at IS NULL",
+                &params![verified.session_id, &verified.jti, shared.now()],
+            )?;
+            if ended > 0 {
+                tracing::warn!(user = %verified.user_id, "a refresh token was used twice; its session is ended");
+                shared.forget_user(tx, verified.user_id);
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Ends one session.

@@ -106,3 +106,70 @@ pub fn update_profile(tx: &mut Tx<'_>, kernel: &Kernel, caller: &Caller, body: V
     kernel.audit_installation(tx, &caller.actor(), entry)?;
     profile(tx, user.id)
 }
+
+/// A membership as its person sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct OwnMembership {
+    pub company: String,
+    pub company_name: String,
+    pub role: String,
+    pub status: String,
+    /// The workspaces that the person may use.
+    pub workspaces: Vec<String>,
+}
+
+/// The companies a person may enter: code, name, role.
+#[derive(Clone, Debug, Serialize)]
+pub struct OwnCompany {
+    pub code: String,
+    pub name: String,
+    pub role: String,
+}
+
+/// Companies with an active membership of `user`.
+pub fn companies_of(reader: &mut Reader<'_>, user: Uuid) -> Result<Vec<OwnCompany>> {
+    Ok(reader.query(
+        "SELECT c.code, c.name, m.role FROM memberships m JOIN companies c ON c.company_id = m.company_id \
+         WHERE m.user_id = $1 AND m.status = 'active' ORDER BY c.company_id",
+        &params![user],
+        |row| {
+            Ok(OwnCompany {
+                code: row.text(0)?.to_owned(),
+                name: row.text(1)?.to_owned(),
+                role: row.text(2)?.to_owned(),
+            })
+        },
+    )?)
+}
+
+/// Memberships of `user` in any state but `left`.
+pub fn memberships_of(reader: &mut Reader<'_>, user: Uuid) -> Result<Vec<OwnMembership>> {
+    let rows = reader.query(
+        "SELECT c.code, c.name, m.role, m.status, w.id FROM memberships m JOIN companies c ON c.company_id = m.company_id \
+         LEFT JOIN workspaces w ON w.company_id = m.company_id AND w.status = 'active' AND (m.all_workspaces OR EXISTS ( \
+         SELECT 1 FROM membership_workspaces l WHERE l.company_id = m.company_id AND l.membership_id = m.id AND l.workspace_id = w.id)) \
+         WHERE m.user_id = $1 AND m.status <> 'left' ORDER BY c.company_id, w.id",
+        &params![user],
+        |row| {
+            Ok((
+                OwnMembership {
+                    company: row.text(0)?.to_owned(),
+                    company_name: row.text(1)?.to_owned(),
+                    role: row.text(2)?.to_owned(),
+                    status: row.text(3)?.to_owned(),
+                    workspaces: Vec::new(),
+                },
+                row.opt_uuid(4)?,
+            ))
+        },
+    )?;
+    let mut memberships: Vec<OwnMembership> = Vec::new();
+    for (membership, workspace) in rows {
+        if memberships.last().is_none_or(|last| last.company != membership.company) {
+            memberships.push(membership);
+        }
+        let last = memberships.last_mut().ok_or_else(|| Problem::internal("a row without a membership"))?;
+        last.workspaces.extend(workspace.map(|id| id.to_string()));
+    }
+    Ok(memberships)
+}

@@ -22,18 +22,18 @@ pub const LISTING: Listing = Listing {
 };
 const COLUMNS: [Column; 14] = [
     column("id", "k.id", ColumnKind::Uuid),
-    column("company", "k.company_id", ColumnKind::Company),
+    column("company", "k.company_id", ColumnKind::Company).nullable(),
     searched("name", "k.name"),
     searched("prefix", "k.prefix"),
-    column("user", "k.user_id", ColumnKind::Uuid),
+    column("user", "k.user_id", ColumnKind::Uuid).nullable(),
     column("scopes", "k.scopes", ColumnKind::Json),
-    column("created_by", "k.created_by", ColumnKind::Uuid),
+    column("created_by", "k.created_by", ColumnKind::Uuid).nullable(),
     column("created_at", "k.created_at", ColumnKind::Time),
     column("updated_at", "k.updated_at", ColumnKind::Time),
-    column("expires_at", "k.expires_at", ColumnKind::Time),
-    column("last_used_at", "k.last_used_at", ColumnKind::Time),
-    column("last_used_ip", "k.last_used_ip", ColumnKind::Text),
-    column("revoked_at", "k.revoked_at", ColumnKind::Time),
+    column("expires_at", "k.expires_at", ColumnKind::Time).nullable(),
+    column("last_used_at", "k.last_used_at", ColumnKind::Time).nullable(),
+    column("last_used_ip", "k.last_used_ip", ColumnKind::Text).nullable(),
+    column("revoked_at", "k.revoked_at", ColumnKind::Time).nullable(),
     column("version", "k.version", ColumnKind::Int),
 ];
 

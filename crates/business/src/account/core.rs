@@ -1,0 +1,227 @@
+//! What all core resources have in common: lists and reads from a [`Listing`], answers after a write, operation documents.
+
+use std::sync::Arc;
+
+use loopd_kernel::listing::{self, Conditions, ListQuery, Listing, PageRef};
+use loopd_kernel::{Kernel, Tenant};
+use loopd_store::{Reader, Tx, View};
+use loopd_types::{CompanyId, Problem, Result, Uuid};
+use loopd_web::{Call, Operation, PageNumber, PageWriter, Param, Reply, schema};
+use serde_json::Value;
+
+use super::wire;
+
+/// A core resource: its path, the words of its documents, and where its rows come from.
+#[derive(Clone, Copy)]
+pub struct Core {
+    /// `workspaces`
+    pub path: &'static str,
+    /// `Workspace`: the component's name.
+    pub name: &'static str,
+    pub listing: &'static Listing,
+}
+
+impl Core {
+    pub fn url(&self) -> String {
+        format!("/api/v1/{}/", self.path)
+    }
+    pub fn item_url(&self) -> String {
+        format!("/api/v1/{}/{{id}}/", self.path)
+    }
+    pub fn permission(&self, verb: &str) -> String {
+        format!("core.{}.{verb}", self.path)
+    }
+    pub fn operation_id(&self, verb: &str) -> String {
+        format!("{}_{verb}", self.path.replace('-', "_"))
+    }
+    /// A row, by its component.
+    pub fn row(&self) -> Value {
+        schema::component(self.name)
+    }
+    /// The component's own schema.
+    pub fn schema(&self) -> Value {
+        wire::row(self.listing)
+    }
+
+    /// Gives an operation this resource's tag, and summary and description.
+    pub fn document(&self, operation: Operation, summary: &str) -> Operation {
+        operation.tag(self.path).summary(summary)
+    }
+
+    /// `GET /<path>/` over the caller's companies.
+    pub fn list_of_companies(self) -> Operation {
+        let operation = Operation::get(self.operation_id("list"), self.url(), move |call: Call| async move {
+            let companies: Arc<[CompanyId]> = call.scope()?.iter().map(|tenant| tenant.company).collect();
+            let view = View::Companies(companies.clone());
+            list(&call, view, move |reader, query| {
+                self.listing.list(reader, query, Some(&companies), Conditions::default())
+            })
+            .await
+        });
+        self.document(operation.union(None, &self.permission("view")), &format!("List {}", self.words()))
+            .params(list_params(self.listing))
+            .responds(200, "One page.", schema::paginated(self.row()))
+    }
+
+    /// `GET /<path>/{id}/` in the caller's companies.
+    pub fn retrieve_in_companies(self) -> Operation {
+        let operation = Operation::get(self.operation_id("retrieve"), self.item_url(), move |call: Call| async move {
+            let companies: Arc<[CompanyId]> = call.scope()?.iter().map(|tenant| tenant.company).collect();
+            let (id, view) = (call.id()?, View::Companies(companies.clone()));
+            let found = call
+                .kernel
+                .db
+                .read(view, move |reader| self.listing.find(reader, id, Some(&companies), Conditions::default()))
+                .await?;
+            Ok(Reply::json_bytes(200, found.ok_or_else(Problem::not_found)?))
+        });
+        self.document(operation.union(None, &self.permission("view")), &format!("Read one of the {}", self.words()))
+            .responds(200, "The row.", self.row())
+    }
+
+    /// A write in one company that answers with the row it touched.
+    ///
+    /// `work` gets the body and gives the id of the row.
+    pub fn write<F>(self, operation: Operation, status: u16, work: F) -> Operation
+    where
+        F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Value) -> Result<Uuid> + Send + Sync + 'static,
+    {
+        let work = Arc::new(work);
+        let answered = operation.responds(status, "The row as it is now.", self.row());
+        handled(answered, move |call: Call| {
+            let work = work.clone();
+            async move {
+                let (kernel, tenant, body) = (call.kernel.clone(), call.tenant()?.clone(), call.json()?);
+                call.commit(tenant.view(), move |tx| {
+                    let id = work(tx, &kernel, &tenant, body.clone())?;
+                    self.answer(tx, status, id, tenant.company)
+                })
+                .await
+            }
+        })
+    }
+
+    /// As [`Core::write`] for `/{id}/…`, with the id of the path.
+    pub fn write_item<F>(self, operation: Operation, work: F) -> Operation
+    where
+        F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Uuid, Value) -> Result<()> + Send + Sync + 'static,
+    {
+        let work = Arc::new(work);
+        let answered = operation.responds(200, "The row as it is now.", self.row());
+        handled(answered, move |call: Call| {
+            let work = work.clone();
+            async move {
+                let (kernel, tenant, body, id) =
+                    (call.kernel.clone(), call.tenant()?.clone(), call.json()?, call.id()?);
+                call.commit(tenant.view(), move |tx| {
+                    work(tx, &kernel, &tenant, id, body.clone())?;
+                    self.answer(tx, 200, id, tenant.company)
+                })
+                .await
+            }
+        })
+    }
+
+    /// `POST /<path>/{id}/<action>/` with the permission of the action.
+    pub fn action<F>(self, name: &'static str, summary: &str, work: F) -> Operation
+    where
+        F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Uuid, Value) -> Result<()> + Send + Sync + 'static,
+    {
+        let id = self.operation_id(&name.replace('-', "_"));
+        let operation = Operation::post(id, format!("{}{name}/", self.item_url()), nothing)
+            .tenant(None, &self.permission(&format!("action:{name}")));
+        self.write_item(self.document(operation, summary), work)
+    }
+
+    fn answer(&self, tx: &mut Tx<'_>, status: u16, id: Uuid, company: CompanyId) -> Result<Reply> {
+        let row = self.listing.find(tx, id, Some(&[company]), Conditions::default())?;
+        Ok(Reply::json_bytes(status, row.ok_or_else(Problem::not_found)?))
+    }
+
+    fn words(&self) -> String {
+        self.path.replace('-', " ")
+    }
+}
+
+/// A handler for operations that get their own by [`handled`].
+pub async fn nothing(call: Call) -> Result<Reply> {
+    Err(Problem::internal(format!("{} has no handler", call.operation.id)))
+}
+
+/// Replaces the handler of an operation.
+pub fn handled<F, R>(mut operation: Operation, handler: F) -> Operation
+where
+    F: Fn(Call) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Reply>> + Send + 'static,
+{
+    operation.handler = Arc::new(move |call| Box::pin(handler(call)));
+    operation
+}
+
+/// Answers a list with the standard envelope.
+pub async fn list<F>(call: &Call, view: View, work: F) -> Result<Reply>
+where
+    F: Fn(&mut Reader<'_>, &ListQuery) -> Result<listing::Listed> + Send + 'static,
+{
+    let query = list_query(call)?;
+    let listed = call.kernel.db.read_long(view, move |reader| work(reader, &query)).await?;
+    let page = u32::try_from(listed.page).map_err(Problem::internal)?;
+    let mut writer = PageWriter::new(&call.url(), call.query(), page, listed.page_size, listed.count);
+    if !listed.rows.is_empty() {
+        writer.row().extend_from_slice(&listed.rows);
+    }
+    Ok(Reply::json_bytes(200, writer.finish()))
+}
+
+/// Query parameters of every list that are no filters.
+const RESERVED: [&str; 5] = ["page", "page_size", "search", "ordering", "format"];
+
+fn list_query(call: &Call) -> Result<ListQuery> {
+    let request = call.query().page()?;
+    let ordering = call.query().get("ordering").unwrap_or_default();
+    Ok(ListQuery {
+        page: match request.page {
+            PageNumber::Last => PageRef::Last,
+            PageNumber::Number(page) => PageRef::Number(page.into()),
+        },
+        page_size: request.size,
+        search: listing::split_terms(call.query().get("search").unwrap_or_default()),
+        ordering: ordering
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(|name| match name.strip_prefix('-') {
+                Some(name) => (name.to_owned(), true),
+                None => (name.to_owned(), false),
+            })
+            .collect(),
+        filters: call
+            .query()
+            .pairs()
+            .filter(|(name, _)| !RESERVED.contains(name))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+    })
+}
+
+/// The documents of a list's parameters: paging, search, ordering and an exact filter for every column.
+pub fn list_params(listing: &Listing) -> Vec<Param> {
+    let mut params = vec![
+        Param::query("page", schema::string()).describe("A page number from 1, or `last`."),
+        Param::query("page_size", schema::integer_between(1, 100)).describe("Rows on a page; 25 unless given."),
+        Param::query("ordering", schema::string()).describe("Fields separated by commas; `-` for descending."),
+    ];
+    if listing.columns.iter().any(|column| column.searched) {
+        params.push(
+            Param::query("search", schema::string())
+                .describe("Words that must all be found; \"quoted\" phrases stay whole."),
+        );
+    }
+    for column in listing.columns.iter().filter(|column| column.kind != listing::ColumnKind::Json) {
+        params.push(
+            Param::query(column.name, schema::string())
+                .describe("Exact value; suffixes `__in`, `__gte`, `__lte`, `__gt`, `__lt`, `__icontains` and `__isnull` narrow further."),
+        );
+    }
+    params
+}

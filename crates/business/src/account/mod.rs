@@ -1,0 +1,52 @@
+//! LOOP's endpoints that are not declared records: accounts, companies and what belongs to them (spec/loop.md 3 rows 1 to 4, 6).
+
+mod auth;
+mod companies;
+mod core;
+mod credentials;
+mod developers;
+mod members;
+mod subscriptions;
+mod wire;
+
+use std::collections::BTreeMap;
+
+use loopd_web::Operation;
+use serde_json::Value;
+
+/// Every operation of the kernel's resources.
+pub fn operations() -> Vec<Operation> {
+    let mut all = auth::operations();
+    all.extend(companies::operations());
+    all.extend(members::operations());
+    all.extend(subscriptions::operations());
+    all.extend(credentials::operations());
+    all.extend(developers::operations());
+    all
+}
+
+/// The rows of the kernel's resources, for the document's components.
+pub fn components() -> BTreeMap<String, Value> {
+    let all = [
+        companies::COMPANIES,
+        companies::WORKSPACES,
+        companies::AUDIT,
+        members::MEMBERSHIPS,
+        members::ROLES,
+        subscriptions::SUBSCRIPTIONS,
+        credentials::APPS,
+        credentials::KEYS,
+        developers::PROFILES,
+    ];
+    all.into_iter().map(|core| (core.name.to_owned(), core.schema())).collect()
+}
+
+/// The six core paths that the portal names, with a sentence each, for its pages (spec/loop.md 2.6).
+pub const CORE_PATHS: [(&str, &str); 6] = [
+    ("companies", "The businesses that you work in, by code."),
+    ("workspaces", "Branches, departments and projects of a company."),
+    ("developer-profiles", "Who builds against this installation."),
+    ("api-client-apps", "The front ends that call the API, by app id."),
+    ("internal-api-keys", "Keys for servers, in place of a JWT."),
+    ("memberships", "Who works in a company, and as what."),
+];

@@ -1,0 +1,195 @@
+//! The whole wiring: settings → store → kernel → surfaces → edge. Reading this file tells what the server is made of.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use loopd_business::engine::{Engine, Registry};
+use loopd_kernel::{Catalogue, Kernel};
+use loopd_store::{Db, View, ddl, migrate};
+use loopd_types::{Clock, OsRng, Rng, SystemClock};
+use loopd_web::{App, Metrics, Operation};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::settings::Settings;
+use crate::{VERSION, service};
+
+/// Time and chance; tests bring their own.
+#[derive(Clone)]
+pub struct World {
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), rng: Arc::new(OsRng) }
+    }
+}
+
+/// A server that is ready to listen.
+pub struct Server {
+    pub app: App,
+    pub kernel: Arc<Kernel>,
+    pub engine: Engine,
+    settings: Settings,
+}
+
+/// The modules that are compiled in, and those of `LOOP_MODULES_DIR`.
+///
+/// # Errors
+/// Every flaw, with file and line where there is one.
+pub fn registry(settings: &Settings) -> anyhow::Result<Registry> {
+    let mut modules = loopd_business::modules::all();
+    if let Some(folder) = &settings.modules_dir {
+        modules.extend(loopd_business::modules::load(folder).map_err(|flaws| anyhow!("{}", lines(&flaws)))?);
+    }
+    Registry::build(modules).map_err(|flaws| anyhow!("{}", lines(&flaws)))
+}
+
+fn lines<T: ToString>(flaws: &[T]) -> String {
+    flaws.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Opens the database, brings it up to date and wires everything; nothing listens yet.
+///
+/// # Errors
+/// In words for the operator: settings, definitions, or a database that cannot be used.
+pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
+    if let Some(path) = settings.store().sqlite_path()
+        && let Some(folder) = path.parent()
+    {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
+    }
+    let registry = Arc::new(registry(&settings)?);
+    let db = Db::open(&settings.store()).await.map_err(|error| anyhow!("LOOP_DATABASE_URL: {error}"))?;
+    migrate(&db, &registry, world.clock.as_ref()).await?;
+    let kernel = kernel(&settings, &registry, db, &world)?;
+    loopd_kernel::app::seed(&kernel).await?;
+    let engine = Engine::new(kernel.clone(), registry.clone());
+    loopd_business::install(&engine).await?;
+    loopd_kernel::subscription::offer_new_products(&kernel).await?;
+    let metrics = Arc::new(Metrics::default());
+    let operations = operations(&settings, &kernel, &engine, &metrics);
+    let app = App::with_metrics(kernel.clone(), settings.web(), operations, metrics).map_err(|words| anyhow!(words))?;
+    Ok(Server { app, kernel, engine, settings })
+}
+
+/// Makes sure that one process alone serves this SQLite database: two would each hold caches that the other makes stale.
+/// `None` on PostgreSQL, where several nodes are meant to share. The lock lasts as long as the file is held.
+///
+/// # Errors
+/// When another process holds it.
+pub fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
+    let Some(path) = settings.store().sqlite_path() else { return Ok(None) };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
+    }
+    let mut name = path.into_os_string();
+    name.push(".lock");
+    let file = std::fs::File::options().create(true).append(true).open(&name)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(_) => Err(anyhow!("another loopd uses this database ({} is locked)", name.display())),
+    }
+}
+
+/// Numbered migrations first, then the tables that follow from definitions.
+///
+/// # Errors
+/// A newer schema, an altered migration, or a definition that would destroy data.
+pub async fn migrate(db: &Db, registry: &Registry, clock: &dyn Clock) -> anyhow::Result<()> {
+    for step in migrate::run(db, clock).await? {
+        tracing::info!(number = step.number, name = step.name, "migrated");
+    }
+    let tables = registry.tables();
+    let plan = plan_tables(db, tables.clone()).await?;
+    if plan.statements.is_empty() && plan.refusals.is_empty() {
+        return Ok(());
+    }
+    db.write_unlimited(move |tx| {
+        // Planned again under the lock: another node may have been faster.
+        tx.lock("module_tables")?;
+        let plan = ddl::plan(tx, &tables)?;
+        ddl::apply(tx, &plan)?;
+        Ok(())
+    })
+    .await
+    .map_err(|problem| anyhow!(problem.cause().unwrap_or(problem.message()).to_owned()))
+}
+
+/// What [`migrate`] would do to the modules' tables.
+///
+/// # Errors
+/// The database's.
+pub async fn plan_tables(db: &Db, tables: Vec<ddl::TableDef>) -> anyhow::Result<ddl::Plan> {
+    db.read_long(View::System, move |reader| Ok(ddl::plan(reader, &tables)?))
+        .await
+        .map_err(|problem| anyhow!(problem.cause().unwrap_or(problem.message()).to_owned()))
+}
+
+/// The kernel over a migrated database.
+///
+/// # Errors
+/// When the secret key cannot be kept, or Redis's URL cannot be read.
+pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -> anyhow::Result<Arc<Kernel>> {
+    let secret = settings.secret_key_or_make(world.rng.as_ref())?;
+    let mut kernel_settings = loopd_kernel::Settings::new(settings.environment, secret.expose().clone());
+    kernel_settings.internal_key = settings.internal_key.clone();
+    kernel_settings.rate_limits = settings.rate_limits;
+    kernel_settings.redis_url = settings.redis_url.clone();
+    if let Some(memory) = settings.password_memory_kib {
+        kernel_settings.password_memory_kib = memory;
+    }
+    let catalogue = Catalogue::new(registry.products(VERSION));
+    Ok(Kernel::new(db, world.clock.clone(), world.rng.clone(), kernel_settings, catalogue)?)
+}
+
+/// Every operation of every surface.
+pub fn operations(
+    settings: &Settings,
+    kernel: &Arc<Kernel>,
+    engine: &Engine,
+    metrics: &Arc<Metrics>,
+) -> Vec<Operation> {
+    let mut all = documented(settings, &engine.registry);
+    all.extend(service::metrics(settings, kernel, metrics));
+    all
+}
+
+/// The operations that need nothing but definitions to be declared: what the OpenAPI document is made of.
+pub fn documented(settings: &Settings, registry: &Arc<Registry>) -> Vec<Operation> {
+    let mut all = loopd_business::account::operations();
+    all.extend(loopd_business::http::operations(registry));
+    all.extend(service::health(settings));
+    let pages = service::pages(settings, registry, &all);
+    all.extend(pages);
+    all
+}
+
+impl Server {
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Serves on `listener` until `shutdown` resolves; background work stops with it.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let (stop, stopped) = watch::channel(false);
+        let background = service::background(&self.engine, stopped.clone());
+        let separate = match self.settings.metrics_listen {
+            Some(address) => Some(tokio::spawn(service::serve_metrics(address, self.app.clone(), stopped))),
+            None => None,
+        };
+        loopd_web::serve::run(self.app.clone(), listener, shutdown).await;
+        let _ = stop.send(true);
+        background.finish().await;
+        if let Some(task) = separate {
+            let _ = task.await;
+        }
+        if let Err(problem) = self.kernel.flush_usage().await {
+            tracing::warn!(cause = problem.cause(), "when keys were last used could not be written");
+        }
+        self.kernel.db.close().await;
+    }
+}

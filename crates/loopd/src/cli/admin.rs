@@ -1,0 +1,114 @@
+//! `loopd user create`, `loopd company create`
+
+use anyhow::{anyhow, bail};
+use clap::Subcommand;
+use loopd_kernel::account::{self, NewUser, rules};
+use loopd_kernel::{Actor, company};
+use loopd_store::View;
+use serde_json::json;
+
+use super::{Output, open, words};
+use crate::settings::Settings;
+
+#[derive(Subcommand)]
+pub enum User {
+    /// Make a person; the password is read from standard input unless it is given.
+    Create {
+        email: String,
+        #[arg(long)]
+        username: Option<String>,
+        #[arg(long)]
+        password: Option<String>,
+        /// May see every company; every look is audited.
+        #[arg(long)]
+        superuser: bool,
+        #[arg(long)]
+        staff: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Company {
+    /// Make a company owned by a person.
+    Create {
+        name: String,
+        /// Email of the owner.
+        #[arg(long)]
+        owner: String,
+        #[arg(long, default_value = "RWF")]
+        currency: String,
+        #[arg(long, default_value = "Africa/Kigali")]
+        timezone: String,
+    },
+}
+
+/// The command line itself acts; the audit says so.
+pub fn operator() -> Actor {
+    Actor { user: None, credential: None, origin: None, reason: Some("command line") }
+}
+
+pub async fn user(settings: Settings, command: User, output: &Output) -> anyhow::Result<()> {
+    let User::Create { email, username, password, superuser, staff } = command;
+    let email = email.to_lowercase();
+    if !rules::is_email(&email) {
+        bail!("`{email}` is no email address");
+    }
+    let username = username.unwrap_or_else(|| email.split('@').next().unwrap_or(&email).to_owned());
+    rules::check_username(&username).map_err(|(_, message)| anyhow!(message))?;
+    let password = match password {
+        Some(password) => password,
+        None => {
+            if !output.is_json() {
+                eprintln!("Password for {email} (one line on standard input):");
+            }
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line)?;
+            line.trim_end_matches(['\r', '\n']).to_owned()
+        }
+    };
+    if let Some((_, message)) = rules::check_password(&password, &email, &username).into_iter().next() {
+        bail!("{message}");
+    }
+    let kernel = open(&settings).await?;
+    let password_hash = kernel.passwords.hash(password).await.map_err(words)?;
+    let new = NewUser {
+        email: email.clone(),
+        username,
+        password_hash,
+        first_name: String::new(),
+        last_name: String::new(),
+        phone: String::new(),
+        language: "en".to_owned(),
+        is_staff: staff || superuser,
+        is_superuser: superuser,
+    };
+    let shared = kernel.clone();
+    let id = kernel.db.write(View::System, move |tx| account::create_user(tx, &shared, &new)).await.map_err(words)?;
+    output.say(
+        &format!("Made {email} ({id})."),
+        &json!({"id": id.to_string(), "email": email, "is_superuser": superuser}),
+    );
+    Ok(())
+}
+
+pub async fn company(settings: Settings, command: Company, output: &Output) -> anyhow::Result<()> {
+    let Company::Create { name, owner, currency, timezone } = command;
+    let kernel = open(&settings).await?;
+    let owner_id = account::find_id_by_email(&kernel, &owner)
+        .await
+        .map_err(words)?
+        .ok_or_else(|| anyhow!("no user has the email {owner}"))?;
+    let body = json!({"name": name, "currency": currency, "timezone": timezone});
+    let new = company::NewCompany::parse(body).map_err(words)?;
+    let shared = kernel.clone();
+    let made = kernel
+        .db
+        .write(View::System, move |tx| company::create(tx, &shared, &new, owner_id, &operator()))
+        .await
+        .map_err(words)?;
+    output.say(
+        &format!("Made company {} ({}), owned by {owner}.", made.code, made.name),
+        &json!({"code": made.code, "id": made.id.to_string(), "name": made.name, "slug": made.slug}),
+    );
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! `loopd check`, `loopd doctor`, `loopd openapi`, `loopd modules check`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use clap::Subcommand;
+use loopd_store::{Engine, migrate, security};
+use serde_json::{Value, json};
+
+use super::{Output, open_db};
+use crate::settings::Settings;
+use crate::{app, service};
+
+#[derive(Subcommand)]
+pub enum Modules {
+    /// Check the modules of a folder (LOOP_MODULES_DIR if none is named) together with those that are compiled in.
+    Check { folder: Option<PathBuf> },
+}
+
+pub fn run(settings: &Settings, output: &Output) -> anyhow::Result<()> {
+    let registry = app::registry(settings)?;
+    let (modules, resources) = (registry.modules().len(), registry.resources().len());
+    output.say(
+        &format!("The settings are good. {modules} modules with {resources} resources."),
+        &json!({"ok": true, "modules": modules, "resources": resources}),
+    );
+    Ok(())
+}
+
+pub fn modules(settings: &Settings, command: &Modules, output: &Output) -> anyhow::Result<()> {
+    let Modules::Check { folder } = command;
+    let mut settings = settings.clone();
+    settings.modules_dir = folder.clone().or(settings.modules_dir);
+    run(&settings, output)
+}
+
+pub fn openapi(settings: &Settings, yaml: bool) -> anyhow::Result<()> {
+    let registry = Arc::new(app::registry(settings)?);
+    let operations = app::documented(settings, &registry);
+    let document = service::openapi_document(&settings.public_url(), &registry, &operations);
+    if yaml {
+        print!("{}", loopd_web::yaml::render(&document));
+    } else {
+        println!("{}", serde_json::to_string_pretty(&document).map_err(|error| anyhow!(error))?);
+    }
+    Ok(())
+}
+
+/// One thing that was looked at.
+struct Finding {
+    what: &'static str,
+    level: &'static str,
+    words: String,
+}
+
+/// Looks at everything that usually goes wrong; exit code 1 when something must be done.
+pub async fn doctor(settings: Settings, output: &Output) -> anyhow::Result<ExitCode> {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut note =
+        |what: &'static str, level: &'static str, words: String| findings.push(Finding { what, level, words });
+    match std::fs::create_dir_all(&settings.data_dir).and_then(|()| {
+        let probe = settings.data_dir.join(".doctor");
+        std::fs::write(&probe, b"x").and_then(|()| std::fs::remove_file(&probe))
+    }) {
+        Ok(()) => note("data folder", "ok", settings.data_dir.display().to_string()),
+        Err(error) => note(
+            "data folder",
+            "bad",
+            format!("{} cannot be written: {error}. Set LOOP_DATA_DIR.", settings.data_dir.display()),
+        ),
+    }
+    match app::registry(&settings) {
+        Ok(registry) => note(
+            "modules",
+            "ok",
+            format!("{} modules, {} resources", registry.modules().len(), registry.resources().len()),
+        ),
+        Err(error) => note("modules", "bad", format!("{error}")),
+    }
+    match open_db(&settings).await {
+        Err(error) => note("database", "bad", format!("{error}. Is it running, and is LOOP_DATABASE_URL right?")),
+        Ok(db) => match db.ping().await {
+            Err(error) => note("database", "bad", format!("does not answer: {error}")),
+            Ok(()) => {
+                let engine = if db.engine() == Engine::Sqlite { "SQLite" } else { "PostgreSQL" };
+                note("database", "ok", format!("{engine} answers"));
+                match migrate::plan(&db).await {
+                    Ok(pending) if pending.is_empty() => note("schema", "ok", "up to date".to_owned()),
+                    Ok(pending) => note(
+                        "schema",
+                        "note",
+                        format!("{} migrations are pending; they are applied at the next start", pending.len()),
+                    ),
+                    Err(error) => note("schema", "bad", error.to_string()),
+                }
+                for warning in security::warnings(&db).await.unwrap_or_default() {
+                    note("row security", "warn", warning);
+                }
+            }
+        },
+    }
+    if settings.secret_key.is_none() {
+        note("secret key", "note", "made and kept in the data folder; production needs LOOP_SECRET_KEY".to_owned());
+    } else {
+        note("secret key", "ok", "set".to_owned());
+    }
+    if settings.environment.is_production() {
+        match &settings.base_url {
+            Some(url) if url.starts_with("https://") => note("base URL", "ok", url.clone()),
+            Some(url) => note("base URL", "warn", format!("{url} is not https; links in answers will not be either")),
+            None => note("base URL", "warn", "not set: links follow the Host header. Set LOOP_BASE_URL.".to_owned()),
+        }
+        if settings.trusted_proxies.is_empty() {
+            note(
+                "proxies",
+                "note",
+                "none trusted: behind a balancer every client looks like the balancer. Set LOOP_TRUSTED_PROXIES."
+                    .to_owned(),
+            );
+        }
+    }
+    match tokio::net::TcpListener::bind(settings.listen).await {
+        Ok(_) => note("listen", "ok", format!("{} is free", settings.listen)),
+        Err(error) => note("listen", "note", format!("{}: {error} (fine if loopd is running)", settings.listen)),
+    }
+    if settings.ai.is_none() {
+        note(
+            "AI",
+            "note",
+            "offline advisor: computes from the company's own rows; set LOOP_AI_BASE_URL for a model".to_owned(),
+        );
+    }
+    let is_bad = findings.iter().any(|finding| finding.level == "bad");
+    let words =
+        findings.iter().map(|f| format!("{:<5} {:<13} {}", f.level, f.what, f.words)).collect::<Vec<_>>().join("\n");
+    let value: Vec<Value> =
+        findings.iter().map(|f| json!({"what": f.what, "level": f.level, "words": f.words})).collect();
+    output.say(&words, &json!({"ok": !is_bad, "findings": value}));
+    Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,154 @@
+//! `loopd key create|revoke|list`
+
+use anyhow::{anyhow, bail};
+use clap::{Subcommand, ValueEnum};
+use loopd_kernel::credential::{self, NewKey};
+use loopd_kernel::listing::{Conditions, ListQuery};
+use loopd_kernel::permission::PermissionSet;
+use loopd_kernel::{Kernel, Tenant, account};
+use loopd_store::{View, params};
+use loopd_types::{CompanyCode, CompanyId, Uuid};
+use serde_json::{Value, json};
+
+use super::{Output, open, words};
+use crate::settings::Settings;
+
+#[derive(Subcommand)]
+pub enum Key {
+    /// Make a key and print it, once.
+    Create {
+        #[arg(long, value_enum, default_value = "internal")]
+        kind: Kind,
+        /// The company's code.
+        #[arg(long)]
+        company: String,
+        /// A permission pattern; may be given several times. All, if none is given.
+        #[arg(long)]
+        scope: Vec<String>,
+        #[arg(long, default_value = "command line")]
+        name: String,
+        /// Email of the user whom the key acts as; the company's first owner, if none is given.
+        #[arg(long)]
+        user: Option<String>,
+    },
+    /// Revoke a key by its id; counts at the next request.
+    Revoke { id: Uuid },
+    /// List a company's keys.
+    List {
+        #[arg(long)]
+        company: String,
+    },
+}
+
+/// Which surface the key opens.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// LOOP's internal server key (`loop_ik_…`).
+    Internal,
+}
+
+pub async fn run(settings: Settings, command: Key, output: &Output) -> anyhow::Result<()> {
+    let kernel = open(&settings).await?;
+    match command {
+        Key::Create { kind: Kind::Internal, company, scope, name, user } => {
+            create(&kernel, &company, scope, name, user, output).await
+        }
+        Key::Revoke { id } => revoke(&kernel, id, output).await,
+        Key::List { company } => list(&kernel, &company, output).await,
+    }
+}
+
+fn company_of(code: &str) -> anyhow::Result<CompanyId> {
+    CompanyCode::parse(code).map(|code| code.0).ok_or_else(|| anyhow!("`{code}` is no company code, such as 001"))
+}
+
+async fn create(
+    kernel: &std::sync::Arc<Kernel>,
+    code: &str,
+    scopes: Vec<String>,
+    name: String,
+    user: Option<String>,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let company = company_of(code)?;
+    let scopes = if scopes.is_empty() { vec!["*".to_owned()] } else { scopes };
+    PermissionSet::parse(&scopes).map_err(|text| anyhow!(text))?;
+    let user = match user {
+        Some(email) => account::find_id_by_email(kernel, &email).await.map_err(words)?.ok_or_else(|| anyhow!("no user has the email {email}"))?,
+        None => kernel
+            .db
+            .read(View::System, move |reader| {
+                let sql = "SELECT user_id FROM memberships WHERE company_id = $1 AND role = 'owner' AND status = 'active' ORDER BY id LIMIT 1";
+                Ok(reader.first(sql, &params![company], |row| row.uuid(0))?)
+            })
+            .await
+            .map_err(words)?
+            .ok_or_else(|| anyhow!("company {code} has no active owner; name a --user"))?,
+    };
+    let shared = kernel.clone();
+    let shown = scopes.clone();
+    let minted = kernel
+        .db
+        .write(View::System, move |tx| {
+            let new =
+                NewKey { company, name: &name, user, scopes: &scopes, expires_at: None, rotated_from: None, by: None };
+            credential::insert(tx, &shared, &new)
+        })
+        .await
+        .map_err(words)?;
+    output.say(
+        &format!(
+            "{}\n\nKeep it now: it is not shown again. Send it as X-LOOP-API-KEY, from servers only.",
+            minted.secret
+        ),
+        &json!({"id": minted.id.to_string(), "key": minted.secret, "company": code, "scopes": shown}),
+    );
+    Ok(())
+}
+
+async fn revoke(kernel: &std::sync::Arc<Kernel>, id: Uuid, output: &Output) -> anyhow::Result<()> {
+    let company = kernel
+        .db
+        .read(View::System, move |reader| {
+            Ok(reader.first(
+                "SELECT company_id FROM credentials WHERE id = $1 AND kind = 'internal'",
+                &params![id],
+                |row| row.opt_i64(0),
+            )?)
+        })
+        .await
+        .map_err(words)?
+        .flatten();
+    let Some(company) = company else { bail!("there is no internal key {id}") };
+    let access = kernel
+        .company_access(CompanyId(company))
+        .await
+        .map_err(words)?
+        .ok_or_else(|| anyhow!("its company is gone"))?;
+    let (tenant, shared) = (Tenant::system(access, "command line"), kernel.clone());
+    kernel.db.write(tenant.view(), move |tx| credential::revoke(tx, &shared, &tenant, id)).await.map_err(words)?;
+    output.say(&format!("Revoked {id}."), &json!({"id": id.to_string(), "revoked": true}));
+    Ok(())
+}
+
+async fn list(kernel: &std::sync::Arc<Kernel>, code: &str, output: &Output) -> anyhow::Result<()> {
+    let company = company_of(code)?;
+    let listed = kernel
+        .db
+        .read_long(View::Company(company), move |reader| {
+            let query = ListQuery { page_size: 10_000, ..ListQuery::default() };
+            credential::LISTING.list(reader, &query, Some(&[company]), Conditions::default())
+        })
+        .await
+        .map_err(words)?;
+    let rows: Vec<Value> = serde_json::from_slice(&[b"[".as_slice(), &listed.rows, b"]"].concat())?;
+    let line = |row: &Value| {
+        let text = |name: &str| row[name].as_str().unwrap_or("never").to_owned();
+        let state = if row["revoked_at"].is_null() { "active" } else { "revoked" };
+        format!("{}  {}…  {state}  last used {}  {}", text("id"), text("prefix"), text("last_used_at"), text("name"))
+    };
+    let words =
+        if rows.is_empty() { "No keys.".to_owned() } else { rows.iter().map(line).collect::<Vec<_>>().join("\n") };
+    output.say(&words, &Value::from(rows));
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! `loopd migrate`, `loopd backup`, `loopd restore`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use loopd_store::migrate as steps;
+use loopd_types::SystemClock;
+use serde_json::json;
+
+use super::{Output, open_db};
+use crate::app;
+use crate::settings::Settings;
+
+pub async fn migrate(settings: Settings, plan: bool, output: &Output) -> anyhow::Result<()> {
+    let registry = app::registry(&settings)?;
+    let db = open_db(&settings).await?;
+    let pending: Vec<String> =
+        steps::plan(&db).await?.iter().map(|step| format!("{:04} {}", step.number, step.name)).collect();
+    if !plan {
+        app::migrate(&db, &registry, &SystemClock).await?;
+        let words =
+            if pending.is_empty() { "Up to date.".to_owned() } else { format!("Applied: {}.", pending.join(", ")) };
+        output.say(&words, &json!({"applied": pending}));
+        return Ok(());
+    }
+    let tables = app::plan_tables(&db, registry.tables()).await?;
+    let mut words: Vec<String> = pending.iter().map(|step| format!("migration {step}")).collect();
+    words.extend(tables.statements.iter().map(|statement| format!("{statement};")));
+    words.extend(tables.refusals.iter().map(|refusal| format!("REFUSED: {refusal}")));
+    if words.is_empty() {
+        words.push("Nothing to do.".to_owned());
+    }
+    output.say(
+        &words.join("\n"),
+        &json!({"migrations": pending, "statements": tables.statements, "refusals": tables.refusals}),
+    );
+    if tables.refusals.is_empty() { Ok(()) } else { bail!("some definitions would destroy data") }
+}
+
+pub async fn backup(settings: Settings, to: &Path, output: &Output) -> anyhow::Result<()> {
+    if to.exists() {
+        bail!("{} exists; a backup never overwrites", to.display());
+    }
+    let db = open_db(&settings).await?;
+    db.backup(to).await?;
+    let bytes = std::fs::metadata(to)?.len();
+    output.say(&format!("Wrote {} ({bytes} bytes).", to.display()), &json!({"file": to, "bytes": bytes}));
+    Ok(())
+}
+
+pub async fn restore(settings: &Settings, from: &Path, force: bool, output: &Output) -> anyhow::Result<()> {
+    let to =
+        settings.store().sqlite_path().ok_or_else(|| anyhow!("restore is for SQLite; on PostgreSQL use pg_restore"))?;
+    loopd_store::check_backup(from).with_context(|| format!("{} is no good backup", from.display()))?;
+    let _lock = crate::app::lock_database(settings)?;
+    if to.exists() {
+        if !force {
+            bail!("{} exists; --force replaces it and keeps the old one beside it", to.display());
+        }
+        for ending in ["", "-wal", "-shm"] {
+            let old = with_ending(&to, ending);
+            if old.exists() {
+                std::fs::rename(&old, with_ending(&to, &format!("{ending}.before-restore")))?;
+            }
+        }
+    }
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // Copied under another name and renamed: a crash leaves no half database in the place of one.
+    let part = with_ending(&to, ".part");
+    std::fs::copy(from, &part)?;
+    std::fs::File::open(&part)?.sync_all()?;
+    std::fs::rename(&part, &to)?;
+    output.say(&format!("Restored {} from {}.", to.display(), from.display()), &json!({"database": to, "from": from}));
+    Ok(())
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}

@@ -1,0 +1,193 @@
+//! The command line. One file a command; `--json` everywhere prints one JSON value on standard output instead of words.
+
+mod admin;
+mod check;
+mod demo;
+mod key;
+mod maintenance;
+mod serve;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use loopd_kernel::Kernel;
+use loopd_store::Db;
+use serde_json::Value;
+
+use crate::app::{self, World};
+use crate::settings::{LogFormat, Settings};
+
+/// One self-hosted server for a business: LOOP, Loopwave and Loomal on one foundation.
+#[derive(Parser)]
+#[command(name = "loopd", version = crate::VERSION, max_term_width = 100)]
+struct Arguments {
+    /// A settings file; without it ./loopd.toml is read if it is there.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON value instead of words.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the server.
+    Serve,
+    /// Bring the database up to date.
+    Migrate {
+        /// Only say what would be done.
+        #[arg(long)]
+        plan: bool,
+    },
+    /// Check the settings and definitions without starting.
+    Check {
+        /// Print the annotated defaults.
+        #[arg(long)]
+        defaults: bool,
+    },
+    /// Say what is wrong with this installation and what to do.
+    Doctor,
+    /// People.
+    #[command(subcommand)]
+    User(admin::User),
+    /// Companies.
+    #[command(subcommand)]
+    Company(admin::Company),
+    /// Keys.
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Write a copy of the running database (SQLite).
+    Backup {
+        /// The file to write; must not exist.
+        to: PathBuf,
+    },
+    /// Put a backup in the place of the database (SQLite); the server must not run.
+    Restore {
+        from: PathBuf,
+        /// Replace an existing database; it is kept beside the new one with the ending `.before-restore`.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Fill a company with life.
+    Demo {
+        /// The company's code; made with an owner if it does not exist.
+        #[arg(long, default_value = "001")]
+        company: String,
+        /// Appointments to make on top, for benchmarks.
+        #[arg(long, default_value_t = 0)]
+        rows: u64,
+    },
+    /// Print the OpenAPI document.
+    Openapi {
+        /// YAML instead of JSON.
+        #[arg(long)]
+        yaml: bool,
+    },
+    /// Sector modules.
+    #[command(subcommand)]
+    Modules(check::Modules),
+}
+
+/// What a command prints.
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Words for people, or the value for scripts.
+    pub fn say(&self, words: &str, value: &Value) {
+        if self.json {
+            println!("{value}");
+        } else {
+            println!("{words}");
+        }
+    }
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
+/// Reads the arguments and runs the command. Failures go to standard error, in words; the exit code is 1 (2 for bad arguments).
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output { json: arguments.json };
+    match run(arguments, &output) {
+        Ok(code) => code,
+        Err(error) => {
+            if output.json {
+                println!("{}", serde_json::json!({"error": format!("{error:#}")}));
+            }
+            eprintln!("loopd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
+    if let Command::Check { defaults: true } = arguments.command {
+        print!("{}", crate::settings::DEFAULTS);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let environment: BTreeMap<String, String> = std::env::vars().collect();
+    let settings = Settings::load(arguments.config.as_deref(), &environment)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ok = |done: anyhow::Result<()>| done.map(|()| ExitCode::SUCCESS);
+    match arguments.command {
+        Command::Serve => {
+            log(&settings);
+            ok(runtime.block_on(serve::run(settings, output)))
+        }
+        Command::Migrate { plan } => ok(runtime.block_on(maintenance::migrate(settings, plan, output))),
+        Command::Check { .. } => ok(check::run(&settings, output)),
+        Command::Doctor => runtime.block_on(check::doctor(settings, output)),
+        Command::User(command) => ok(runtime.block_on(admin::user(settings, command, output))),
+        Command::Company(command) => ok(runtime.block_on(admin::company(settings, command, output))),
+        Command::Key(command) => ok(runtime.block_on(key::run(settings, command, output))),
+        Command::Backup { to } => ok(runtime.block_on(maintenance::backup(settings, &to, output))),
+        Command::Restore { from, force } => ok(runtime.block_on(maintenance::restore(&settings, &from, force, output))),
+        Command::Demo { company, rows } => ok(runtime.block_on(demo::run(settings, &company, rows, output))),
+        Command::Openapi { yaml } => ok(check::openapi(&settings, yaml)),
+        Command::Modules(command) => ok(check::modules(&settings, &command, output)),
+    }
+}
+
+fn log(settings: &Settings) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_new(&settings.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Pretty => builder.with_target(false).init(),
+    }
+}
+
+/// Opens the database for a command, brings it up to date, and gives the kernel over it.
+async fn open(settings: &Settings) -> anyhow::Result<Arc<Kernel>> {
+    let world = World::default();
+    let server = app::build(settings.clone(), world).await?;
+    Ok(server.kernel)
+}
+
+/// Opens the database as it is.
+async fn open_db(settings: &Settings) -> anyhow::Result<Db> {
+    Db::open(&settings.store()).await.map_err(|error| anyhow::anyhow!("LOOP_DATABASE_URL: {error}"))
+}
+
+/// The client's words of a problem and, for the operator, its cause.
+fn words(problem: loopd_types::Problem) -> anyhow::Error {
+    let mut text = problem.message().to_owned();
+    for (name, errors) in problem.fields() {
+        for error in errors {
+            text.push_str(&format!("\n  {name}: {}", error.message));
+        }
+    }
+    if let Some(cause) = problem.cause() {
+        text.push_str(&format!(" ({cause})"));
+    }
+    anyhow::anyhow!(text)
+}

@@ -1,0 +1,11 @@
+//! The wiring of loopd: settings, command line, which surface stands where. No logic of its own.
+
+pub mod app;
+pub mod cli;
+pub mod portal;
+mod portal_info;
+mod service;
+pub mod settings;
+
+/// This deployment's version as people quote it: date and build number of that day.
+pub const VERSION: &str = "2026-11-22.1";

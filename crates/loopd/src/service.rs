@@ -1,0 +1,322 @@
+//! The service pages and operators' endpoints: health, schema, portal, assets, metrics; and the background work of one process.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use loopd_business::engine::{Engine, Registry};
+use loopd_kernel::{Kernel, Presented, job};
+use loopd_types::{Problem, Result, SECOND_US};
+use loopd_web::operation::RateClass;
+use loopd_web::{
+    Call, Content, Metrics, Operation, Param, Reply, ResponseDoc, Schema as _, Surface, openapi, schema, yaml,
+};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::portal::{self, Document, PortalInfo, Viewer};
+use crate::settings::Settings;
+use crate::{VERSION, portal_info};
+
+/// Health.
+pub fn health(settings: &Settings) -> Vec<Operation> {
+    let environment = settings.environment.as_str();
+    let keys = ["app", "database", "environment", "version", "timestamp"];
+    let health = schema::object(keys.map(|key| (key, schema::string()))).required(keys);
+    vec![
+        Operation::get("health", "/health/", move |call: Call| async move { report(&call, environment).await })
+            .tag("service")
+            .summary("Health")
+            .rate(RateClass::Unlimited)
+            .responds(200, "All is well.", health.clone())
+            .responds(503, "The database does not answer.", health),
+        Operation::get("health_live", "/health/live/", |_| async { Ok(Reply::text(200, "live\n")) })
+            .rate(RateClass::Unlimited)
+            .undocumented(),
+        Operation::get("health_ready", "/health/ready/", |call: Call| async move {
+            call.kernel.db.ping().await.map_err(Problem::from)?;
+            Ok(Reply::text(200, "ready\n"))
+        })
+        .rate(RateClass::Unlimited)
+        .undocumented(),
+    ]
+}
+
+/// `/metrics` on the main port: in development for everyone on it, in production for whoever shows the token.
+pub fn metrics(settings: &Settings, kernel: &Arc<Kernel>, metrics: &Arc<Metrics>) -> Option<Operation> {
+    let token = settings.metrics_token.clone();
+    if settings.metrics_listen.is_some() || (token.is_none() && settings.environment.is_production()) {
+        return None;
+    }
+    let (kernel, metrics) = (kernel.clone(), metrics.clone());
+    let operation = Operation::get("metrics", "/metrics", move |call: Call| {
+        let shown = call.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+        let allowed = token.as_ref().is_none_or(|token| shown.is_some_and(|shown| token.matches(shown.as_bytes())));
+        let text = allowed.then(|| metrics_text(&kernel, &metrics));
+        async move { Ok(Reply::text(200, text.ok_or_else(Problem::not_found)?)) }
+    });
+    Some(operation.rate(RateClass::Unlimited).undocumented())
+}
+
+async fn report(call: &Call, environment: &'static str) -> Result<Reply> {
+    let is_up = call.kernel.db.ping().await.is_ok();
+    let now = call.kernel.now().to_string();
+    // Seconds are enough here: 2026-06-22T10:00:00Z (spec/loop.md 3.1).
+    let timestamp = format!("{}Z", &now[..19]);
+    let database = if is_up { "ok" } else { "error" };
+    Reply::json(
+        if is_up { 200 } else { 503 },
+        &json!({"app": "ok", "database": database, "environment": environment, "version": VERSION, "timestamp": timestamp}),
+    )
+}
+
+fn metrics_text(kernel: &Kernel, metrics: &Metrics) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(8 * 1024);
+    metrics.render(&mut out);
+    let stats = kernel.db.stats();
+    for (name, kind, help, value) in [
+        ("loopd_db_queued", "gauge", "Calls that wait for the writer or a connection.", stats.queued),
+        ("loopd_db_busy", "gauge", "Transactions being run.", stats.busy),
+        ("loopd_db_connections", "gauge", "Open connections.", stats.connections),
+        ("loopd_db_commits_total", "counter", "Commits; on SQLite one for a whole batch.", stats.commits),
+        ("loopd_db_writes_total", "counter", "Write transactions that were committed.", stats.writes),
+        ("loopd_db_rollbacks_total", "counter", "Write transactions that were refused.", stats.rollbacks),
+        ("loopd_db_reads_total", "counter", "Reads answered.", stats.reads),
+        ("loopd_db_retries_total", "counter", "Transactions run again after a conflict.", stats.retries),
+        (
+            "loopd_db_wait_timeouts_total",
+            "counter",
+            "Calls refused because waiting took too long.",
+            stats.wait_timeouts,
+        ),
+        ("loopd_db_failures_total", "counter", "Failures of the database itself.", stats.failures),
+    ] {
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    }
+    let _ = writeln!(
+        out,
+        "# HELP loopd_build_info The version that runs.\n# TYPE loopd_build_info gauge\nloopd_build_info{{version=\"{VERSION}\"}} 1"
+    );
+    out
+}
+
+/// Serves `/metrics` on its own address, so that it cannot be exposed with the API by accident.
+pub async fn serve_metrics(address: SocketAddr, app: loopd_web::App, mut stop: watch::Receiver<bool>) {
+    let listener = match tokio::net::TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%address, %error, "LOOP_METRICS_LISTEN cannot be listened on"),
+    };
+    let (kernel, metrics) = (app.kernel().clone(), app.metrics().clone());
+    let operation = Operation::get("metrics", "/metrics", move |_| {
+        let text = metrics_text(&kernel, &metrics);
+        async move { Ok(Reply::text(200, text)) }
+    })
+    .rate(RateClass::Unlimited)
+    .undocumented();
+    match loopd_web::App::new(app.kernel().clone(), app.settings().clone(), vec![operation]) {
+        Ok(own) => {
+            loopd_web::serve::run(own, listener, async move { drop(stop.wait_for(|stopped| *stopped).await) }).await
+        }
+        Err(words) => tracing::error!(words, "the metrics listener cannot start"),
+    }
+}
+
+/// The OpenAPI document of LOOP, from the operations that are served.
+pub fn openapi_document(base_url: &str, registry: &Registry, operations: &[Operation]) -> Value {
+    let tags = registry.modules().iter().map(|module| (module.slug.clone(), module.description.clone())).collect();
+    let document = openapi::Document {
+        title: "LOOP API".to_owned(),
+        version: VERSION.to_owned(),
+        description: "One account, company, workspace, role, billing and product subscription foundation under every business module. \
+            Send `Authorization: Bearer <access_token>` (or `X-LOOP-API-KEY` from a server) and `X-Company-ID`."
+            .to_owned(),
+        servers: vec![base_url.to_owned()],
+        tags,
+        schemas: components(registry),
+    };
+    openapi::assemble(
+        Surface::Loop,
+        &document,
+        operations.iter().filter(|operation| Surface::of(&operation.path) == Surface::Loop),
+    )
+}
+
+/// Every schema that operations refer to.
+pub fn components(registry: &Registry) -> BTreeMap<String, Value> {
+    let mut all = loopd_business::account::components();
+    all.extend(loopd_business::http::components(registry));
+    all
+}
+
+/// The portal's pages and the schema, over everything else that is served.
+pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operation]) -> Vec<Operation> {
+    let info = Arc::new(portal_info::describe(settings, registry, operations));
+    let base_url = settings.public_url();
+    let (registry, served) = (registry.clone(), operations.to_vec());
+    let rendered: Arc<OnceLock<(Vec<u8>, String)>> = Arc::default();
+    let document = Arc::new(move || {
+        rendered
+            .get_or_init(|| {
+                let document = openapi_document(&base_url, &registry, &served);
+                (document.to_string().into_bytes(), yaml::render(&document))
+            })
+            .clone()
+    });
+    let page = |id: &str, path: &str, summary: &str, make: fn(&PortalInfo, &Call) -> Result<Document>| {
+        let info = info.clone();
+        Operation::get(id, path, move |call: Call| {
+            let made = make(&info, &call).and_then(|document| reply(document, &call));
+            async move { made }
+        })
+        .tag("service")
+        .summary(summary)
+        .rate(RateClass::Unlimited)
+    };
+    let html = || ResponseDoc::empty(200, "The page.").with(Content::of("text/html", schema::string()));
+    let staff_info = info.clone();
+    vec![
+        page("portal", "/", "Developer portal", |info, call| {
+            portal::front(info, call.query().get("format")).ok_or_else(Problem::not_found)
+        })
+        .param(Param::query("format", schema::one_of(["json"])))
+        .response(html().with(Content::json(schema::free_object())))
+        .responds(404, "No such format.", schema::component("Error")),
+        Operation::get("developers", "/api/developers/", move |call: Call| {
+            let info = staff_info.clone();
+            async move {
+                let viewer = if is_staff(&call).await { Viewer::Staff } else { Viewer::Anyone };
+                reply(portal::developers(&info, viewer), &call)
+            }
+        })
+        .tag("service")
+        .summary("Developer reference")
+        .rate(RateClass::Unlimited)
+        .response(html()),
+        page("docs", "/api/docs/", "Swagger UI", |info, _| Ok(portal::swagger(info))).response(html()),
+        page("redoc", "/api/redoc/", "ReDoc", |info, _| Ok(portal::redoc(info))).response(html()),
+        page("assets", "/api/assets/", "Brand files", |info, call| Ok(portal::assets(info, call.header("accept"))))
+            .response(html().with(Content::json(schema::any()))),
+        page("assets_file", "/api/assets/{*path}", "A brand file", |_, call| file(call, call.param("path")))
+            .undocumented(),
+        page("favicon", "/favicon.ico", "The icon that browsers ask for", |_, call| file(call, "favicon.ico"))
+            .undocumented(),
+        Operation::get("schema", "/api/schema/", move |call: Call| {
+            let (json, yaml) = document();
+            async move { schema_reply(&call, json, yaml) }
+        })
+        .tag("service")
+        .summary("This document")
+        .rate(RateClass::Unlimited)
+        .param(Param::query("format", schema::one_of(["json", "yaml"])))
+        .response(
+            ResponseDoc::empty(200, "OpenAPI 3.1.")
+                .with(Content::of("application/vnd.oai.openapi", schema::string()))
+                .with(Content::of("application/vnd.oai.openapi+json", schema::any()))
+                .with(Content::of("application/yaml", schema::string()))
+                .with(Content::json(schema::any())),
+        )
+        .responds(404, "No such format.", schema::component("Error")),
+    ]
+}
+
+fn file(call: &Call, path: &str) -> Result<Document> {
+    portal::assets::serve(path, call.header("accept-encoding"), call.header("if-none-match"))
+        .ok_or_else(Problem::not_found)
+}
+
+fn reply(document: Document, _call: &Call) -> Result<Reply> {
+    let mut reply = Reply::bytes(document.status, "application/octet-stream", document.body.into_owned());
+    for (name, value) in document.headers {
+        let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(Problem::internal)?;
+        reply = reply.with_header(name, &value);
+    }
+    Ok(reply)
+}
+
+/// YAML unless JSON is asked for (drf-spectacular's habit, spec/loop.md 4.10).
+fn schema_reply(call: &Call, json: Vec<u8>, yaml: String) -> Result<Reply> {
+    let accept = call.header("accept").unwrap_or_default();
+    let wants_json = match call.query().get("format") {
+        Some("json") => true,
+        Some("yaml") => false,
+        Some(_) => return Err(Problem::not_found()),
+        None => accept.contains("json"),
+    };
+    let (content_type, name, body) = if wants_json {
+        let content_type = if accept.contains("vnd.oai.openapi+json") {
+            "application/vnd.oai.openapi+json"
+        } else {
+            "application/json"
+        };
+        (content_type, "LOOP API.json", json)
+    } else {
+        let content_type =
+            if accept.contains("application/yaml") { "application/yaml" } else { "application/vnd.oai.openapi" };
+        (content_type, "LOOP API.yaml", yaml.into_bytes())
+    };
+    Ok(Reply::bytes(200, content_type, body)
+        .with_header(http::header::CONTENT_DISPOSITION, &format!("inline; filename=\"{name}\""))
+        .with_header(http::header::CACHE_CONTROL, "no-cache"))
+}
+
+/// The tasks of one process beside answering.
+pub struct Background(Vec<JoinHandle<()>>);
+
+/// How often keys' last use is written, and how often old rows are swept.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+const SWEEP_EVERY_US: i64 = 600 * SECOND_US;
+
+/// Starts the job runner and the sweeps.
+pub fn background(engine: &Engine, stop: watch::Receiver<bool>) -> Background {
+    let kernel = engine.kernel.clone();
+    let mut runner = job::Runner::default();
+    loopd_business::register_jobs(&mut runner, engine);
+    let jobs = tokio::spawn(runner.run(kernel.clone(), stop.clone()));
+    let sweeps = tokio::spawn(sweep(kernel, stop));
+    Background(vec![jobs, sweeps])
+}
+
+impl Background {
+    /// Waits until every task has ended.
+    pub async fn finish(self) {
+        for task in self.0 {
+            let _ = task.await;
+        }
+    }
+}
+
+async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
+    let mut next_sweep = kernel.now();
+    while !*stop.borrow() {
+        if let Err(problem) = kernel.flush_usage().await {
+            tracing::warn!(cause = problem.cause(), "when keys were last used could not be written");
+        }
+        if kernel.now() >= next_sweep {
+            next_sweep = kernel.now().plus(SWEEP_EVERY_US);
+            for (what, outcome) in [
+                ("idempotency keys", loopd_kernel::idempotency::clean_up(&kernel).await),
+                ("subscriptions", loopd_kernel::subscription::expire(&kernel).await),
+            ] {
+                if let Err(problem) = outcome {
+                    tracing::warn!(what, cause = problem.cause(), "a sweep failed");
+                }
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(FLUSH_EVERY) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+/// Whether these headers name a staff member; for pages that show more to staff.
+async fn is_staff(call: &Call) -> bool {
+    let presented = Presented { api_key: None, authorization: call.header("authorization") };
+    match call.kernel.authenticate(presented, call.caller.origin.clone()).await {
+        Ok(caller) => caller.user().is_some_and(|user| user.is_staff || user.is_superuser),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,409 @@
+//! Settings: the annotated defaults, a file, the environment; checked once, refused with name and reason.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use loopd_kernel::Environment;
+use loopd_types::{Rng, Secret, random_token};
+use loopd_web::Network;
+use serde::Deserialize;
+use toml::Value;
+
+/// The annotated defaults; `loopd check --defaults` prints them.
+pub const DEFAULTS: &str = include_str!("../loopd.default.toml");
+
+/// Every setting, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub database_url: Secret<String>,
+    pub base_url: Option<String>,
+    pub environment: Environment,
+    pub secret_key: Option<Secret<String>>,
+    pub internal_key: Option<loopd_kernel::settings::InternalKey>,
+    pub modules_dir: Option<PathBuf>,
+    pub redis_url: Option<Secret<String>>,
+    pub trusted_proxies: Vec<Network>,
+    pub allowed_origins: Vec<String>,
+    pub rate_limits: bool,
+    pub ai: Option<AiSettings>,
+    pub allow_sandboxes: Vec<String>,
+    pub metrics_listen: Option<SocketAddr>,
+    pub metrics_token: Option<Secret<String>>,
+    pub log_format: LogFormat,
+    pub log: String,
+    pub request_timeout: Duration,
+    pub shutdown_timeout: Duration,
+    pub database_pool: usize,
+    pub database_wait: Duration,
+    /// Argon2id memory; tests use little, and no setting of an operator's leads here.
+    pub password_memory_kib: Option<u32>,
+}
+
+/// An OpenAI-compatible model.
+#[derive(Clone, Debug)]
+pub struct AiSettings {
+    pub base_url: String,
+    pub api_key: Secret<String>,
+    pub model: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+/// The file's shape: every name is known, so that a typo is refused.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    listen: String,
+    data_dir: String,
+    database_url: String,
+    base_url: String,
+    environment: String,
+    secret_key: String,
+    internal_api_key: String,
+    internal_api_user_email: String,
+    modules_dir: String,
+    redis_url: String,
+    trusted_proxies: Vec<String>,
+    allowed_origins: Vec<String>,
+    rate_limits: bool,
+    ai_base_url: String,
+    ai_api_key: String,
+    ai_model: String,
+    allow_sandboxes: Vec<String>,
+    metrics_listen: String,
+    metrics_token: String,
+    log_format: String,
+    log: String,
+    request_timeout: u64,
+    shutdown_timeout: u64,
+    database_pool: usize,
+    database_wait: u64,
+}
+
+/// A setting that cannot be used: which one, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {reason}")]
+pub struct Refused {
+    pub name: String,
+    pub reason: String,
+}
+
+fn refuse(name: &str, reason: impl Into<String>) -> Refused {
+    Refused { name: format!("LOOP_{}", name.to_uppercase()), reason: reason.into() }
+}
+
+impl Settings {
+    /// Reads defaults, `file` (or `./loopd.toml` if it is there) and `environment` (names with their `LOOP_`).
+    ///
+    /// # Errors
+    /// [`Refused`] with the name of the setting and the reason.
+    pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Self, Refused> {
+        let mut table: toml::Table =
+            DEFAULTS.parse().map_err(|error| refuse("config", format!("built-in defaults: {error}")))?;
+        let named = file.map(Path::to_path_buf).or_else(|| environment.get("LOOP_CONFIG").map(PathBuf::from));
+        let path = named.clone().unwrap_or_else(|| PathBuf::from("loopd.toml"));
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let given: toml::Table = text
+                    .parse()
+                    .map_err(|error| refuse("config", format!("{} cannot be read: {error}", path.display())))?;
+                for (name, value) in given {
+                    if !table.contains_key(&name) {
+                        return Err(refuse(&name, format!("is no setting (in {})", path.display())));
+                    }
+                    table.insert(name, value);
+                }
+            }
+            Err(error) if named.is_some() => return Err(refuse("config", format!("{}: {error}", path.display()))),
+            Err(_) => {}
+        }
+        for (name, text) in environment {
+            let Some(key) = name.strip_prefix("LOOP_").map(str::to_lowercase) else { continue };
+            if key == "config" {
+                continue;
+            }
+            let Some(default) = table.get(&key) else {
+                return Err(Refused {
+                    name: name.clone(),
+                    reason: "is no setting; `loopd check --defaults` lists them".to_owned(),
+                });
+            };
+            table.insert(key.clone(), parse_text(&key, text, default)?);
+        }
+        let raw: Raw = Value::Table(table)
+            .try_into()
+            .map_err(|error: toml::de::Error| refuse("config", error.message().to_owned()))?;
+        Self::check(raw)
+    }
+
+    fn check(raw: Raw) -> Result<Self, Refused> {
+        let environment = match raw.environment.as_str() {
+            "development" => Environment::Development,
+            "production" => Environment::Production,
+            other => return Err(refuse("environment", format!("`{other}` is neither development nor production"))),
+        };
+        let address = |name: &str, text: &str| -> Result<SocketAddr, Refused> {
+            text.parse()
+                .map_err(|_| refuse(name, format!("`{text}` is no address with a port, such as 127.0.0.1:8000")))
+        };
+        let data_dir = PathBuf::from(&raw.data_dir);
+        let database_url = if raw.database_url.is_empty() {
+            format!("sqlite://{}", data_dir.join("loop.db").display())
+        } else {
+            raw.database_url
+        };
+        if !["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| database_url.starts_with(scheme)) {
+            return Err(refuse("database_url", "must begin with sqlite:// or postgres://"));
+        }
+        if environment.is_production() && raw.secret_key.is_empty() {
+            return Err(refuse(
+                "secret_key",
+                "is required in production: at least 32 random characters, kept for as long as the data",
+            ));
+        }
+        if !raw.secret_key.is_empty() && raw.secret_key.len() < 32 {
+            return Err(refuse("secret_key", "is too short: at least 32 characters"));
+        }
+        if environment.is_production() && !raw.rate_limits {
+            return Err(refuse("rate_limits", "may not be off in production"));
+        }
+        let internal_key = match (raw.internal_api_key.as_str(), raw.internal_api_user_email.as_str()) {
+            ("", "") => None,
+            ("", _) => return Err(refuse("internal_api_key", "is empty although internal_api_user_email is set")),
+            (_, "") => return Err(refuse("internal_api_user_email", "is empty although internal_api_key is set")),
+            (key, _) if key.len() < 24 => {
+                return Err(refuse("internal_api_key", "is too short: at least 24 characters"));
+            }
+            (key, email) => Some(loopd_kernel::settings::InternalKey {
+                key: Secret::new(key.to_owned()),
+                user_email: email.to_owned(),
+            }),
+        };
+        let base_url = raw.base_url.trim_end_matches('/').to_owned();
+        if !base_url.is_empty() && !base_url.starts_with("https://") && !base_url.starts_with("http://") {
+            return Err(refuse("base_url", format!("`{base_url}` does not begin with https:// or http://")));
+        }
+        let trusted_proxies = raw
+            .trusted_proxies
+            .iter()
+            .map(|text| {
+                text.parse::<Network>().map_err(|error| refuse("trusted_proxies", format!("`{text}`: {error}")))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let ai = match (raw.ai_base_url.as_str(), raw.ai_model.as_str()) {
+            ("", _) => None,
+            (_, "") => return Err(refuse("ai_model", "is required when ai_base_url is set")),
+            (base_url, model) => Some(AiSettings {
+                base_url: base_url.trim_end_matches('/').to_owned(),
+                api_key: Secret::new(raw.ai_api_key.clone()),
+                model: model.to_owned(),
+            }),
+        };
+        let log_format = match raw.log_format.as_str() {
+            "pretty" => LogFormat::Pretty,
+            "json" => LogFormat::Json,
+            other => return Err(refuse("log_format", format!("`{other}` is neither pretty nor json"))),
+        };
+        for (name, seconds) in [
+            ("request_timeout", raw.request_timeout),
+            ("shutdown_timeout", raw.shutdown_timeout),
+            ("database_wait", raw.database_wait),
+        ] {
+            if !(1..=3_600).contains(&seconds) {
+                return Err(refuse(name, "must be between 1 and 3600 seconds"));
+            }
+        }
+        if !(1..=500).contains(&raw.database_pool) {
+            return Err(refuse("database_pool", "must be between 1 and 500"));
+        }
+        let some = |text: String| (!text.is_empty()).then(|| Secret::new(text));
+        Ok(Self {
+            listen: address("listen", &raw.listen)?,
+            modules_dir: (!raw.modules_dir.is_empty()).then(|| PathBuf::from(&raw.modules_dir)),
+            data_dir,
+            database_url: Secret::new(database_url),
+            base_url: (!base_url.is_empty()).then_some(base_url),
+            environment,
+            secret_key: some(raw.secret_key),
+            internal_key,
+            redis_url: some(raw.redis_url),
+            trusted_proxies,
+            allowed_origins: raw.allowed_origins,
+            rate_limits: raw.rate_limits,
+            ai,
+            allow_sandboxes: raw.allow_sandboxes,
+            metrics_listen: if raw.metrics_listen.is_empty() {
+                None
+            } else {
+                Some(address("metrics_listen", &raw.metrics_listen)?)
+            },
+            metrics_token: some(raw.metrics_token),
+            log_format,
+            log: raw.log,
+            request_timeout: Duration::from_secs(raw.request_timeout),
+            shutdown_timeout: Duration::from_secs(raw.shutdown_timeout),
+            database_pool: raw.database_pool,
+            database_wait: Duration::from_secs(raw.database_wait),
+            password_memory_kib: None,
+        })
+    }
+
+    /// The secret key: the operator's, or in development one that is made once and kept in the data folder, readable by its owner only.
+    ///
+    /// # Errors
+    /// When the data folder cannot be written.
+    pub fn secret_key_or_make(&self, rng: &dyn Rng) -> anyhow::Result<Secret<String>> {
+        use anyhow::Context as _;
+        if let Some(key) = &self.secret_key {
+            return Ok(key.clone());
+        }
+        let path = self.data_dir.join("secret.key");
+        if let Ok(known) = std::fs::read_to_string(&path)
+            && known.trim().len() >= 32
+        {
+            return Ok(Secret::new(known.trim().to_owned()));
+        }
+        std::fs::create_dir_all(&self.data_dir)
+            .with_context(|| format!("cannot make the data folder {}", self.data_dir.display()))?;
+        let key = random_token(rng, 48);
+        write_private(&path, &key).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Secret::new(key))
+    }
+
+    /// What the edge needs.
+    pub fn web(&self) -> loopd_web::Settings {
+        loopd_web::Settings {
+            base_url: self.base_url.clone(),
+            trusted_proxies: self.trusted_proxies.clone(),
+            allowed_origins: self.allowed_origins.clone(),
+            request_timeout: self.request_timeout,
+            shutdown_timeout: self.shutdown_timeout,
+            ..loopd_web::Settings::default()
+        }
+    }
+
+    /// The address people reach this server by.
+    pub fn public_url(&self) -> String {
+        self.base_url.clone().unwrap_or_else(|| format!("http://{}", self.listen))
+    }
+
+    /// How the store reaches its database.
+    pub fn store(&self) -> loopd_store::Config {
+        let mut config = loopd_store::Config::new(self.database_url.expose().clone());
+        config.pool_size = self.database_pool;
+        config.acquire_timeout = self.database_wait;
+        config
+    }
+
+    /// # Errors
+    /// In production, a sandbox that nobody named.
+    pub fn require_sandbox(&self, name: &str) -> Result<(), Refused> {
+        if self.environment.is_production() && !self.allow_sandboxes.iter().any(|allowed| allowed == name) {
+            return Err(refuse(
+                "allow_sandboxes",
+                format!("the sandbox `{name}` would run in production; configure the real one, or name it here"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// A text of the environment in the type of the default.
+fn parse_text(key: &str, text: &str, default: &Value) -> Result<Value, Refused> {
+    Ok(match default {
+        Value::Boolean(_) => match text.to_lowercase().as_str() {
+            "on" | "true" | "1" | "yes" => Value::Boolean(true),
+            "off" | "false" | "0" | "no" => Value::Boolean(false),
+            _ => return Err(refuse(key, format!("`{text}` is neither on nor off"))),
+        },
+        Value::Integer(_) => {
+            Value::Integer(text.parse().map_err(|_| refuse(key, format!("`{text}` is no whole number")))?)
+        }
+        Value::Array(_) => Value::Array(
+            text.split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .map(|part| Value::String(part.to_owned()))
+                .collect(),
+        ),
+        _ => Value::String(text.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(pairs: &[(&str, &str)]) -> Result<Settings, Refused> {
+        let environment = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Settings::load(None, &environment)
+    }
+
+    #[test]
+    fn the_defaults_are_good_for_a_laptop() {
+        let settings = load(&[]).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8000");
+        assert_eq!(settings.database_url.expose(), "sqlite://./data/loop.db");
+        assert!(settings.rate_limits);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_by_name() {
+        for (name, value, words) in [
+            ("LOOP_LISTEN", "8000", "no address"),
+            ("LOOP_ENVIRONMENT", "staging", "neither"),
+            ("LOOP_DATABASE_URL", "mysql://x", "must begin"),
+            ("LOOP_SECRET_KEY", "short", "too short"),
+            ("LOOP_RATE_LIMITS", "maybe", "neither on nor off"),
+            ("LOOP_TRUSTED_PROXIES", "10.0.0.0/99", "10.0.0.0/99"),
+            ("LOOP_REQUEST_TIMEOUT", "0", "between"),
+            ("LOOP_BASE_URL", "example.com", "does not begin"),
+            ("LOOP_LISTNE", "x", "no setting"),
+        ] {
+            let refused = load(&[(name, value)]).unwrap_err();
+            assert_eq!(refused.name, name);
+            assert!(refused.reason.contains(words), "{name}: {}", refused.reason);
+        }
+        let half = load(&[("LOOP_INTERNAL_API_KEY", "a-key-of-more-than-24-characters")]).unwrap_err();
+        assert_eq!(half.name, "LOOP_INTERNAL_API_USER_EMAIL");
+    }
+
+    #[test]
+    fn production_refuses_what_is_only_safe_on_a_laptop() {
+        let key = "0123456789012345678901234567890123456789";
+        assert_eq!(load(&[("LOOP_ENVIRONMENT", "production")]).unwrap_err().name, "LOOP_SECRET_KEY");
+        let open = load(&[("LOOP_ENVIRONMENT", "production"), ("LOOP_SECRET_KEY", key), ("LOOP_RATE_LIMITS", "off")]);
+        assert_eq!(open.unwrap_err().name, "LOOP_RATE_LIMITS");
+        let good = load(&[("LOOP_ENVIRONMENT", "production"), ("LOOP_SECRET_KEY", key)]).unwrap();
+        assert_eq!(good.require_sandbox("mobile-money").unwrap_err().name, "LOOP_ALLOW_SANDBOXES");
+        let named = load(&[
+            ("LOOP_ENVIRONMENT", "production"),
+            ("LOOP_SECRET_KEY", key),
+            ("LOOP_ALLOW_SANDBOXES", "mobile-money"),
+        ])
+        .unwrap();
+        assert!(named.require_sandbox("mobile-money").is_ok());
+    }
+}
