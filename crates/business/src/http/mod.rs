@@ -1,10 +1,10 @@
 //! The doors: from every definition its HTTP operations and their documents. Handlers take, call the engine, and answer.
 
-mod components;
 mod custom;
 mod describe;
 mod public;
 mod records;
+mod schemas;
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use loopd_web::Operation;
 
 use crate::engine::Registry;
 
-pub use components::components;
+pub use schemas::schemas;
 
 /// Every operation of every module, in the order of the definitions.
 pub fn operations(registry: &Arc<Registry>) -> Vec<Operation> {

@@ -1,5 +1,7 @@
 //! The named schemas of the API reference: `Appointment`, `AppointmentRequest`, `PatchedAppointment`, `PaginatedAppointmentList`, …
 
+use std::collections::BTreeMap;
+
 use loopd_web::schema;
 use serde_json::{Map, Value as Json, json};
 
@@ -10,8 +12,8 @@ use crate::define::{Lines, Titled};
 use crate::engine::{Registry, ResourceRuntime};
 
 /// Every schema that the operations of [`super::operations`] refer to, but for `Error`, which is the surface's.
-pub fn components(registry: &Registry) -> Map<String, Json> {
-    let mut all = shared();
+pub fn schemas(registry: &Registry) -> BTreeMap<String, Json> {
+    let mut all: BTreeMap<String, Json> = shared().into_iter().collect();
     for runtime in registry.resources() {
         let name = &runtime.schema;
         all.insert(name.clone(), record(runtime, Use::Read));

@@ -1,0 +1,50 @@
+//! State machines: whatever is done in whatever order, no record ever reaches a state that its definition does not declare, and every
+//! change of a state is one that an action allows.
+
+use loopd_testkit::{each_engine, json};
+use loopd_types::{Rng, SeededRng};
+
+use crate::support::{World, modules};
+
+fn pick(rng: &SeededRng, among: usize) -> usize {
+    let mut bytes = [0u8; 8];
+    rng.fill(&mut bytes);
+    (u64::from_le_bytes(bytes) % among as u64) as usize
+}
+
+each_engine! {
+    async fn no_walk_leaves_the_declared_states(world: &World) {
+        let rng = SeededRng::new(42);
+        for module in modules() {
+            for resource in module.resources.iter().filter(|resource| resource.has_life_cycle()) {
+                let base = format!("/api/v1/{}/{}/", module.slug, resource.slug);
+                let mut body = json!({"title": "Walker", "starts_at": "2026-07-01T08:00:00Z", "ends_at": "2026-07-01T09:00:00Z"});
+                if resource.slug == "payments" {
+                    let order = world.owner.post("/api/v1/shop/orders/").json(&json!({})).await.json();
+                    body = json!({"order": order["id"], "amount": 1});
+                }
+                let made = world.owner.post(&base).json(&body).await.expect_status(201).json();
+                let at = format!("{base}{}/", made["id"].as_str().unwrap());
+                let mut status = made["status"].as_str().unwrap().to_owned();
+                for _ in 0..20 {
+                    let action = &resource.actions[pick(&rng, resource.actions.len())];
+                    let input = json!({"starts_at": "2026-07-03T08:00:00Z", "reason": "a walk"});
+                    let answer = world.owner.post(&format!("{at}{}/", action.name)).json(&input).await;
+                    let now = world.owner.get(&at).await.expect_status(200).text_at("/status");
+                    assert!(resource.states.contains(&now), "{base} is {now}");
+                    match answer.status {
+                        200 => {
+                            assert!(action.may_start_in(&status), "{} ran in {status}", action.name);
+                            assert!(now == status || action.to.contains(&now), "{} led from {status} to {now}", action.name);
+                        }
+                        refused => {
+                            assert_eq!(now, status, "{} was refused with {refused}", action.name);
+                            assert_eq!(refused == 409, !action.may_start_in(&status) || answer.text().contains("empty_order"));
+                        }
+                    }
+                    status = now;
+                }
+            }
+        }
+    }
+}
