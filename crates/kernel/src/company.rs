@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use crate::access::{Actor, Caller, Tenant};
 use crate::account::rules::slugify;
 use crate::input::Input;
-use crate::listing::{Column, ColumnKind, Listing, column, searched};
+use crate::listing::{Column, ColumnKind, Conditions, Listing, column, searched};
 use crate::{Kernel, audit, counter, event, role, subscription, workspace};
 
 /// A company to be made.
@@ -78,6 +78,32 @@ const READ_ONLY: [&str; 9] =
 /// The company of a public id.
 pub fn find_by_uuid(reader: &mut Reader<'_>, id: Uuid) -> Result<Option<CompanyId>> {
     Ok(reader.first("SELECT company_id FROM companies WHERE id = $1", &params![id], |row| row.i64(0))?.map(CompanyId))
+}
+
+/// A company's row: with `member`'s role in it, or as a superuser sees it.
+///
+/// # Errors
+/// 404.
+pub fn row(reader: &mut Reader<'_>, company: CompanyId, member: Option<Uuid>) -> Result<Vec<u8>> {
+    let by_number = Conditions::default().and("c.company_id = {}", [Value::from(company)]);
+    let id = reader.first("SELECT id FROM companies WHERE company_id = $1", &params![company], |row| row.uuid(0))?;
+    let id = id.ok_or_else(Problem::not_found)?;
+    let found = match member {
+        Some(user) => MINE.find(reader, id, None, by_number.and("mm.user_id = {}", [Value::from(user)]))?,
+        None => ALL.find(reader, id, None, by_number)?,
+    };
+    found.ok_or_else(Problem::not_found)
+}
+
+/// The owner who has been one for longest; whom a key of the command line acts as unless it is told.
+pub async fn first_owner(kernel: &Kernel, company: CompanyId) -> Result<Option<Uuid>> {
+    kernel
+        .db
+        .read(View::Company(company), move |reader| {
+            let sql = "SELECT user_id FROM memberships WHERE company_id = $1 AND role = 'owner' AND status = 'active' ORDER BY id LIMIT 1";
+            Ok(reader.first(sql, &params![company], |row| row.uuid(0))?)
+        })
+        .await
 }
 
 /// Every company of the installation; for superusers.

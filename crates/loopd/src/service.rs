@@ -147,7 +147,7 @@ pub fn openapi_document(base_url: &str, registry: &Registry, operations: &[Opera
 /// Every schema that operations refer to.
 pub fn components(registry: &Registry) -> BTreeMap<String, Value> {
     let mut all = loopd_business::account::components();
-    all.extend(loopd_business::http::components(registry));
+    all.extend(loopd_business::http::schemas(registry));
     all
 }
 

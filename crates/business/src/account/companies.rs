@@ -192,15 +192,7 @@ async fn create_company(call: Call) -> Result<Reply> {
 }
 
 fn row(reader: &mut loopd_store::Reader<'_>, company: CompanyId, member: Option<Uuid>, status: u16) -> Result<Reply> {
-    let by_number = Conditions::default().and("c.company_id = {}", [Sql::from(company)]);
-    let id =
-        reader.first("SELECT id FROM companies WHERE company_id = $1", &[Sql::from(company)], |row| row.uuid(0))?;
-    let id = id.ok_or_else(Problem::not_found)?;
-    let found = match member {
-        Some(user) => company::MINE.find(reader, id, None, by_number.and("mm.user_id = {}", [Sql::from(user)]))?,
-        None => company::ALL.find(reader, id, None, by_number)?,
-    };
-    Ok(Reply::json_bytes(status, found.ok_or_else(Problem::not_found)?))
+    Ok(Reply::json_bytes(status, company::row(reader, company, member)?))
 }
 
 /// Enters the company of the path, by code or id. Not being let in is "not found": the row of another company is invisible.

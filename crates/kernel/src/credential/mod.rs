@@ -159,6 +159,18 @@ fn check_scopes(tenant: &Tenant, scopes: &[String]) -> Result<()> {
     Err(Problem::forbidden("permission_denied", "You cannot give a key scopes beyond your own permissions."))
 }
 
+/// The company that an internal key belongs to.
+pub async fn company_of(kernel: &Kernel, id: Uuid) -> Result<Option<CompanyId>> {
+    let found = kernel
+        .db
+        .read(loopd_store::View::System, move |reader| {
+            let sql = "SELECT company_id FROM credentials WHERE id = $1 AND kind = 'internal'";
+            Ok(reader.first(sql, &params![id], |row| row.opt_i64(0))?)
+        })
+        .await?;
+    Ok(found.flatten().map(CompanyId))
+}
+
 struct Stored {
     name: String,
     user: Option<Uuid>,

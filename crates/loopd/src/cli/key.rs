@@ -6,7 +6,7 @@ use loopd_kernel::credential::{self, NewKey};
 use loopd_kernel::listing::{Conditions, ListQuery};
 use loopd_kernel::permission::PermissionSet;
 use loopd_kernel::{Kernel, Tenant, account};
-use loopd_store::{View, params};
+use loopd_store::View;
 use loopd_types::{CompanyCode, CompanyId, Uuid};
 use serde_json::{Value, json};
 
@@ -74,13 +74,11 @@ async fn create(
     let scopes = if scopes.is_empty() { vec!["*".to_owned()] } else { scopes };
     PermissionSet::parse(&scopes).map_err(|text| anyhow!(text))?;
     let user = match user {
-        Some(email) => account::find_id_by_email(kernel, &email).await.map_err(words)?.ok_or_else(|| anyhow!("no user has the email {email}"))?,
-        None => kernel
-            .db
-            .read(View::System, move |reader| {
-                let sql = "SELECT user_id FROM memberships WHERE company_id = $1 AND role = 'owner' AND status = 'active' ORDER BY id LIMIT 1";
-                Ok(reader.first(sql, &params![company], |row| row.uuid(0))?)
-            })
+        Some(email) => account::find_id_by_email(kernel, &email)
+            .await
+            .map_err(words)?
+            .ok_or_else(|| anyhow!("no user has the email {email}"))?,
+        None => loopd_kernel::company::first_owner(kernel, company)
             .await
             .map_err(words)?
             .ok_or_else(|| anyhow!("company {code} has no active owner; name a --user"))?,
@@ -107,26 +105,14 @@ async fn create(
 }
 
 async fn revoke(kernel: &std::sync::Arc<Kernel>, id: Uuid, output: &Output) -> anyhow::Result<()> {
-    let company = kernel
-        .db
-        .read(View::System, move |reader| {
-            Ok(reader.first(
-                "SELECT company_id FROM credentials WHERE id = $1 AND kind = 'internal'",
-                &params![id],
-                |row| row.opt_i64(0),
-            )?)
-        })
-        .await
-        .map_err(words)?
-        .flatten();
-    let Some(company) = company else { bail!("there is no internal key {id}") };
-    let access = kernel
-        .company_access(CompanyId(company))
-        .await
-        .map_err(words)?
-        .ok_or_else(|| anyhow!("its company is gone"))?;
+    let Some(company) = credential::company_of(kernel, id).await.map_err(words)? else {
+        bail!("there is no internal key {id}")
+    };
+    let access = kernel.company_access(company).await.map_err(words)?.ok_or_else(|| anyhow!("its company is gone"))?;
     let (tenant, shared) = (Tenant::system(access, "command line"), kernel.clone());
     kernel.db.write(tenant.view(), move |tx| credential::revoke(tx, &shared, &tenant, id)).await.map_err(words)?;
+    // A server that runs beside may know the key for that long; "revoked" must be true when it is said.
+    tokio::time::sleep(loopd_kernel::kernel::ENTRY_LIFE).await;
     output.say(&format!("Revoked {id}."), &json!({"id": id.to_string(), "revoked": true}));
     Ok(())
 }
