@@ -162,6 +162,8 @@ pub fn operations(
 pub fn documented(settings: &Settings, registry: &Arc<Registry>) -> Vec<Operation> {
     let mut all = loopd_business::account::operations();
     all.extend(loopd_business::http::operations(registry));
+    all.extend(loopd_wave::operations());
+    all.extend(loopd_pay::operations());
     all.extend(service::health(settings));
     let pages = service::pages(settings, registry, &all);
     all.extend(pages);

@@ -1,1 +1,8 @@
-//! Loomal: machine payments.
+//! Loomal: machine payments. Its paths (`/v0/…`, `/facilitator/…`) speak their own error dialects already (`web::Surface`).
+
+use loopd_web::Operation;
+
+/// The operations of this surface; none yet, so that every path of it is an honest 404 in its dialect.
+pub fn operations() -> Vec<Operation> {
+    Vec::new()
+}
