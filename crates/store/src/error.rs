@@ -7,7 +7,8 @@ use loopd_types::Problem;
 /// Why the database refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StoreError {
-    /// A unique rule of `table`, over `columns` in the rule's order; both may be empty when the engine does not say.
+    /// A unique rule of `table`, over `columns` in the rule's order; both may be empty when the engine does not say. On PostgreSQL tables with
+    /// row policies the name of the index stands in place of the columns ([`crate::ddl::index_name`]).
     Unique { table: String, columns: Vec<String> },
     /// A link to a row that is not there, or removal of a row that others link to.
     ForeignKey(String),

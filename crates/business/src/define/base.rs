@@ -66,20 +66,9 @@ pub const DESCRIPTION_MAX: usize = 20_000;
 /// Characters of an external id.
 pub const EXTERNAL_ID_MAX: usize = 255;
 
-/// Names that no field may have, besides those of the base record: they mean something in a list's query or in a body.
-pub const RESERVED: [&str; 14] = [
-    "company_id",
-    "workspace_id",
-    "parent_id",
-    "position",
-    "page",
-    "page_size",
-    "search",
-    "ordering",
-    "expand",
-    "fields",
-    "deleted",
-    "format",
-    "operations",
-    "atomic",
-];
+/// Words that mean something in a list's query. A field may have such a name (a revision has a `page`), but is then filtered with a suffix
+/// only: `page__in=…`.
+pub const QUERY_WORDS: [&str; 8] = ["page", "page_size", "search", "ordering", "expand", "fields", "deleted", "format"];
+
+/// Columns of a table of lines that are not the definition's.
+pub const LINE_COLUMNS: [&str; 4] = ["company_id", "parent_id", "position", "id"];

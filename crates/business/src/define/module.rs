@@ -20,7 +20,12 @@ pub struct Module {
     pub description: String,
     pub resources: Vec<Resource>,
     pub operations: Vec<Custom>,
+    /// Rows of the installation itself that a start makes sure of. Runs at every start, so it must be repeatable.
+    pub install: Option<InstallFn>,
 }
+
+/// Work of a module at every start.
+pub type InstallFn = fn(crate::engine::Engine) -> std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// An operation that is no record's: `GET /booking/availability/`.
 #[derive(Clone, Debug)]
@@ -105,7 +110,13 @@ impl Module {
             description: String::new(),
             resources: Vec::new(),
             operations: Vec::new(),
+            install: None,
         }
+    }
+    /// Runs `work` at every start: `.install(|engine| Box::pin(install(engine)))`.
+    pub fn install(mut self, work: InstallFn) -> Self {
+        self.install = Some(work);
+        self
     }
     pub fn description(mut self, words: &str) -> Self {
         self.description = words.to_owned();

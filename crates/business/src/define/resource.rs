@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::field::{Field, owned};
+use super::kind::Kind;
 use super::rule::{ChangeFn, HookFn, LineFn, Rule};
 
 /// One kind of record: `booking/appointments`. Besides its own fields every record has those of [`super::base`].
@@ -166,7 +167,7 @@ impl Resource {
         self.lines.push(lines);
         self
     }
-    /// No two live records of a company share all of these.
+    /// No two live records of a company share all of these. An empty field counts as a value here: one page without a site for each slug.
     pub fn unique(mut self, fields: &[&str]) -> Self {
         self.uniques.push(UniqueSet { fields: owned(fields), statuses: Vec::new() });
         self
@@ -261,6 +262,18 @@ impl Resource {
         self
     }
 
+    /// With what the engine adds: a resource with money needs to know its currency and gets a field for it when it declares none.
+    pub fn completed(mut self) -> Self {
+        let needs = |fields: &[Field]| {
+            fields.iter().any(|f| f.kind == Kind::Money { currency: "currency".into() })
+                && !fields.iter().any(|f| f.name == "currency")
+        };
+        let in_lines = self.lines.iter().any(|lines| needs(&lines.fields));
+        if (needs(&self.fields) || in_lines) && self.find_field("currency").is_none() {
+            self.fields.push(super::currency("currency"));
+        }
+        self
+    }
     /// Whether only actions may change the status.
     pub fn has_life_cycle(&self) -> bool {
         !self.automatic.is_empty() || self.actions.iter().any(|action| !action.to.is_empty())

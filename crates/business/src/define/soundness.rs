@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::base::{COLUMNS, NAMES, RESERVED};
+use super::base::{COLUMNS, LINE_COLUMNS, NAMES};
 use super::field::{Field, Preset, RollUp};
 use super::kind::Kind;
 use super::module::{CustomAccess, Method, Module, Run};
@@ -85,6 +85,12 @@ const ENGINE_VERBS: [&str; 6] = ["actions", "history", "restore", "bulk", "expor
 
 /// Everything wrong with these modules taken together; empty when they are sound.
 pub fn soundness(modules: &[Module]) -> Vec<Flaw> {
+    let complete = |module: &Module| {
+        let mut module = module.clone();
+        module.resources = module.resources.into_iter().map(Resource::completed).collect();
+        module
+    };
+    let modules = &modules.iter().map(complete).collect::<Vec<Module>>()[..];
     let mut check = Check {
         flaws: Vec::new(),
         at: (String::new(), None),
@@ -202,6 +208,9 @@ impl Check<'_> {
             if !names.insert(&field.name) {
                 self.flaw(Some(&field.name), "another field has the same name");
             }
+            if is_reserved(&field.name) {
+                self.flaw(Some(&field.name), "the name is reserved");
+            }
             self.field(field, &resource.fields);
             self.rollup(module, resource, field);
         }
@@ -217,6 +226,9 @@ impl Check<'_> {
                 if !line_names.insert(&field.name) {
                     self.flaw(Some(&field.name), "another field of the lines has the same name");
                 }
+                if LINE_COLUMNS.contains(&field.name.as_str()) {
+                    self.flaw(Some(&field.name), "the name is reserved in lines");
+                }
                 self.field(field, &lines.fields);
             }
         }
@@ -230,8 +242,8 @@ impl Check<'_> {
         if !is_name(&field.name) {
             self.flaw(at, "the name must be lower-case letters, digits and _, beginning with a letter");
         }
-        if is_reserved(&field.name) || super::filter::split(&field.name).1 != super::filter::Test::Equals {
-            self.flaw(at, "the name is reserved");
+        if super::filter::split(&field.name).1 != super::filter::Test::Equals {
+            self.flaw(at, "the name ends like a filter's suffix");
         }
         if field.help.is_empty() {
             self.flaw(at, "a help text must be given");
@@ -457,7 +469,7 @@ fn reachable(resource: &Resource) -> BTreeSet<&str> {
 }
 
 fn is_reserved(name: &str) -> bool {
-    NAMES.contains(&name) || COLUMNS.contains(&name) || RESERVED.contains(&name) || name.starts_with("data__")
+    NAMES.contains(&name) || COLUMNS.contains(&name) || name.starts_with("data__")
 }
 
 /// `starts_at`

@@ -368,6 +368,7 @@ impl ModuleFile {
             description,
             resources: resources.into_iter().map(ResourceFile::into_resource).collect(),
             operations: Vec::new(),
+            install: None,
         }
     }
 }

@@ -300,6 +300,11 @@ impl Reading {
 
     /// A title must be there, or be made.
     fn title(&mut self, record: &mut Record, body: &Map<String, Json>) {
+        let is_missing =
+            self.mode == Mode::Put && !body.contains_key("title") && record.runtime.resource.titled == Titled::Required;
+        if is_missing {
+            return self.blame("title", required());
+        }
         let is_blank = record.title().is_empty();
         if !is_blank || self.problem.fields().iter().any(|(name, _)| name == "title") {
             return;

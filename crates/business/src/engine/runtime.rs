@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use super::tables::UniqueRule;
+
 use crate::define::base::{
     COLUMNS, COMPANY, CREATED_AT, CREATED_BY, DATA, DELETED_AT, DESCRIPTION, EXTERNAL_ID, FIRST_FIELD, ID, NAMES,
     NUMBER, STATUS, TAGS, TITLE, UPDATED_AT, UPDATED_BY, VERSION, WORKSPACE,
 };
 use crate::define::render::Style;
-use crate::define::{Field, Kind, Lines, Module, Resource, Stored, currency};
+use crate::define::{Field, Kind, Lines, Module, Resource, Stored};
 
 /// One column: its name on the wire and in SQL, and how it is kept and written.
 #[derive(Debug)]
@@ -43,8 +45,8 @@ pub struct ResourceRuntime {
     /// After this many of `order` the lines are written.
     pub(crate) lines_after: usize,
     pub(crate) sql: Statements,
-    /// Which fields to blame when the unique index over these columns (sorted) refuses.
-    pub(crate) unique_rules: Vec<(Vec<String>, Vec<String>)>,
+    /// Which fields to blame when a unique index refuses.
+    pub(crate) unique_rules: Vec<UniqueRule>,
     /// Whether any index can refuse a plain row.
     pub(crate) can_collide: bool,
     /// Records that sum this resource up: path of the parent and the place of the reference to it.
@@ -95,8 +97,7 @@ pub(crate) struct Statements {
 impl ResourceRuntime {
     /// Makes `resource` of `module` ready. `all` decides the schema's name.
     pub fn compile(module: &Module, resource: &Resource, all: &[Module]) -> Self {
-        let mut resource = resource.clone();
-        add_currency(&mut resource);
+        let resource = resource.clone().completed();
         let mut columns: Vec<Column> = (0..FIRST_FIELD).map(base_column).collect();
         columns.extend(resource.fields.iter().map(field_column));
         let places: HashMap<String, usize> =
@@ -115,7 +116,7 @@ impl ResourceRuntime {
         let lines_after = order.len();
         order.extend([CREATED_BY, UPDATED_BY, CREATED_AT, UPDATED_AT, DELETED_AT, VERSION]);
         let permission = |verb: &str| format!("{}.{}.{verb}", module.slug, resource.slug);
-        let unique_rules = super::tables::unique_rules(&resource);
+        let unique_rules = super::tables::unique_rules(&table, &resource);
         Self {
             path: format!("{}/{}", module.slug, resource.slug),
             counter: format!("{}.{}", module.slug, resource.slug),
@@ -269,16 +270,4 @@ fn base_column(place: usize) -> Column {
         column.style = Style::Company;
     }
     column
-}
-
-/// A resource with money needs to know its currency; it gets a field for it when it declares none.
-fn add_currency(resource: &mut Resource) {
-    let needs = |fields: &[Field]| {
-        fields.iter().any(|f| f.kind == Kind::Money { currency: "currency".into() })
-            && !fields.iter().any(|f| f.name == "currency")
-    };
-    let in_lines = resource.lines.iter().any(|lines| needs(&lines.fields));
-    if (needs(&resource.fields) || in_lines) && resource.find_field("currency").is_none() {
-        resource.fields.push(currency("currency"));
-    }
 }

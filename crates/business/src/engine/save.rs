@@ -9,7 +9,7 @@ use super::cx::{Cx, runtime};
 use super::read;
 use super::record::{Record, fits};
 use super::runtime::{ResourceRuntime, changeable};
-use crate::define::base::{COLUMNS, COMPANY, DELETED_AT, EXTERNAL_ID, ID, STATUS, UPDATED_AT, UPDATED_BY, VERSION};
+use crate::define::base::{COMPANY, DELETED_AT, EXTERNAL_ID, ID, STATUS, UPDATED_AT, UPDATED_BY, VERSION};
 use crate::define::parse::not_unique;
 use crate::define::{RollUp, Rule};
 
@@ -310,17 +310,12 @@ pub(crate) fn sum_up(cx: &mut Cx<'_, '_>, before: Option<&Record>, after: &Recor
 /// A refusal of a unique index in DRF's words, on the fields to blame.
 pub(crate) fn blame_unique(definition: &ResourceRuntime, error: StoreError) -> Problem {
     let StoreError::Unique { columns, .. } = &error else { return error.into() };
-    let mut sorted = columns.clone();
-    sorted.sort();
-    let with_company = |rule: &(Vec<String>, Vec<String>)| {
-        rule.0 == sorted || rule.0.iter().filter(|c| *c != COLUMNS[COMPANY]).eq(sorted.iter())
-    };
-    match definition.unique_rules.iter().find(|rule| with_company(rule)) {
-        Some((_, fields)) if fields.len() == 1 => {
+    match definition.unique_rules.iter().find(|rule| rule.is_meant(columns)).map(|rule| rule.blamed.as_slice()) {
+        Some([field]) => {
             let complaint = not_unique();
-            Problem::field(&fields[0], complaint.code, complaint.message)
+            Problem::field(field, complaint.code, complaint.message)
         }
-        Some((_, fields)) => {
+        Some(fields) => {
             let message = format!("The fields {} must make a unique set.", fields.join(", "));
             Problem::field(NON_FIELD, "unique", message)
         }

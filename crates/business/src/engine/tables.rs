@@ -1,12 +1,12 @@
 //! Tables made from definitions: `booking_appointments` with real columns, keys that carry the company, and the indexes its lists need.
 
-use loopd_store::ddl::{ColumnDef, ColumnKind, ForeignKeyDef, IndexDef, OnDelete, TableDef};
+use loopd_store::ddl::{ColumnDef, ColumnKind, ForeignKeyDef, IndexDef, OnDelete, TableDef, index_name};
 
 use super::runtime::{Column, LinesRuntime, ResourceRuntime};
 use crate::define::base::{
     CREATED_BY, DELETED_AT, DESCRIPTION, EXTERNAL_ID, FIRST_FIELD, NUMBER, UPDATED_BY, WORKSPACE,
 };
-use crate::define::{Field, Kind, Resource, Stored};
+use crate::define::{Field, Kind, Resource, Stored, UniqueSet};
 
 /// Where every change of a status is kept, for all resources.
 pub const STATUS_CHANGES: &str = "status_changes";
@@ -163,7 +163,7 @@ fn unique_indexes(resource: &Resource) -> Vec<IndexDef> {
             let states: Vec<String> = set.statuses.iter().map(|state| format!("'{state}'")).collect();
             condition.push_str(&format!(" AND status IN ({})", states.join(", ")));
         }
-        for (present, absent) in splits(resource, &set.fields) {
+        for (present, absent) in splits(resource, set) {
             let mut where_sql = condition.clone();
             for name in absent {
                 where_sql.push_str(&format!(" AND \"{}\" IS NULL", column_of(name)));
@@ -177,9 +177,9 @@ fn unique_indexes(resource: &Resource) -> Vec<IndexDef> {
 }
 
 /// Every way to split a set's fields into those that have a value and those (nullable ones) that have none.
-fn splits<'r>(resource: &Resource, fields: &'r [String]) -> Vec<(Vec<&'r str>, Vec<&'r str>)> {
+fn splits<'r>(resource: &Resource, set: &'r UniqueSet) -> Vec<(Vec<&'r str>, Vec<&'r str>)> {
     let mut splits: Vec<(Vec<&str>, Vec<&str>)> = vec![(Vec::new(), Vec::new())];
-    for name in fields {
+    for name in &set.fields {
         let may_be_null = name == "workspace" || resource.find_field(name).is_some_and(Field::allows_null);
         let mut more = Vec::new();
         for (present, absent) in &mut splits {
@@ -199,24 +199,47 @@ fn column_of(name: &str) -> &str {
     if name == "workspace" { "workspace_id" } else { name }
 }
 
-/// For every unique index its columns (sorted) and the fields to blame.
-pub(crate) fn unique_rules(resource: &Resource) -> Vec<(Vec<String>, Vec<String>)> {
-    let sorted = |names: Vec<&str>| {
-        let mut columns = words(&["company_id"]);
-        columns.extend(names.into_iter().map(|name| column_of(name).to_owned()));
-        columns.sort();
-        columns
-    };
-    let mut rules = vec![(sorted(vec!["external_id"]), vec!["external_id".to_owned()])];
-    for field in resource.fields.iter().filter(|field| field.unique) {
-        rules.push((sorted(vec![&field.name]), vec![field.name.clone()]));
-    }
-    for set in &resource.uniques {
-        for (present, _) in splits(resource, &set.fields) {
-            rules.push((sorted(present), set.fields.clone()));
+/// A unique index as the databases name it when it refuses, and the fields to blame then.
+#[derive(Debug)]
+pub(crate) struct UniqueRule {
+    /// Sorted, without the company.
+    columns: Vec<String>,
+    /// What PostgreSQL tells in place of the columns.
+    index: String,
+    pub blamed: Vec<String>,
+}
+
+impl UniqueRule {
+    /// Whether this rule refused, as [`loopd_store::StoreError::Unique`] tells it.
+    pub fn is_meant(&self, told: &[String]) -> bool {
+        if told == [self.index.clone()] {
+            return true;
         }
+        let mut told: Vec<&String> = told.iter().filter(|column| *column != "company_id").collect();
+        told.sort();
+        told.into_iter().eq(&self.columns)
     }
-    rules
+}
+
+/// Every unique index with the fields to blame.
+pub(crate) fn unique_rules(table: &str, resource: &Resource) -> Vec<UniqueRule> {
+    let blamed = unique_blames(resource);
+    let rule = |(index, blamed): (IndexDef, Vec<String>)| {
+        let mut columns: Vec<String> = index.columns.iter().filter(|column| *column != "company_id").cloned().collect();
+        columns.sort();
+        UniqueRule { columns, index: index_name(table, &index), blamed }
+    };
+    unique_indexes(resource).into_iter().zip(blamed).map(rule).collect()
+}
+
+/// The fields to blame, in the order of [`unique_indexes`].
+fn unique_blames(resource: &Resource) -> Vec<Vec<String>> {
+    let mut blamed = vec![vec!["external_id".to_owned()]];
+    blamed.extend(resource.fields.iter().filter(|field| field.unique).map(|field| vec![field.name.clone()]));
+    for set in &resource.uniques {
+        blamed.extend(splits(resource, set).iter().map(|_| set.fields.clone()));
+    }
+    blamed
 }
 
 fn words(words: &[&str]) -> Vec<String> {

@@ -5,7 +5,7 @@ use loopd_web::{Call, Content, Operation, Param, Reply, ResponseDoc, schema};
 use serde_json::{Value as Json, json};
 
 use super::records::Door;
-use crate::define::base::{CREATED_AT, ID, STATUS, UPDATED_AT, WORKSPACE};
+use crate::define::base::{CREATED_AT, ID, QUERY_WORDS, STATUS, UPDATED_AT, WORKSPACE};
 use crate::define::filter::Test;
 use crate::define::schema::{Use, object, of_kind};
 use crate::define::{Action, Kind};
@@ -365,7 +365,9 @@ fn list_params(door: &Door) -> Vec<Param> {
             Kind::References { .. } => schema::uuid(),
             kind => of_kind(kind),
         };
-        params.push(Param::query(&field.name, schema).describe(&field.help));
+        if !QUERY_WORDS.contains(&field.name.as_str()) {
+            params.push(Param::query(&field.name, schema).describe(&field.help));
+        }
         if matches!(field.kind.stored(), crate::define::Stored::Integer) || field.kind == Kind::Date {
             params.extend(bounds(&field.name, &field.kind));
         }

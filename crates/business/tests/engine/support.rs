@@ -14,11 +14,9 @@ use tokio::sync::oneshot;
 
 /// A test's world.
 pub struct World {
-    pub clock: Arc<ManualClock>,
     /// Owner of company 001.
     pub owner: Client,
     pub kernel: Arc<Kernel>,
-    pub registry: Arc<Registry>,
     stop: Option<oneshot::Sender<()>>,
     _database: Database,
 }
@@ -63,7 +61,7 @@ impl Boot for World {
     }
 
     async fn boot(database: Database) -> Self {
-        let (kernel, registry, clock) = open(&database).await;
+        let (kernel, registry, _) = open(&database).await;
         loopd_kernel::app::seed(&kernel).await.expect("the known apps");
         let engine = Engine::new(kernel.clone(), registry.clone());
         loopd_business::install(&engine).await.expect("modules install");
@@ -80,7 +78,7 @@ impl Boot for World {
             .await;
         });
         let owner = register(&Client::new(&base), "owner").await;
-        Self { clock, owner, kernel, registry, stop: Some(stop), _database: database }
+        Self { owner, kernel, stop: Some(stop), _database: database }
     }
 
     async fn close(mut self) {

@@ -10,6 +10,7 @@ pub use define::{ColumnDef, ColumnKind, ForeignKeyDef, IndexDef, OnDelete, Table
 
 use catalogue::{Catalogue, Found};
 use loopd_types::hex;
+pub use names::index as index_name;
 use names::{list, quoted};
 
 use crate::{Engine, Reader, StoreError, Tx, Value, security};

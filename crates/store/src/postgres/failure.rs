@@ -60,7 +60,11 @@ pub fn is_lost(error: &Error) -> bool {
 }
 
 fn unique(db: &DbError) -> StoreError {
-    let columns = db.detail().map(key_columns).unwrap_or_default();
+    let mut columns = db.detail().map(key_columns).unwrap_or_default();
+    if columns.is_empty() {
+        // PostgreSQL hides the detail on tables with row policies, because it would show another tenant's values; the name of the index it tells.
+        columns.extend(db.constraint().map(str::to_owned));
+    }
     StoreError::Unique { table: db.table().unwrap_or_default().to_owned(), columns }
 }
 
