@@ -274,6 +274,12 @@ impl Resource {
         }
         self
     }
+    /// Its tables: the records' own, then one for each list of lines.
+    pub fn tables(&self, module: &super::Module) -> Vec<String> {
+        let own = format!("{}_{}", module.slug, self.slug).replace('-', "_");
+        let lines = self.lines.iter().map(|lines| format!("{own}_{}", lines.name));
+        std::iter::once(own.clone()).chain(lines).collect()
+    }
     /// Whether only actions may change the status.
     pub fn has_life_cycle(&self) -> bool {
         !self.automatic.is_empty() || self.actions.iter().any(|action| !action.to.is_empty())

@@ -80,8 +80,36 @@ const CORE_PATHS: [&str; 43] = [
 /// Second path parts that the engine itself answers.
 const ENGINE_PATHS: [&str; 1] = ["public"];
 
-/// Third path parts that the engine itself answers; no action may have such a name.
-const ENGINE_VERBS: [&str; 6] = ["actions", "history", "restore", "bulk", "export", "by-external-id"];
+/// Third path parts, or last parts of operation ids, that the engine itself has; no action may have such a name. An action `restore` may be
+/// declared: the same address then serves both, because a deleted record cannot be acted on otherwise.
+const ENGINE_VERBS: [&str; 12] = [
+    "actions",
+    "history",
+    "bulk",
+    "export",
+    "by-external-id",
+    "list",
+    "create",
+    "retrieve",
+    "update",
+    "partial-update",
+    "destroy",
+    "upsert",
+];
+
+/// The kernel's tables with a name that a module and a resource could make together.
+const CORE_TABLES: [&str; 10] = [
+    "api_client_apps",
+    "audit_logs",
+    "developer_profiles",
+    "idempotency_keys",
+    "login_failures",
+    "membership_workspaces",
+    "product_subscriptions",
+    "schema_migrations",
+    "status_changes",
+    "transaction_locks",
+];
 
 /// Everything wrong with these modules taken together; empty when they are sound.
 pub fn soundness(modules: &[Module]) -> Vec<Flaw> {
@@ -103,6 +131,7 @@ pub fn soundness(modules: &[Module]) -> Vec<Flaw> {
     };
     let mut slugs = BTreeSet::new();
     let mut schemas = BTreeMap::new();
+    let mut tables: BTreeSet<String> = CORE_TABLES.iter().map(|name| (*name).to_owned()).collect();
     for module in modules {
         check.at = (module.slug.clone(), None);
         check.module(module);
@@ -110,9 +139,14 @@ pub fn soundness(modules: &[Module]) -> Vec<Flaw> {
             check.flaw(None, "another module has the same slug");
         }
         for resource in &module.resources {
+            check.at.1 = Some(resource.slug.clone());
+            for table in resource.tables(module) {
+                if !tables.insert(table.clone()) {
+                    check.flaw(None, format!("there is already a table {table}"));
+                }
+            }
             let name = super::schema_name(module, resource, modules);
             if let Some(other) = schemas.insert(name.clone(), format!("{}/{}", module.slug, resource.slug)) {
-                check.at.1 = Some(resource.slug.clone());
                 check.flaw(None, format!("its schema {name} is also that of {other}"));
             }
         }

@@ -7,6 +7,7 @@ use loopd_types::{Currency, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
 use super::create::Written;
+use super::delete;
 use super::cx::{Cx, company_currency, runtime};
 use super::input::Input;
 use super::read;
@@ -29,7 +30,14 @@ pub fn act(
     body: &Json,
     expected: Expected,
 ) -> Result<Written> {
-    let before = find_visible(cx, runtime, id)?;
+    let before = match find_visible(cx, runtime, id) {
+        // an action of this name shares its address with the engine's own restore
+        Err(problem) if action == "restore" && problem.status() == 404 => {
+            cx.tenant.require(&runtime.permissions.delete)?;
+            return delete::restore(cx, runtime, id);
+        }
+        found => found?,
+    };
     require_version(&before, expected)?;
     let record = act_on(cx, before, action, body)?;
     let json = record.render()?;

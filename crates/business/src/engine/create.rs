@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use loopd_kernel::Tenant;
 use loopd_store::Value;
-use loopd_types::{Problem, Result};
+use loopd_types::{Problem, Result, Uuid};
 use serde_json::Value as Json;
 
 use super::body::{By, Mode, fill};
@@ -46,7 +47,7 @@ fn create_as(cx: &mut Cx<'_, '_>, runtime: &Arc<ResourceRuntime>, body: &Json, b
     let mut record = Record::blank(runtime.clone());
     record.values[COMPANY] = Value::from(cx.tenant.company);
     record.values[ID] = Value::Uuid(cx.new_id());
-    record.values[WORKSPACE] = Value::from(cx.tenant.workspace);
+    record.values[WORKSPACE] = Value::from(own_workspace(cx.tenant));
     record.values[TITLE] = Value::from("");
     record.values[DESCRIPTION] = Value::from("");
     record.values[DATA] = Value::Json("{}".into());
@@ -79,4 +80,12 @@ fn create_as(cx: &mut Cx<'_, '_>, runtime: &Arc<ResourceRuntime>, body: &Json, b
     }
     sum_up(cx, None, &record)?;
     Ok(Written { record, json })
+}
+
+/// The workspace of the header; else the only one that the caller may use. Who may use several, or all, makes records of the whole company.
+fn own_workspace(tenant: &Tenant) -> Option<Uuid> {
+    tenant.workspace.or(match tenant.workspace_limit() {
+        Some([only]) => Some(*only),
+        _ => None,
+    })
 }

@@ -1,5 +1,6 @@
 //! Lists: one page of the records of one company, or of all of the caller's companies, as JSON.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use loopd_kernel::{Tenant, counter};
@@ -48,7 +49,7 @@ pub fn list(
     let mut writer = PageWriter::new(base, query, page, size, count);
     let (limit, offset) = (i64::from(size), i64::try_from(offset).unwrap_or(i64::MAX));
     let (sql, params) = match plain_company {
-        Some(company) => (runtime.sql.page.clone(), params![company, limit, offset].to_vec()),
+        Some(company) => (Cow::Borrowed(runtime.sql.page.as_str()), params![company, limit, offset].to_vec()),
         None => {
             let sql = format!(
                 "SELECT {} FROM {} WHERE {conditions}{} LIMIT {} OFFSET {}",
@@ -58,7 +59,7 @@ pub fn list(
                 bind(&mut params, Value::Int(limit)),
                 bind(&mut params, Value::Int(offset)),
             );
-            (sql, params)
+            (Cow::Owned(sql), params)
         }
     };
     if request.show.expand.is_empty() && !request.show.lines {

@@ -28,11 +28,9 @@ pub(crate) fn settle(record: &mut Record) -> Result<()> {
         let Some(Rule { run: Some(each), .. }) = lines.lines.each else { continue };
         let mut rows = std::mem::take(&mut record.lines[list]);
         for row in &mut rows {
-            let before = record.lines_changed.then_some(()).map_or_else(|| Some(row.clone()), |()| None);
+            let before = (!record.lines_changed).then(|| row.clone());
             each(record, row)?;
-            if before.is_some_and(|before| before != *row) {
-                record.lines_changed = true;
-            }
+            record.lines_changed |= before.is_some_and(|before| before != *row);
         }
         record.lines[list] = rows;
     }

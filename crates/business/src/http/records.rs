@@ -51,7 +51,9 @@ pub(super) fn operations(registry: &Arc<Registry>, runtime: &Arc<ResourceRuntime
         all.push(describe::partial_update(&door, on(&door, |door, call| write_update(door, call, false))));
         all.push(describe::upsert(&door, on(&door, upsert)));
         all.push(describe::destroy(&door, on(&door, destroy)));
-        all.push(describe::restore(&door, on(&door, restore)));
+        if definition.find_action("restore").is_none() {
+            all.push(describe::restore(&door, on(&door, restore)));
+        }
     }
     for action in &definition.actions {
         let name: Arc<str> = action.name.as_str().into();

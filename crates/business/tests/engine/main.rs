@@ -1,8 +1,10 @@
 //! The engine through its doors, on both databases.
 
+mod booking;
 mod shop;
 mod support;
 
+mod documents;
 mod lists;
 mod machines;
 mod records;

@@ -34,17 +34,6 @@ each_engine! {
         assert_eq!(listed["results"][0], record);
     }
 
-    async fn messages_need_no_channel(world: &World) {
-        let body = json!({"title": "Hello", "description": "Welcome to the team chat"});
-        for _ in 0..2 {
-            let made = world.owner.post("/api/v1/chat/messages/").json(&body).await.expect_status(201).json();
-            assert_eq!(made["body"], body["description"]);
-            assert!(made["channel"].is_string());
-        }
-        let channels = world.owner.get("/api/v1/chat/channels/").await.expect_status(200).json();
-        assert_eq!((&channels["count"], &channels["results"][0]["title"]), (&json!(1), &json!("General")));
-    }
-
     async fn complaints_come_all_at_once_and_speak_drf(world: &World) {
         let body = json!({"title": "  ", "party_size": 0, "starts_at": "soon", "customer": "9", "price": "1.5", "tags": "x", "data": []});
         let refused = world.owner.post(APPOINTMENTS).json(&body).await.expect_status(400);
