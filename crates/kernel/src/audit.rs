@@ -62,38 +62,43 @@ pub fn record_by(
     )
 }
 
-/// A superuser looked into a company that they are no member of; durable before they see anything (spec/loop.md 5.3).
-pub(crate) async fn record_superuser_visit(
+/// A superuser looks into companies that they are no member of; durable before they see anything (spec/loop.md 5.3). One
+/// transaction for all of them: a list over every company must not cost a commit for each.
+pub(crate) async fn record_superuser_visits(
     kernel: &Kernel,
-    tenant: &std::sync::Arc<Tenant>,
+    tenants: Vec<std::sync::Arc<Tenant>>,
     permission: &str,
 ) -> Result<()> {
-    let (tenant, permission, entry_id) = (tenant.clone(), permission.to_owned(), kernel.new_id());
-    let now = kernel.now();
+    let (permission, now) = (permission.to_owned(), kernel.now());
+    let visits: Vec<(Uuid, std::sync::Arc<Tenant>)> =
+        tenants.into_iter().map(|tenant| (kernel.new_id(), tenant)).collect();
+    let view = View::Companies(visits.iter().map(|(_, tenant)| tenant.company).collect());
     kernel
         .db
-        .write(tenant.view(), move |tx| {
-            let origin = tenant.actor.origin.as_ref();
-            tx.execute(
-                INSERT,
-                &params![
-                    tenant.company,
-                    entry_id,
-                    now,
-                    "superuser-access",
-                    "core",
-                    "companies",
-                    tenant.code(),
-                    permission.as_str(),
-                    tenant.actor.user,
-                    Option::<Uuid>::None,
-                    origin.and_then(|o| o.app_id.as_deref()),
-                    origin.map(|o| o.address.to_string()),
-                    origin.map(|o| &*o.request_id),
-                    Option::<&str>::None,
-                    Value::Null
-                ],
-            )?;
+        .write(view, move |tx| {
+            for (id, tenant) in &visits {
+                let origin = tenant.actor.origin.as_ref();
+                tx.push(
+                    INSERT,
+                    params![
+                        tenant.company,
+                        *id,
+                        now,
+                        "superuser-access",
+                        "core",
+                        "companies",
+                        tenant.code(),
+                        permission.as_str(),
+                        tenant.actor.user,
+                        Option::<Uuid>::None,
+                        origin.and_then(|o| o.app_id.as_deref()),
+                        origin.map(|o| o.address.to_string()),
+                        origin.map(|o| &*o.request_id),
+                        Option::<&str>::None,
+                        Value::Null
+                    ],
+                )?;
+            }
             Ok(())
         })
         .await

@@ -1,6 +1,6 @@
 //! Companies: codes given out under a lock, made by registration or by a signed-in person, suspended and closed but never deleted.
 
-use loopd_store::{Reader, Tx, Value, View, params};
+use loopd_store::{Reader, Tx, Value, View, dialect, params};
 use loopd_types::{CompanyId, Currency, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
@@ -221,16 +221,18 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, new: &NewCompany, owner: Uuid, a
     Ok(Created { company, id, code, name: name.clone(), slug, membership, workspace })
 }
 
-/// `wanted`, or `wanted-2`, `wanted-3`, … The unique column decides the race; the loser's transaction is repeated by its client.
+/// `wanted`, or `wanted-2`, `wanted-3`, … The company counter's row is locked by now, so nobody else is choosing.
 fn free_slug(tx: &mut Tx<'_>, wanted: &str) -> Result<String> {
-    let taken: Vec<String> = tx.query(
-        "SELECT slug FROM companies WHERE slug = $1 OR (slug >= $2 AND slug < $3)",
-        &params![wanted, format!("{wanted}-"), format!("{wanted}.")],
-        |row| Ok(row.text(0)?.to_owned()),
-    )?;
-    let is_free = |slug: &String| !taken.contains(slug);
-    let numbered = (2..).map(|number| format!("{wanted}-{number}"));
-    Ok(std::iter::once(wanted.to_owned()).chain(numbered).find(is_free).expect("numbers do not end"))
+    let mut number = 1u64;
+    loop {
+        let slug = if number == 1 { wanted.to_owned() } else { format!("{wanted}-{number}") };
+        let taken = tx.first("SELECT 1 FROM companies WHERE slug = $1", &params![&slug], |_| Ok(()))?;
+        if taken.is_none() {
+            return Ok(slug);
+        }
+        // The first few are tried in order, then in wide steps: the thousandth "Test" must not look a thousand times.
+        number += if number < 8 { 1 } else { number };
+    }
 }
 
 /// Changes names, places and settings; what is absent stays (PATCH) or is required (PUT: `name`).
@@ -282,9 +284,8 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json, par
 /// # Errors
 /// 409 `invalid_transition` from a status that does not allow it.
 pub fn set_status(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str) -> Result<()> {
-    let from = tx.one("SELECT status FROM companies WHERE company_id = $1", &params![tenant.company], |row| {
-        Ok(row.text(0)?.to_owned())
-    })?;
+    let sql = format!("SELECT status FROM companies WHERE company_id = $1{}", dialect::for_update(tx.engine()));
+    let from = tx.one(&sql, &params![tenant.company], |row| Ok(row.text(0)?.to_owned()))?;
     let (allowed_from, to): (&[&str], &str) = match action {
         "suspend" => (&["trial", "active"], "suspended"),
         "reactivate" => (&["suspended"], "active"),
@@ -347,6 +348,7 @@ pub fn transfer_ownership(
     let Some(membership) = membership else {
         return Err(Problem::field("membership", "required", "This field is required."));
     };
+    crate::membership::lock(tx, tenant)?;
     let changed = tx.execute(
         "UPDATE memberships SET role = 'owner', updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2 AND status = 'active'",
         &params![tenant.company, membership, kernel.now()],
@@ -361,7 +363,7 @@ pub fn transfer_ownership(
     if let Some(own) = caller.user().and_then(|user| user.membership(tenant.company)).filter(|own| own.id != membership)
     {
         tx.execute(
-            "UPDATE memberships SET role = 'admin', updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2",
+            "UPDATE memberships SET role = 'admin', updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2 AND role = 'owner'",
             &params![tenant.company, own.id, kernel.now()],
         )?;
     }

@@ -62,7 +62,7 @@ pub(crate) fn check_role(tx: &mut Tx<'_>, tenant: &Tenant, slug: &str) -> Result
     let Some(wanted) = found else {
         return Err(Problem::field("role", "invalid_choice", format!("\"{slug}\" is not a valid choice.")));
     };
-    if tenant.permissions().covers(&wanted) || tenant.permissions() == &wanted {
+    if tenant.holds(&wanted) {
         return Ok(());
     }
     Err(Problem::forbidden("permission_denied", "You cannot give a role that allows more than your own."))
@@ -101,6 +101,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
         ));
     };
     check_role(tx, tenant, &role)?;
+    lock(tx, tenant)?;
     let (id, now) = (kernel.new_id(), kernel.now());
     let known = tx.first(
         "SELECT id, status FROM memberships WHERE company_id = $1 AND user_id = $2",
@@ -111,9 +112,14 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
         // Someone who left comes back to the same row; the history stays one.
         Some((known, status)) if status == "left" => {
             tx.execute(
-                "UPDATE memberships SET role = $3, status = 'active', title = $4, joined_at = $5, updated_at = $5, version = version + 1 \
-                 WHERE company_id = $1 AND id = $2",
+                "UPDATE memberships SET role = $3, status = 'active', title = $4, joined_at = $5, all_workspaces = TRUE, updated_at = $5, \
+                 version = version + 1 WHERE company_id = $1 AND id = $2",
                 &params![tenant.company, known, &role, &title, now],
+            )?;
+            // What they were in workspaces belongs to their first time here.
+            tx.push(
+                "DELETE FROM membership_workspaces WHERE company_id = $1 AND membership_id = $2",
+                params![tenant.company, known],
             )?;
             known
         }
@@ -132,6 +138,12 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
     Ok(id)
 }
 
+/// Whoever changes memberships of a company takes turns: two owners who demote each other at once must not both succeed, and
+/// nobody leaves while being made the owner. Taken before anything is read that the decision rests on.
+pub(crate) fn lock(tx: &mut Tx<'_>, tenant: &Tenant) -> Result<()> {
+    Ok(tx.lock(&format!("memberships:{}", tenant.company.0))?)
+}
+
 struct Row {
     user: Uuid,
     role: String,
@@ -147,7 +159,7 @@ fn get(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Row> {
     .ok_or_else(Problem::not_found)
 }
 
-/// The owner's row may only be touched by an owner, and never when it is the last active one.
+/// The owner's row may only be touched by an owner, and never when it is the last active one. The caller holds [`lock`].
 fn protect_owner(tx: &mut Tx<'_>, tenant: &Tenant, row: &Row) -> Result<()> {
     if row.role != "owner" {
         return Ok(());
@@ -155,8 +167,6 @@ fn protect_owner(tx: &mut Tx<'_>, tenant: &Tenant, row: &Row) -> Result<()> {
     if tenant.role() != "owner" && !tenant.is_superuser() {
         return Err(Problem::forbidden("permission_denied", "Only an owner may change an owner."));
     }
-    // Two owners who demote each other at once must not both succeed: the lock makes them take turns on Postgres too.
-    tx.lock(&format!("owners:{}", tenant.company.0))?;
     let owners = tx.one(
         "SELECT count(*) FROM memberships WHERE company_id = $1 AND role = 'owner' AND status = 'active'",
         &params![tenant.company],
@@ -182,6 +192,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     let title = input.text("title", 200);
     let role = if partial { input.text("role", 80) } else { input.required_text("role", 80) };
     input.finish()?;
+    lock(tx, tenant)?;
     let row = get(tx, tenant, id)?;
     if let Some(role) = role.as_deref().filter(|role| *role != row.role) {
         protect_owner(tx, tenant, &row)?;
@@ -202,6 +213,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
 /// # Errors
 /// 403, 404; 409 `last_owner`, `invalid_transition`.
 pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: &str) -> Result<()> {
+    lock(tx, tenant)?;
     let row = get(tx, tenant, id)?;
     let (from, to, past): (&[&str], &str, &str) = match action {
         "suspend" => (&["active"], "suspended", "core.membership.suspended"),
@@ -310,7 +322,7 @@ pub fn save_role(
     }
     input.finish()?;
     if let Some(Ok(wanted)) = &parsed
-        && !tenant.permissions().covers(wanted)
+        && !tenant.holds(wanted)
     {
         return Err(Problem::forbidden("permission_denied", "You cannot make a role that allows more than your own."));
     }

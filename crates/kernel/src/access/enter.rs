@@ -51,7 +51,25 @@ impl Kernel {
                 }
             }
         };
-        self.enter_company(caller, user, company, need).await
+        let tenant = self.enter_company(caller, user, company, need).await?;
+        self.note_visits(caller, std::slice::from_ref(&tenant), need).await?;
+        Ok(tenant)
+    }
+
+    /// A superuser's look into companies that they are no member of is on record before they see anything.
+    async fn note_visits(&self, caller: &Caller, entered: &[Arc<Tenant>], need: Need<'_>) -> Result<()> {
+        if !caller.is_superuser() {
+            return Ok(());
+        }
+        let is_own = |tenant: &Tenant| {
+            let membership = caller.user().and_then(|user| user.membership(tenant.company));
+            membership.is_some_and(|membership| membership.is_active)
+        };
+        let foreign: Vec<Arc<Tenant>> = entered.iter().filter(|tenant| !is_own(tenant)).cloned().collect();
+        if foreign.is_empty() {
+            return Ok(());
+        }
+        audit::record_superuser_visits(self, foreign, need.permission.unwrap_or("")).await
     }
 
     /// Enters for a list: the header's company, or every company that the caller may see (T4's union).
@@ -71,7 +89,9 @@ impl Kernel {
             user.memberships.iter().filter(|m| m.is_active && caller.key_allows(m.company)).map(|m| m.company).collect()
         };
         if companies.len() == 1 {
-            return Ok(vec![self.enter_company(caller, user, companies[0], need).await?]);
+            let entered = vec![self.enter_company(caller, user, companies[0], need).await?];
+            self.note_visits(caller, &entered, need).await?;
+            return Ok(entered);
         }
         let (mut entered, mut refusal) = (Vec::new(), None);
         for company in companies {
@@ -85,7 +105,10 @@ impl Kernel {
             Some(problem) if entered.is_empty() => Err(problem),
             // Nobody has let this caller in anywhere: an empty list would be true, a refusal says why.
             None if entered.is_empty() => Err(company_access_denied()),
-            _ => Ok(entered),
+            _ => {
+                self.note_visits(caller, &entered, need).await?;
+                Ok(entered)
+            }
         }
     }
 
@@ -120,17 +143,12 @@ impl Kernel {
             )
             .with_extra("product", product));
         }
-        if let Some(permission) = need.permission {
-            let also = need.or_permission.is_some_and(|other| tenant.may(other));
-            if !also {
-                tenant.require(permission)?;
-            }
+        if let Some(permission) = need.permission
+            && !need.or_permission.is_some_and(|other| tenant.may_either(permission, other))
+        {
+            tenant.require(permission)?;
         }
-        let tenant = Arc::new(tenant);
-        if is_superuser && membership.is_none() {
-            audit::record_superuser_visit(self, &tenant, need.permission.unwrap_or("")).await?;
-        }
-        Ok(tenant)
+        Ok(Arc::new(tenant))
     }
 }
 
@@ -151,6 +169,7 @@ fn build(
             Some(m) if !is_superuser => m.permissions.clone(),
             _ => Arc::new(PermissionSet::all()),
         },
+        further: None,
         scopes: caller.key().cloned(),
         workspaces: if is_superuser { None } else { membership.and_then(|m| m.workspace_ids()) },
         is_superuser,
@@ -162,9 +181,10 @@ fn build(
             return Err(denied());
         }
         tenant.workspace = Some(id);
-        // A further role in this workspace adds to the company-wide one.
-        if let Some(extra) = membership.and_then(|m| m.role_in(id)) {
-            tenant.permissions = extra;
+        // A further role adds to the company-wide one in its workspace only, so the caller sees no other meanwhile.
+        if let Some(further) = membership.filter(|_| !is_superuser).and_then(|m| m.role_in(id)) {
+            tenant.further = Some(further);
+            tenant.workspaces = Some(Arc::from([id]));
         }
     }
     Ok(tenant)

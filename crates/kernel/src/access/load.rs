@@ -43,7 +43,7 @@ pub struct MembershipAccess {
     pub permissions: Arc<PermissionSet>,
     /// `None`: every workspace.
     limit: Option<Arc<[Uuid]>>,
-    /// Further roles by workspace, already joined with the company-wide one.
+    /// Further roles by workspace.
     further: Vec<(Uuid, Arc<PermissionSet>)>,
 }
 
@@ -136,6 +136,10 @@ impl Kernel {
 
     /// The stored internal key whose secret this is, unless it is revoked.
     pub(crate) async fn key_access(&self, secret: &str) -> Result<Option<Arc<KeyAccess>>> {
+        // What cannot be a key of ours is not looked for.
+        if !secret.starts_with(crate::credential::INTERNAL_PREFIX) {
+            return Ok(None);
+        }
         let hash = loopd_types::sha256_hex(secret.as_bytes());
         if let Some(known) = self.cache.keys.get(&hash) {
             return Ok(Some(known));
@@ -175,13 +179,19 @@ fn load_user(reader: &mut Reader<'_>, id: Uuid, now: Timestamp) -> Result<Option
         |row| Ok((row.uuid(0)?, row.time(1)?)),
     )?;
     let further = reader.query(
-        "SELECT w.company_id, w.workspace_id, r.permissions \
+        "SELECT w.company_id, w.workspace_id, r.slug, r.permissions, r.is_system \
          FROM memberships m \
          JOIN membership_workspaces w ON w.company_id = m.company_id AND w.membership_id = m.id \
          LEFT JOIN roles r ON r.company_id = w.company_id AND r.slug = w.role \
          WHERE m.user_id = $1 ORDER BY w.company_id, w.workspace_id",
         &params![id],
-        |row| Ok((CompanyId(row.i64(0)?), row.uuid(1)?, row.opt_json(2)?.map(str::to_owned))),
+        |row| {
+            let role = match row.opt_text(2)? {
+                Some(slug) => Some(Arc::new(crate::role::permissions_of(slug, row.bool(4)?, row.json(3)?))),
+                None => None,
+            };
+            Ok((CompanyId(row.i64(0)?), row.uuid(1)?, role))
+        },
     )?;
     user.memberships = reader.query(
         "SELECT m.company_id, m.id, m.role, m.status, m.all_workspaces, r.permissions, r.is_system \
@@ -193,7 +203,10 @@ fn load_user(reader: &mut Reader<'_>, id: Uuid, now: Timestamp) -> Result<Option
     Ok(Some(user))
 }
 
-fn membership(row: &Row<'_>, further: &[(CompanyId, Uuid, Option<String>)]) -> Result<MembershipAccess, StoreError> {
+fn membership(
+    row: &Row<'_>,
+    further: &[(CompanyId, Uuid, Option<Arc<PermissionSet>>)],
+) -> Result<MembershipAccess, StoreError> {
     let company = CompanyId(row.i64(0)?);
     let role = row.text(2)?;
     let permissions = crate::role::permissions_of(role, row.bool(6)?, row.json(5)?);
@@ -204,12 +217,7 @@ fn membership(row: &Row<'_>, further: &[(CompanyId, Uuid, Option<String>)]) -> R
         role: role.into(),
         is_active: row.text(3)? == "active",
         limit: if row.bool(4)? { None } else { Some(mine().map(|(_, id, _)| *id).collect()) },
-        further: mine()
-            .filter_map(|(_, id, extra)| {
-                let joined = permissions.patterns().chain(crate::role::parse_patterns(extra.as_deref()?));
-                Some((*id, Arc::new(PermissionSet::parse(joined).unwrap_or_default())))
-            })
-            .collect(),
+        further: mine().filter_map(|(_, id, role)| Some((*id, role.clone()?))).collect(),
         permissions: Arc::new(permissions),
     })
 }

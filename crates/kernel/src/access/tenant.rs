@@ -20,6 +20,8 @@ pub struct Tenant {
     pub(crate) access: Arc<CompanyAccess>,
     pub(crate) role: Arc<str>,
     pub(crate) permissions: Arc<PermissionSet>,
+    /// What a further role allows in [`Tenant::workspace`]; never for core resources, which belong to the whole company.
+    pub(crate) further: Option<Arc<PermissionSet>>,
     /// The scopes of the key that was used, if one was.
     pub(crate) scopes: Option<Arc<super::KeyAccess>>,
     /// `None`: all of the company; else only these, and rows without a workspace.
@@ -37,6 +39,7 @@ impl Tenant {
             access,
             role: "system".into(),
             permissions: Arc::new(PermissionSet::all()),
+            further: None,
             scopes: None,
             workspaces: None,
             is_superuser: false,
@@ -45,13 +48,33 @@ impl Tenant {
 
     /// Whether role and key both allow `<module>.<resource>.<verb>`.
     pub fn may(&self, permission: &str) -> bool {
-        self.permissions.allows(permission) && self.scopes.as_ref().is_none_or(|key| key.scopes.allows(permission))
+        self.role_allows(permission) && self.scopes.as_ref().is_none_or(|key| key.scopes.allows(permission))
+    }
+
+    /// Whether `permission` is allowed, or `other` is and `permission` was not taken away: a routine action is open to who may
+    /// update, unless their role or key denies the action by name.
+    pub fn may_either(&self, permission: &str, other: &str) -> bool {
+        let is_denied = self.permissions.denies(permission)
+            || self.scopes.as_ref().is_some_and(|key| key.scopes.denies(permission));
+        self.may(permission) || (!is_denied && self.may(other))
+    }
+
+    /// Whether everything that `wanted` allows is allowed to this caller in the whole company, through the key they use: nobody
+    /// hands out what they do not hold. A role in one workspace does not count.
+    pub fn holds(&self, wanted: &PermissionSet) -> bool {
+        let role_holds = *self.permissions == *wanted || self.permissions.covers(wanted);
+        role_holds && self.scopes.as_ref().is_none_or(|key| key.scopes.covers(wanted))
+    }
+
+    fn role_allows(&self, permission: &str) -> bool {
+        let adds = |further: &Arc<PermissionSet>| !permission.starts_with("core.") && further.allows(permission);
+        self.permissions.allows(permission) || self.further.as_ref().is_some_and(adds)
     }
 
     /// # Errors
     /// 403 `permission_denied` when the role lacks it, `insufficient_scope` when only the key does.
     pub fn require(&self, permission: &str) -> Result<()> {
-        if !self.permissions.allows(permission) {
+        if !self.role_allows(permission) {
             return Err(Problem::permission_denied());
         }
         if self.may(permission) { Ok(()) } else { Err(insufficient_scope(permission)) }
@@ -82,8 +105,13 @@ impl Tenant {
     pub fn role(&self) -> &str {
         &self.role
     }
+    /// What the role allows in the whole company.
     pub fn permissions(&self) -> &PermissionSet {
         &self.permissions
+    }
+    /// What a further role adds in the workspace that was named.
+    pub fn further_permissions(&self) -> Option<&PermissionSet> {
+        self.further.as_deref()
     }
     pub fn is_superuser(&self) -> bool {
         self.is_superuser

@@ -146,17 +146,28 @@ fn read_expiry(input: &mut Input, now: Timestamp) -> Option<Timestamp> {
     Some(expires_at)
 }
 
-/// A key allows what its user may do *and* its scopes name, so scopes beyond the role are harmless; `*` is always fine.
-/// Asked all the same for narrower lists, because a key that can never work is a mistake worth saying.
+/// Refuses scopes beyond the caller's own. `*` means "whatever its user may do" and is fine for a person; a key that is limited
+/// itself must not make one that is not.
 fn check_scopes(tenant: &Tenant, scopes: &[String]) -> Result<()> {
-    if scopes.iter().any(|scope| scope == "*") {
-        return Ok(());
-    }
     let wanted = PermissionSet::parse(scopes).unwrap_or_default();
-    if tenant.permissions().covers(&wanted) {
+    let is_whole = scopes.iter().any(|scope| scope == "*");
+    let allowed = match &tenant.scopes {
+        None => is_whole || tenant.permissions().covers(&wanted),
+        Some(key) => key.scopes.covers(&wanted) && (is_whole || tenant.permissions().covers(&wanted)),
+    };
+    if allowed {
         return Ok(());
     }
     Err(Problem::forbidden("permission_denied", "You cannot give a key scopes beyond your own permissions."))
+}
+
+/// A key acts as its user. Only that user, or who may do everything in the company, may get a new secret for it or widen it;
+/// else managing keys would be enough to act as the owner.
+fn require_own(tenant: &Tenant, key: &Stored) -> Result<()> {
+    if key.user.is_some() && key.user == tenant.actor.user || tenant.holds(&PermissionSet::all()) {
+        return Ok(());
+    }
+    Err(Problem::forbidden("permission_denied", "This key acts as somebody else; only they or an owner can do this."))
 }
 
 /// The company that an internal key belongs to.
@@ -199,7 +210,7 @@ fn get(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Stored> {
 /// Changes name, scopes and expiry.
 ///
 /// # Errors
-/// 400, 403, 404; 409 `key_revoked`.
+/// 400; 403 for scopes beyond the caller's own and for the key of somebody else; 404; 409 `key_revoked`.
 pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json, partial: bool) -> Result<()> {
     let mut input = Input::new(body, partial)?;
     input.ignore(&[
@@ -219,11 +230,16 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     let scopes = read_scopes(&mut input);
     let expires_at = read_expiry(&mut input, kernel.now());
     input.finish()?;
-    if get(tx, tenant, id)?.revoked_at.is_some() {
+    let known = get(tx, tenant, id)?;
+    if known.revoked_at.is_some() {
         return Err(revoked());
     }
     if let Some(scopes) = &scopes {
+        require_own(tenant, &known)?;
         check_scopes(tenant, scopes)?;
+    }
+    if expires_at.is_some_and(|wanted| known.expires_at.is_some_and(|end| wanted > end)) {
+        require_own(tenant, &known)?;
     }
     let scopes = scopes.map(|list| Value::Json(Json::from(list).to_string()));
     tx.execute(
@@ -256,13 +272,18 @@ pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
 /// Makes a successor with the same rights; the old secret lives on for `grace_seconds` (a day unless the body says otherwise).
 ///
 /// # Errors
-/// 400, 404; 409 `key_revoked`.
+/// 400; 403 for the key of somebody else; 404; 409 `key_revoked`, `key_expired`.
 pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json) -> Result<Minted> {
     let mut input = Input::new(body, false)?;
     let grace = input.integer("grace_seconds", 0, 30 * 24 * 3600);
     input.finish()?;
     let old = get(tx, tenant, id)?;
     let Some(user) = old.user.filter(|_| old.revoked_at.is_none()) else { return Err(revoked()) };
+    require_own(tenant, &old)?;
+    check_scopes(tenant, &old.scopes)?;
+    if old.expires_at.is_some_and(|end| end <= kernel.now()) {
+        return Err(Problem::conflict("key_expired", "This key has expired; make a new one."));
+    }
     let grace_us = grace.map_or(ROTATION_OVERLAP_US, |seconds| seconds * loopd_types::SECOND_US);
     let new = NewKey {
         company: tenant.company,
