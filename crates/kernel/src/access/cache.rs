@@ -40,7 +40,10 @@ struct Shared<K, V> {
 }
 
 /// Taken before reading the database, handed back with what was read.
-pub(crate) struct Ticket(u64);
+pub(crate) struct Ticket {
+    epoch: u64,
+    at: Instant,
+}
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Cache<K, V> {
     fn new(life: Duration) -> Self {
@@ -54,18 +57,22 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Cac
     }
 
     pub fn ticket(&self) -> Ticket {
-        Ticket(self.0.epoch.load(Ordering::SeqCst))
+        Ticket { epoch: self.0.epoch.load(Ordering::SeqCst), at: Instant::now() }
     }
 
-    /// Keeps `value` unless something was forgotten since the ticket was taken. The life of an entry begins at the ticket's
-    /// reading at the latest, so it is counted from here only after the epoch was compared.
+    /// Keeps `value` unless something was forgotten since the ticket was taken. The life of an entry begins with its ticket:
+    /// what another node revokes after the reading counts there within one life, however slow the reading was.
     pub fn put(&self, ticket: Ticket, key: K, value: Arc<V>) {
+        let is_stale = || self.0.epoch.load(Ordering::SeqCst) != ticket.epoch;
+        if is_stale() {
+            return;
+        }
         let map = self.0.map.pin();
         if map.len() >= CAPACITY {
             map.clear();
         }
-        map.insert(key.clone(), (value, Instant::now()));
-        if self.0.epoch.load(Ordering::SeqCst) != ticket.0 {
+        map.insert(key.clone(), (value, ticket.at));
+        if is_stale() {
             map.remove(&key);
         }
     }
@@ -103,5 +110,31 @@ impl crate::Kernel {
     }
     pub(crate) fn forget_all_keys(&self, tx: &mut Tx<'_>) {
         self.cache.keys.clear_on_commit(tx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_a_revocation_is_not_kept() {
+        let cache: Cache<u8, u8> = Cache::new(Duration::from_secs(60));
+        let (before, other) = (cache.ticket(), cache.ticket());
+        cache.forget(&1);
+        cache.put(before, 1, Arc::new(7));
+        cache.put(other, 2, Arc::new(7));
+        assert!(cache.get(&1).is_none() && cache.get(&2).is_none());
+        cache.put(cache.ticket(), 1, Arc::new(8));
+        assert_eq!(cache.get(&1).as_deref(), Some(&8));
+    }
+
+    #[test]
+    fn an_entry_is_as_old_as_its_reading() {
+        let cache: Cache<u8, u8> = Cache::new(Duration::from_millis(20));
+        let ticket = cache.ticket();
+        std::thread::sleep(Duration::from_millis(25));
+        cache.put(ticket, 1, Arc::new(7));
+        assert!(cache.get(&1).is_none());
     }
 }
