@@ -4,8 +4,8 @@
 //! the other. A concurrent repeat waits for that transaction (SQLite: writes are serial; Postgres: the unique row blocks), then
 //! finds the answer. Work with effects outside the database claims the key first, under a lease.
 
-use loopd_store::{StoreError, Tx, Value, View, params};
-use loopd_types::{Kind, MINUTE_US, Problem, Result};
+use loopd_store::{Tx, Value, View, params};
+use loopd_types::{Kind, MINUTE_US, Problem, Result, Timestamp};
 
 use crate::Kernel;
 
@@ -53,7 +53,7 @@ pub fn begin_in_tx(tx: &mut Tx<'_>, kernel: &Kernel, claim: &Claim) -> Result<Op
         return Err(Problem::unavailable("an idempotency key vanished while it was read"));
     };
     if expires_at <= now {
-        renew(tx, kernel, claim, None)?;
+        take_over(tx, kernel, claim, expires_at)?;
         return Ok(None);
     }
     if fingerprint != claim.fingerprint {
@@ -67,18 +67,30 @@ pub fn begin_in_tx(tx: &mut Tx<'_>, kernel: &Kernel, claim: &Claim) -> Result<Op
             let answer = kernel.vault.open(&context(claim), &sealed)?;
             Ok(Some(Remembered { status: u16::try_from(status).unwrap_or(500), answer }))
         }
-        _ if lease_until.is_some_and(|until| until > now) => Err(Problem::new(
-            Kind::Conflict,
-            "idempotency_conflict",
-            "A request with this Idempotency-Key is still running.",
-        )
-        .with_header("Retry-After", "1")),
+        _ if lease_until.is_some_and(|until| until > now) => Err(still_running()),
         // The lease ran out without an answer: the first attempt died, this one takes over.
         _ => {
-            renew(tx, kernel, claim, None)?;
+            take_over(tx, kernel, claim, expires_at)?;
             Ok(None)
         }
     }
+}
+
+fn still_running() -> Problem {
+    Problem::new(Kind::Conflict, "idempotency_conflict", "A request with this Idempotency-Key is still running.")
+        .with_header("Retry-After", "1")
+}
+
+/// Makes a key that is over this request's own. On Postgres two may have read it as over; the second waits for the first one's
+/// row here, finds another expiry in it, and must not do the work too.
+fn take_over(tx: &mut Tx<'_>, kernel: &Kernel, claim: &Claim, seen_expiry: Timestamp) -> Result<()> {
+    let now = kernel.now();
+    let taken = tx.execute(
+        "UPDATE idempotency_keys SET fingerprint = $3, status = NULL, answer = NULL, lease_until = NULL, created_at = $4, expires_at = $5 \
+         WHERE scope = $1 AND idempotency_key = $2 AND expires_at = $6 AND (lease_until IS NULL OR lease_until <= $4)",
+        &params![&claim.scope, &claim.key, &claim.fingerprint, now, now.plus(kernel.settings.idempotency_ttl_us), seen_expiry],
+    )?;
+    if taken == 1 { Ok(()) } else { Err(still_running()) }
 }
 
 /// Remembers the answer, in the transaction that had the effect.
@@ -102,7 +114,10 @@ pub async fn claim(kernel: &std::sync::Arc<Kernel>, claim: &Claim) -> Result<Opt
         .write(View::System, move |tx| {
             let known = begin_in_tx(tx, &shared, &claim)?;
             if known.is_none() {
-                renew(tx, &shared, &claim, Some(shared.now().plus(LEASE_US)))?;
+                tx.push(
+                    "UPDATE idempotency_keys SET lease_until = $3 WHERE scope = $1 AND idempotency_key = $2",
+                    params![&claim.scope, &claim.key, shared.now().plus(LEASE_US)],
+                )?;
             }
             Ok(known)
         })
@@ -133,20 +148,6 @@ pub async fn clean_up(kernel: &Kernel) -> Result<u64> {
             Ok(tx.execute("DELETE FROM idempotency_keys WHERE expires_at <= $1", &params![now])?)
         })
         .await
-}
-
-fn renew(
-    tx: &mut Tx<'_>,
-    kernel: &Kernel,
-    claim: &Claim,
-    lease: Option<loopd_types::Timestamp>,
-) -> Result<(), StoreError> {
-    let now = kernel.now();
-    tx.push(
-        "UPDATE idempotency_keys SET fingerprint = $3, status = NULL, answer = NULL, lease_until = $4, created_at = $5, expires_at = $6 \
-         WHERE scope = $1 AND idempotency_key = $2",
-        params![&claim.scope, &claim.key, &claim.fingerprint, lease, now, now.plus(kernel.settings.idempotency_ttl_us)],
-    )
 }
 
 fn context(claim: &Claim) -> String {

@@ -1,6 +1,6 @@
 //! Product subscriptions: which products a company may use, and in which state (spec/loop.md 6, T4).
 
-use loopd_store::{Tx, params};
+use loopd_store::{Tx, dialect, params};
 use loopd_types::{CompanyId, DAY_US, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
@@ -158,12 +158,15 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
 /// # Errors
 /// 404; 409 `invalid_transition`.
 pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: &str) -> Result<()> {
+    // Locked: two renewals at once must both count.
+    let sql = format!(
+        "SELECT product, status, ends_at FROM product_subscriptions WHERE company_id = $1 AND id = $2{}",
+        dialect::for_update(tx.engine())
+    );
     let (product, from, ends_at) = tx
-        .first(
-            "SELECT product, status, ends_at FROM product_subscriptions WHERE company_id = $1 AND id = $2",
-            &params![tenant.company, id],
-            |row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.opt_time(2)?)),
-        )?
+        .first(&sql, &params![tenant.company, id], |row| {
+            Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.opt_time(2)?))
+        })?
         .ok_or_else(Problem::not_found)?;
     let Some((_, allowed_from, to, past)) = MOVES.iter().find(|(name, ..)| *name == action) else {
         return Err(Problem::not_found());
@@ -223,13 +226,14 @@ pub async fn expire(kernel: &std::sync::Arc<Kernel>) -> Result<u64> {
         .write(loopd_store::View::System, move |tx| {
             let over: Vec<(CompanyId, Uuid)> = tx.query(
                 "SELECT company_id, id FROM product_subscriptions WHERE (status = 'trialing' AND trial_ends_at <= $1) \
-                 OR (status IN ('active', 'past_due', 'cancelled') AND ends_at <= $1) LIMIT 500",
+                 OR (status IN ('active', 'past_due', 'cancelled') AND ends_at <= $1) ORDER BY company_id, id LIMIT 500",
                 &params![now],
                 |row| Ok((CompanyId(row.i64(0)?), row.uuid(1)?)),
             )?;
             for (company, id) in &over {
                 tx.push(
-                    "UPDATE product_subscriptions SET status = 'expired', updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2",
+                    "UPDATE product_subscriptions SET status = 'expired', updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2 \
+                     AND ((status = 'trialing' AND trial_ends_at <= $3) OR (status IN ('active', 'past_due', 'cancelled') AND ends_at <= $3))",
                     params![*company, *id, now],
                 )?;
                 shared.forget_company(tx, *company);

@@ -1,6 +1,6 @@
 //! Workspaces: branches, departments and projects of a company. One is the default and stays.
 
-use loopd_store::{Tx, params};
+use loopd_store::{Tx, dialect, params};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
@@ -120,12 +120,12 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
 /// # Errors
 /// 404; 409 `default_workspace`, `invalid_transition`.
 pub fn set_status(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: &str) -> Result<()> {
+    let sql = format!(
+        "SELECT is_default, status FROM workspaces WHERE company_id = $1 AND id = $2{}",
+        dialect::for_update(tx.engine())
+    );
     let (is_default, from) = tx
-        .first(
-            "SELECT is_default, status FROM workspaces WHERE company_id = $1 AND id = $2",
-            &params![tenant.company, id],
-            |row| Ok((row.bool(0)?, row.text(1)?.to_owned())),
-        )?
+        .first(&sql, &params![tenant.company, id], |row| Ok((row.bool(0)?, row.text(1)?.to_owned())))?
         .ok_or_else(Problem::not_found)?;
     let (need, to, past) = match action {
         "restore" => ("archived", "active", "core.workspace.restored"),
