@@ -1,12 +1,13 @@
 //! Steps 2 to 11 of spec/loop.md 5.1, in that order. Every decision is the kernel's; this file reads headers and orders the steps.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
+use loopd_kernel::access::network;
 use loopd_kernel::idempotency::Claim;
 use loopd_kernel::limit::{Decision, Rate};
 use loopd_kernel::{Caller, Kernel, Need, Origin, Presented, Tenant};
@@ -59,7 +60,7 @@ pub(crate) async fn limit_address(
         RateClass::PublicVerify => VERIFY,
         RateClass::Caller | RateClass::Ai | RateClass::Unlimited => return Ok(()),
     };
-    hit(kernel, rate, &subject(address), trail).await
+    hit(kernel, rate, &network(address), trail).await
 }
 
 /// Steps 4 to 10: identity, app, company, workspace, product, permission, budget.
@@ -128,7 +129,7 @@ async fn limit_caller(
             hit(kernel, KEY, &name, trail).await?;
         }
         (None, Some(user)) => hit(kernel, USER, &user.id.to_string(), trail).await?,
-        (None, None) => hit(kernel, ANONYMOUS, &subject(address), trail).await?,
+        (None, None) => hit(kernel, ANONYMOUS, &network(address), trail).await?,
     }
     if operation.rate == RateClass::Ai
         && let Some(tenant) = tenants.first()
@@ -149,18 +150,6 @@ async fn hit(kernel: &Kernel, rate: Rate, subject: &str, trail: &mut Trail) -> R
     }
     decision.require()?;
     Ok(())
-}
-
-/// Whose budget an address counts against: an IPv6 household has a whole /64 and would never run out of addresses.
-fn subject(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => {
-            let mut segments = v6.segments();
-            segments[4..].fill(0);
-            Ipv6Addr::from(segments).to_string()
-        }
-    }
 }
 
 /// Step 11: the key of an unsafe call, bound to its caller and request.

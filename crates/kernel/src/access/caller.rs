@@ -1,6 +1,6 @@
 //! [`Caller`]: whoever makes this request. `Kernel::authenticate` is the only way to make one that is not anonymous.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use loopd_types::{CompanyId, Problem, Result, Uuid};
@@ -17,6 +17,26 @@ pub struct Origin {
     /// `X-LOOP-APP-ID`, as sent.
     pub app_id: Option<Arc<str>>,
     pub user_agent: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// Whose budget a call counts against.
+    pub fn network(&self) -> String {
+        network(self.address)
+    }
+}
+
+/// The address by which limits and lock-outs tell callers apart: an IPv6 household has a whole /64 and would never run out of
+/// addresses.
+pub fn network(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => {
+            let mut segments = v6.segments();
+            segments[4..].fill(0);
+            Ipv6Addr::from(segments).to_string()
+        }
+    }
 }
 
 /// What a request presents. An empty bearer counts as none (spec/loop.md 2.9).

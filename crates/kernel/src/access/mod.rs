@@ -6,7 +6,7 @@ mod enter;
 mod load;
 mod tenant;
 
-pub use caller::{Actor, Auth, Caller, KeyAccess, Origin, Presented};
+pub use caller::{Actor, Auth, Caller, KeyAccess, Origin, Presented, network};
 pub use enter::Need;
 pub use load::{CompanyAccess, MembershipAccess, ProductAccess, UserAccess, WorkspaceAccess};
 pub use tenant::Tenant;

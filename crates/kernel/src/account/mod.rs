@@ -8,8 +8,8 @@ mod store;
 
 pub use register::{NewUser, Registered, Registration, create_user, register};
 pub use session::{
-    ChangedPassword, Checked, SignedIn, TokenPair, change_password, logout, logout_caller, punish_reuse, refresh,
-    sign_in,
+    ChangedPassword, Checked, SignedIn, TokenPair, change_password, clean_up, logout, logout_caller, punish_reuse,
+    refresh, sign_in,
 };
 pub use store::{
     OwnCompany, OwnMembership, Profile, companies_of, find_id_by_email, memberships_of, profile, update_profile,

@@ -76,10 +76,12 @@ impl Registration {
         }
         input.finish()?;
         let all_there = || Problem::internal("a checked registration lacks a field");
+        let email = email.ok_or_else(all_there)?;
+        session::limit_email(kernel, &email).await?;
         let password_hash = kernel.passwords.hash(password.ok_or_else(all_there)?).await?;
         Ok(Self {
             user: NewUser {
-                email: email.ok_or_else(all_there)?,
+                email,
                 username: username.ok_or_else(all_there)?,
                 password_hash,
                 first_name,

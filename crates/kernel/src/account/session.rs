@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use loopd_store::{Tx, View, params};
-use loopd_types::{Kind, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid, hex, sha256_hex};
+use loopd_types::{DAY_US, Kind, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid, hex, sha256_hex};
 use serde_json::Value;
 
 use super::rules;
 use crate::access::{Actor, Caller, Origin};
 use crate::input::Input;
+use crate::limit::Rate;
 use crate::token::not_valid;
 use crate::{Kernel, audit};
 
@@ -33,6 +34,8 @@ pub struct SignedIn {
 const FAILURES_ALLOWED: i64 = 10;
 const FAILURE_WINDOW_US: i64 = 15 * MINUTE_US;
 const LOCK_US: i64 = 15 * MINUTE_US;
+/// How long an ended session's row is kept.
+const SESSION_MEMORY_US: i64 = 30 * DAY_US;
 
 struct Found {
     id: Uuid,
@@ -60,6 +63,7 @@ pub async fn sign_in(kernel: &Arc<Kernel>, body: Value, origin: &Origin) -> Resu
     let (Some(email), Some(password)) = (email, password) else {
         return Err(Problem::internal("a checked sign-in lacks a field"));
     };
+    limit_email(kernel, &email).await?;
     let subject = lock_subject(&email, origin);
     let (wanted, asked) = (email.clone(), subject.clone());
     let (found, locked_until) = kernel
@@ -96,7 +100,35 @@ pub async fn sign_in(kernel: &Arc<Kernel>, body: Value, origin: &Origin) -> Resu
 }
 
 fn lock_subject(email: &str, origin: &Origin) -> String {
-    sha256_hex(format!("{email}|{}", origin.address).as_bytes())
+    sha256_hex(format!("{email}|{}", origin.network()).as_bytes())
+}
+
+/// 5 a minute and email, whatever the address (spec/loop.md 5.11): guessing one person's password from many places.
+///
+/// # Errors
+/// 429 `throttled`.
+pub(super) async fn limit_email(kernel: &Kernel, email: &str) -> Result<()> {
+    const RATE: Rate = Rate::per_minute("auth-email", 5);
+    kernel.limits.hit(RATE, &sha256_hex(email.as_bytes()), kernel.now()).await.require().map(drop)
+}
+
+/// Forgets failures whose window and lock are over, and sessions that ended long ago; returns how many rows. Run by a schedule.
+///
+/// Ended sessions stay for a while for whoever looks into an incident; nothing reads them.
+pub async fn clean_up(kernel: &Kernel) -> Result<u64> {
+    let now = kernel.now();
+    kernel
+        .db
+        .write(View::System, move |tx| {
+            let failures = tx.execute(
+                "DELETE FROM login_failures WHERE window_started_at < $1 AND (locked_until IS NULL OR locked_until < $2)",
+                &params![now.plus(-FAILURE_WINDOW_US), now],
+            )?;
+            let sessions =
+                tx.execute("DELETE FROM sessions WHERE expires_at < $1", &params![now.plus(-SESSION_MEMORY_US)])?;
+            Ok(failures + sessions)
+        })
+        .await
 }
 
 impl Checked {
