@@ -61,16 +61,17 @@ pub struct KnownApp {
 }
 
 impl Kernel {
-    /// Step 5 of the pipeline: a known app that is off, or another company's, is refused; an unknown one only when the company says so.
+    /// Step 5 of the pipeline: a known app that is off is refused; an unknown one only when the company says so. Another company's
+    /// app is unknown here: else whoever registers an id first, or switches it off, could shut others out who use the same.
     ///
     /// # Errors
     /// 403 `app_disabled`.
     pub(crate) async fn admit_app(&self, caller: &Caller, company: &CompanyAccess) -> Result<()> {
         let Some(app_id) = caller.origin.app_id.as_deref() else { return Ok(()) };
         let refusal = || Problem::forbidden("app_disabled", "This app may not be used here.");
-        match self.known_app(app_id).await? {
+        let known = self.known_app(app_id).await?;
+        match known.filter(|app| app.company.is_none_or(|owner| owner == company.company)) {
             Some(app) if !app.is_enabled => Err(refusal()),
-            Some(app) if app.company.is_some_and(|own| own != company.company) => Err(refusal()),
             None if company.known_apps_only => Err(refusal()),
             _ => Ok(()),
         }
