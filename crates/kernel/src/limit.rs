@@ -55,15 +55,24 @@ impl Decision {
 }
 
 const SHARDS: usize = 16;
-/// Past this many buckets a shard drops the ones whose window is over.
+/// Past this many buckets a shard drops the ones whose window is over, at most once a second.
 const SHARD_CAPACITY: usize = 8_192;
+/// Past this many living ones it starts anew: a flood from that many addresses is counted a little too kindly, but costs no more memory.
+const SHARD_LIMIT: usize = 65_536;
 
 /// Counts calls by class and subject.
 pub struct Limiter {
     enabled: bool,
     hasher: RandomState,
-    shards: Vec<Mutex<HashMap<u64, Window>>>,
+    shards: Vec<Mutex<Shard>>,
     redis: Option<Redis>,
+}
+
+#[derive(Default)]
+struct Shard {
+    windows: HashMap<u64, Window>,
+    /// Not looked through again before this moment: a look costs as much as there are buckets.
+    next_sweep: i64,
 }
 
 #[derive(Clone, Copy)]
@@ -100,7 +109,7 @@ impl Limiter {
             }),
             None => None,
         };
-        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         Ok(Self { enabled, hasher: RandomState::new(), shards, redis })
     }
 
@@ -126,9 +135,14 @@ impl Limiter {
     fn hit_here(&self, rate: Rate, subject: &str, ends_at: i64, now: Timestamp) -> u32 {
         let bucket = self.hasher.hash_one((rate.class, subject));
         let shard = &self.shards[bucket as usize % SHARDS];
-        let mut windows = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if windows.len() >= SHARD_CAPACITY {
+        let mut shard = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Shard { windows, next_sweep } = &mut *shard;
+        if windows.len() >= SHARD_CAPACITY && *next_sweep <= now.micros() {
             windows.retain(|_, window| window.ends_at > now.micros());
+            *next_sweep = now.micros() + SECOND_US;
+        }
+        if windows.len() >= SHARD_LIMIT {
+            windows.clear();
         }
         let window = windows.entry(bucket).or_insert(Window { ends_at, count: 0 });
         if window.ends_at != ends_at {

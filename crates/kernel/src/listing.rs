@@ -55,6 +55,9 @@ pub struct Listing {
     pub order: &'static str,
 }
 
+/// Words and phrases of one search; more are left out, as no person types them.
+const MAX_TERMS: usize = 12;
+
 /// Which page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PageRef {
@@ -198,14 +201,17 @@ impl Listing {
     }
 
     fn ordering(&self, query: &ListQuery) -> String {
-        let mut parts: Vec<String> = query
-            .ordering
-            .iter()
-            .filter_map(|(name, descending)| {
-                let column = self.columns.iter().find(|c| c.name == name && c.kind != ColumnKind::Json)?;
-                Some(format!("{}{}", column.sql, if *descending { " DESC" } else { "" }))
-            })
-            .collect();
+        let mut parts: Vec<String> = Vec::new();
+        let mut named: Vec<&str> = Vec::new();
+        for (name, descending) in &query.ordering {
+            let Some(column) = self.columns.iter().find(|c| c.name == name && c.kind != ColumnKind::Json) else {
+                continue;
+            };
+            if !named.contains(&column.name) {
+                named.push(column.name);
+                parts.push(format!("{}{}", column.sql, if *descending { " DESC" } else { "" }));
+            }
+        }
         if parts.is_empty() {
             return self.order.to_owned();
         }
@@ -215,7 +221,10 @@ impl Listing {
 
     fn filter(&self, reader: &Reader<'_>, query: &ListQuery, conditions: &mut Conditions) -> Result<()> {
         let engine = reader.engine();
-        for term in &query.search {
+        if !self.columns.iter().any(|column| column.searched) && !query.search.is_empty() {
+            return Err(Problem::field("search", "unknown_filter", "Unknown filter."));
+        }
+        for term in query.search.iter().take(MAX_TERMS) {
             let any: Vec<&Column> = self.columns.iter().filter(|column| column.searched).collect();
             let sql = any.iter().map(|c| dialect::contains(engine, c.sql, "{}")).collect::<Vec<_>>().join(" OR ");
             conditions.add(&format!("({sql})"), any.iter().map(|_| Value::from(term.as_str())));

@@ -7,6 +7,9 @@ pub const DEFAULT_PAGE_SIZE: u32 = 25;
 /// The largest page a caller may ask for.
 pub const MAX_PAGE_SIZE: u32 = 100;
 
+/// Most pairs of a query string. Each may become a condition, and SQLite refuses expressions deeper than 1000.
+const MAX_PAIRS: usize = 200;
+
 /// The decoded pairs of a query string, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
@@ -34,7 +37,8 @@ impl Query {
     /// Reads the text after the `?`. `+` is a space and `%XX` is decoded, as HTML forms write them.
     ///
     /// # Errors
-    /// 400 `validation_error` on the parameter whose bytes are not UTF-8 or hold a NUL, which no database text can.
+    /// 400 `validation_error` on the parameter whose bytes are not UTF-8 or hold a NUL, which no database text can, and for more
+    /// than 200 parameters.
     pub fn parse(raw: Option<&str>) -> Result<Self> {
         let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(Self::default()) };
         let mut pairs = Vec::new();
@@ -48,6 +52,10 @@ impl Query {
             };
             if value.contains('\0') {
                 return Err(Problem::field(key, "null_characters_not_allowed", "Null characters are not allowed."));
+            }
+            if pairs.len() == MAX_PAIRS {
+                let words = format!("No more than {MAX_PAIRS} parameters.");
+                return Err(Problem::field(loopd_types::NON_FIELD, "max_length", words));
             }
             pairs.push((key, value));
         }
@@ -244,6 +252,8 @@ mod tests {
         assert_eq!(Query::parse(Some("a=%00")).unwrap_err().fields()[0].0, "a");
         assert_eq!(Query::parse(Some("a=%ff")).unwrap_err().fields()[0].0, "a");
         assert_eq!(Query::parse(Some("%00=1")).unwrap_err().status(), 400);
+        assert!(Query::parse(Some(&"a=1&".repeat(200))).is_ok());
+        assert_eq!(Query::parse(Some(&"a=1&".repeat(201))).unwrap_err().status(), 400);
     }
 
     #[test]
