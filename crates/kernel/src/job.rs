@@ -91,7 +91,11 @@ impl Runner {
         let jobs = claim(kernel, self.handlers.keys().cloned().collect()).await?;
         for job in &jobs {
             let Some(handler) = self.handlers.get(&job.kind) else { continue };
-            let outcome = handler(kernel.clone(), job.clone()).await;
+            // A task of its own: a handler that panics fails its job, not the runner.
+            let outcome = match tokio::spawn(handler(kernel.clone(), job.clone())).await {
+                Ok(outcome) => outcome,
+                Err(error) => Err(loopd_types::Problem::internal(format!("the handler did not end: {error}"))),
+            };
             settle(kernel, job, outcome).await?;
         }
         Ok(jobs.len())
