@@ -31,7 +31,14 @@ fn some_time(dice: &Dice) -> String {
 async fn all(world: &World) -> Vec<Json> {
     let mut found = Vec::new();
     for page in 1.. {
-        let answer = world.owner.get("/api/v1/booking/appointments/").query("page_size", "100").query("page", &page.to_string()).await.expect_status(200).json();
+        let answer = world
+            .owner
+            .get("/api/v1/booking/appointments/")
+            .query("page_size", "100")
+            .query("page", &page.to_string())
+            .await
+            .expect_status(200)
+            .json();
         found.extend(answer["results"].as_array().unwrap().iter().cloned());
         if answer["next"].is_null() {
             break;
@@ -52,12 +59,23 @@ fn assert_sound(appointments: &[Json], capacity: usize, seed: u64) {
         assert!(time(a, "starts_at") < time(a, "ends_at"), "seed {seed}: {a}");
         let overlapping = |field: &str| {
             let (from, until) = (time(a, "blocked_from"), time(a, "blocked_until"));
-            live.iter().filter(|b| !a[field].is_null() && a[field] == b[field] && a["id"] != b["id"]).filter(|b| time(b, "blocked_from") < until && from < time(b, "blocked_until")).count()
+            live.iter()
+                .filter(|b| !a[field].is_null() && a[field] == b[field] && a["id"] != b["id"])
+                .filter(|b| time(b, "blocked_from") < until && from < time(b, "blocked_until"))
+                .count()
         };
         assert_eq!(overlapping("staff"), 0, "seed {seed}: {a}");
         // at the beginning of each at most so many meet
         let from = time(a, "blocked_from");
-        let meeting = live.iter().filter(|b| !a["resource"].is_null() && a["resource"] == b["resource"] && time(b, "blocked_from") <= from && from < time(b, "blocked_until")).count();
+        let meeting = live
+            .iter()
+            .filter(|b| {
+                !a["resource"].is_null()
+                    && a["resource"] == b["resource"]
+                    && time(b, "blocked_from") <= from
+                    && from < time(b, "blocked_until")
+            })
+            .count();
         assert!(meeting <= capacity, "seed {seed}: {meeting} at {a}");
     }
 }
