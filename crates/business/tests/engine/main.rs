@@ -7,5 +7,6 @@ mod support;
 mod documents;
 mod lists;
 mod machines;
+mod people;
 mod records;
 mod rules;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use loopd_business::define::Module;
-use loopd_business::engine::Registry;
+use loopd_business::engine::{Engine, Registry};
 use loopd_kernel::{Catalogue, Environment, Kernel};
 use loopd_store::{Db, ddl, migrate};
 use loopd_testkit::{Boot, Client, Database, json};
@@ -29,7 +29,12 @@ pub fn modules() -> Vec<Module> {
     vec![crate::booking::module(), crate::shop::module()]
 }
 
-async fn open(database: &Database) -> (Arc<Kernel>, Arc<Registry>, Arc<ManualClock>) {
+/// The product's own modules.
+pub fn real_modules() -> Vec<Module> {
+    loopd_business::modules::all()
+}
+
+async fn open(database: &Database, modules: fn() -> Vec<Module>) -> (Arc<Kernel>, Arc<Registry>, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(START));
     let db = Db::open(database.config()).await.expect("the database opens");
     let registry = Arc::new(Registry::build(modules()).expect("the definitions are sound"));
@@ -46,21 +51,54 @@ impl Boot for World {
     const NAME: &'static str = "business";
 
     async fn prepare(database: &Database) {
-        let (kernel, registry, clock) = open(database).await;
-        migrate::run(&kernel.db, clock.as_ref()).await.expect("migrations run");
-        let tables = registry.tables();
-        let made = kernel.db.write_unlimited(move |tx| {
-            let plan = ddl::plan(tx, &tables)?;
-            ddl::apply(tx, &plan)?;
-            Ok(())
-        });
-        made.await.expect("the tables of the definitions can be made");
-        kernel.db.close().await;
+        prepare(database, modules).await;
     }
-
     async fn boot(database: Database) -> Self {
-        let (kernel, registry, _) = open(&database).await;
+        World::start(database, modules).await
+    }
+    async fn close(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+/// A world with the product's own modules instead.
+pub struct Whole(pub World);
+
+impl Boot for Whole {
+    const NAME: &'static str = "whole";
+
+    async fn prepare(database: &Database) {
+        prepare(database, real_modules).await;
+    }
+    async fn boot(database: Database) -> Self {
+        Whole(World::start(database, real_modules).await)
+    }
+    async fn close(self) {
+        self.0.close().await;
+    }
+}
+
+async fn prepare(database: &Database, modules: fn() -> Vec<Module>) {
+    let (kernel, registry, clock) = open(database, modules).await;
+    migrate::run(&kernel.db, clock.as_ref()).await.expect("migrations run");
+    let tables = registry.tables();
+    let made = kernel.db.write_unlimited(move |tx| {
+        let plan = ddl::plan(tx, &tables)?;
+        ddl::apply(tx, &plan)?;
+        Ok(())
+    });
+    made.await.expect("the tables of the definitions can be made");
+    kernel.db.close().await;
+}
+
+impl World {
+    async fn start(database: Database, modules: fn() -> Vec<Module>) -> Self {
+        let (kernel, registry, _) = open(&database, modules).await;
         loopd_kernel::app::seed(&kernel).await.expect("the known apps");
+        let engine = Engine::new(kernel.clone(), registry.clone());
+        loopd_business::install(&engine).await.expect("modules install");
         let mut operations = loopd_business::account::operations();
         operations.extend(loopd_business::http::operations(&registry));
         let app = App::new(kernel.clone(), loopd_web::Settings::default(), operations).expect("operations are sound");
@@ -75,12 +113,6 @@ impl Boot for World {
         });
         let owner = register(&Client::new(&base), "owner").await;
         Self { owner, kernel, stop: Some(stop), _database: database }
-    }
-
-    async fn close(mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
     }
 }
 
