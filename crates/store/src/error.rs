@@ -29,13 +29,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether this is the unique rule over exactly these columns (in any order) of `table`.
+    /// Whether this is the unique rule over exactly these columns of `table`. Name them in the rule's own order: where PostgreSQL
+    /// hides the columns, they are told by the name that it gives the rule of a `UNIQUE (…)` clause, `<table>_<columns>_key`.
     pub fn is_unique(&self, table: &str, columns: &[&str]) -> bool {
         match self {
             StoreError::Unique { table: found, columns: over } => {
-                found == table
-                    && over.len() == columns.len()
-                    && columns.iter().all(|name| over.iter().any(|c| c == name))
+                let is_same = over.len() == columns.len() && columns.iter().all(|name| over.iter().any(|c| c == name));
+                found == table && (is_same || *over == [format!("{table}_{}_key", columns.join("_"))])
             }
             _ => false,
         }
@@ -73,6 +73,25 @@ impl From<StoreError> for Problem {
                 Problem::unavailable(error)
             }
             StoreError::Check(_) | StoreError::NotNull(_) | StoreError::Other(_) => Problem::internal(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unique_rule_is_known_by_its_columns_or_by_its_name() {
+        let over = |columns: &[&str]| StoreError::Unique {
+            table: "roles".into(),
+            columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+        };
+        for columns in [&["company_id", "slug"][..], &["slug", "company_id"], &["roles_company_id_slug_key"]] {
+            assert!(over(columns).is_unique("roles", &["company_id", "slug"]), "{columns:?}");
+        }
+        for columns in [&["slug"][..], &["roles_slug_key"], &[]] {
+            assert!(!over(columns).is_unique("roles", &["company_id", "slug"]), "{columns:?}");
         }
     }
 }

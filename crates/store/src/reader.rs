@@ -224,11 +224,18 @@ impl Tx<'_> {
         match self.engine() {
             Engine::Sqlite => Ok(()),
             Engine::Postgres => {
-                self.execute(crate::dialect::LOCK, &crate::params![name])?;
+                self.execute(crate::dialect::LOCK, &crate::params![bucket(name)])?;
                 Ok(())
             }
         }
     }
+}
+
+/// The row that stands for a lock's name. Names may hold what clients send, and rows stay: there are 65 536 of them at most, and
+/// two names that share one only wait for each other without need.
+fn bucket(name: &str) -> String {
+    let digest = loopd_types::sha256(name.as_bytes());
+    format!("{:02x}{:02x}", digest[0], digest[1])
 }
 
 impl<'c> Deref for Tx<'c> {

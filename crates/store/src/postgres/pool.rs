@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use loopd_types::Problem;
+use loopd_types::{Kind, Problem};
 
 use super::address::Address;
 use super::session::{CommitFailure, Session};
@@ -171,8 +171,7 @@ impl Worker {
                 Err(CommitFailure::Unknown(error)) => {
                     self.counters.failures.add(1);
                     tracing::error!(%error, "the connection went away during COMMIT: the outcome is not known");
-                    let cause = format!("the outcome of a commit is not known: {error}");
-                    return Run::Over(Err(Problem::unavailable(cause)));
+                    return Run::Over(Err(unknown_outcome(&error)));
                 }
             }
         }
@@ -192,6 +191,18 @@ impl Worker {
             _ => Run::Over(Ok(())),
         }
     }
+}
+
+/// Neither "done" nor "nothing was changed" would be true.
+fn unknown_outcome(error: &StoreError) -> Problem {
+    Problem::new(
+        Kind::Unavailable,
+        "unavailable",
+        "The database went away while the change was being saved: it may or may not have been made. \
+         Look, or repeat the call with the same Idempotency-Key.",
+    )
+    .with_header("Retry-After", "1")
+    .with_cause(format!("the outcome of a commit is not known: {error}"))
 }
 
 /// Runs a job that only reads; whether it finished, and what failed.
