@@ -1,9 +1,11 @@
 //! `/auth/…`: register, sign in, renew, sign out, the person's own page.
 
+use std::sync::Arc;
+
 use loopd_kernel::account::{self, Registration, SignedIn};
-use loopd_kernel::{Caller, Kernel, Need};
+use loopd_kernel::{Caller, Kernel, Need, Tenant};
 use loopd_store::View;
-use loopd_types::{Problem, Result};
+use loopd_types::{CompanyCode, Problem, Result};
 use loopd_web::{Call, Operation, RateClass, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
@@ -209,6 +211,13 @@ pub(super) async fn describe(
         .db
         .read(View::System, move |reader| Ok((account::profile(reader, id)?, account::memberships_of(reader, id)?)))
         .await?;
+    // A key knows nothing of its user's other companies (T6).
+    let memberships: Vec<_> = memberships
+        .into_iter()
+        .filter(|membership| {
+            CompanyCode::parse(&membership.company).is_some_and(|company| caller.key_allows(company.0))
+        })
+        .collect();
     let now = kernel.now();
     let products: Vec<Value> = match &entered {
         Some(tenant) => kernel
@@ -226,18 +235,26 @@ pub(super) async fn describe(
         "workspace": entered.as_ref().and_then(|tenant| tenant.workspace).map(|id| id.to_string()),
         "memberships": memberships,
         "products": products,
-        "permissions": entered.as_ref().map_or_else(Vec::new, |tenant| tenant.permissions().patterns().collect::<Vec<_>>()),
+        "permissions": entered.as_ref().map_or_else(Vec::new, |tenant| patterns(tenant)),
         "auth": caller.auth_word(),
     }))
 }
 
+/// What a further role adds in the workspace that was named, then what the role itself says: the last match decides.
+fn patterns(tenant: &Arc<Tenant>) -> Vec<String> {
+    let further = tenant.further_permissions().into_iter().flat_map(|set| set.patterns());
+    further.chain(tenant.permissions().patterns()).collect()
+}
+
 async fn update_me(call: Call) -> Result<Reply> {
+    call.caller.require_scope("core.users.update")?;
     let (kernel, caller, body) = (call.kernel.clone(), call.caller.clone(), call.json()?);
     call.commit(View::System, move |tx| Reply::json(200, &account::update_profile(tx, &kernel, &caller, body.clone())?))
         .await
 }
 
 async fn change_password(call: Call) -> Result<Reply> {
+    call.caller.require_scope("core.users.update")?;
     let changed = account::change_password(&call.kernel, &call.caller, call.json()?).await?;
     let (kernel, caller) = (call.kernel.clone(), call.caller.clone());
     let reply = call

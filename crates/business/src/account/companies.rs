@@ -11,7 +11,7 @@ use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
 use serde_json::Value;
 
 use super::auth::describe;
-use super::core::{Core, handled, list, list_params, nothing};
+use super::core::{Core, handled, list, list_params, nothing, settled};
 
 pub(super) const COMPANIES: Core = Core { path: "companies", name: "Company", listing: &company::MINE };
 pub(super) const WORKSPACES: Core = Core { path: "workspaces", name: "Workspace", listing: &workspace::LISTING };
@@ -299,10 +299,12 @@ fn workspace_operations() -> Vec<Operation> {
                 |tx, kernel, tenant, id, body| workspace::set_member(tx, kernel, tenant, id, body, true),
             )
             .body(member(true)),
-        WORKSPACES
-            .action("remove-member", "Take a member out of a workspace", |tx, kernel, tenant, id, body| {
-                workspace::set_member(tx, kernel, tenant, id, body, false)
-            })
-            .body(member(false)),
+        settled(
+            WORKSPACES
+                .action("remove-member", "Take a member out of a workspace", |tx, kernel, tenant, id, body| {
+                    workspace::set_member(tx, kernel, tenant, id, body, false)
+                })
+                .body(member(false)),
+        ),
     ]
 }

@@ -158,6 +158,20 @@ where
     operation
 }
 
+/// An operation whose answer may only arrive when no node lets the old right through any more.
+pub fn settled(operation: Operation) -> Operation {
+    let inner = operation.handler.clone();
+    handled(operation, move |call: Call| {
+        let inner = inner.clone();
+        async move {
+            let kernel = call.kernel.clone();
+            let reply = inner(call).await?;
+            kernel.settle_revocation().await;
+            Ok(reply)
+        }
+    })
+}
+
 /// Answers a list with the standard envelope.
 pub async fn list<F>(call: &Call, view: View, work: F) -> Result<Reply>
 where

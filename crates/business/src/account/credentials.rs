@@ -7,7 +7,7 @@ use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::Value;
 
-use super::core::{Core, handled, list, list_params, nothing};
+use super::core::{Core, handled, list, list_params, nothing, settled};
 
 pub(super) const APPS: Core = Core { path: "api-client-apps", name: "ApiClientApp", listing: &app::LISTING };
 pub(super) const KEYS: Core = Core { path: "internal-api-keys", name: "InternalApiKey", listing: &credential::LISTING };
@@ -78,9 +78,11 @@ fn app_operations() -> Vec<Operation> {
         APPS.action("enable", "Switch an app on", |tx, kernel, tenant, id, _| {
             app::set_enabled(tx, kernel, tenant, id, true)
         }),
-        APPS.action("disable", "Switch an app off; counts at the next request", |tx, kernel, tenant, id, _| {
-            app::set_enabled(tx, kernel, tenant, id, false)
-        }),
+        settled(APPS.action(
+            "disable",
+            "Switch an app off; counts at the next request",
+            |tx, kernel, tenant, id, _| app::set_enabled(tx, kernel, tenant, id, false),
+        )),
     ]
 }
 
@@ -131,19 +133,27 @@ fn key_operations() -> Vec<Operation> {
                 show_once(call, |tx, kernel, tenant, _, body| credential::create(tx, kernel, tenant, body)).await
             },
         ),
-        KEYS.write_item(
-            op(Operation::put("internal_api_keys_update", &url, nothing), "update", "Replace name, scopes and expiry")
+        settled(
+            KEYS.write_item(
+                op(
+                    Operation::put("internal_api_keys_update", &url, nothing),
+                    "update",
+                    "Replace name, scopes and expiry",
+                )
                 .body(body().required(["name"])),
-            |tx, kernel, tenant, id, body| credential::update(tx, kernel, tenant, id, body, false),
+                |tx, kernel, tenant, id, body| credential::update(tx, kernel, tenant, id, body, false),
+            ),
         ),
-        KEYS.write_item(
-            op(
-                Operation::patch("internal_api_keys_partial_update", &url, nothing),
-                "update",
-                "Change name, scopes or expiry",
-            )
-            .body(body()),
-            |tx, kernel, tenant, id, body| credential::update(tx, kernel, tenant, id, body, true),
+        settled(
+            KEYS.write_item(
+                op(
+                    Operation::patch("internal_api_keys_partial_update", &url, nothing),
+                    "update",
+                    "Change name, scopes or expiry",
+                )
+                .body(body()),
+                |tx, kernel, tenant, id, body| credential::update(tx, kernel, tenant, id, body, true),
+            ),
         ),
         handled(
             op(Operation::delete("internal_api_keys_destroy", &url, nothing), "delete", "Revoke a key")

@@ -94,6 +94,7 @@ async fn retrieve(call: Call) -> Result<Reply> {
 }
 
 async fn save(call: Call, status: u16, partial: bool) -> Result<Reply> {
+    call.caller.require_scope(&PROFILES.permission(if status == 201 { "create" } else { "update" }))?;
     let (kernel, caller, body) = (call.kernel.clone(), call.caller.clone(), call.json()?);
     let id = if status == 201 { None } else { Some(call.id()?) };
     call.commit(View::System, move |tx| {
@@ -104,6 +105,7 @@ async fn save(call: Call, status: u16, partial: bool) -> Result<Reply> {
 }
 
 async fn delete(call: Call) -> Result<Reply> {
+    call.caller.require_scope(&PROFILES.permission("delete"))?;
     let (kernel, caller, id) = (call.kernel.clone(), call.caller.clone(), call.id()?);
     call.commit(View::System, move |tx| {
         developer::delete(tx, &kernel, &caller, id)?;

@@ -5,7 +5,7 @@ use loopd_types::Result;
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
-use super::core::{Core, handled, nothing};
+use super::core::{Core, handled, nothing, settled};
 
 pub(super) const MEMBERSHIPS: Core = Core { path: "memberships", name: "Membership", listing: &membership::LISTING };
 pub(super) const ROLES: Core = Core { path: "roles", name: "Role", listing: &membership::ROLES };
@@ -79,20 +79,6 @@ fn membership_operations() -> Vec<Operation> {
     ]
 }
 
-/// An operation whose answer may only arrive when no node lets the old right through any more.
-fn settled(operation: Operation) -> Operation {
-    let inner = operation.handler.clone();
-    handled(operation, move |call: Call| {
-        let inner = inner.clone();
-        async move {
-            let kernel = call.kernel.clone();
-            let reply = inner(call).await?;
-            kernel.settle_revocation().await;
-            Ok(reply)
-        }
-    })
-}
-
 fn role_operations() -> Vec<Operation> {
     let op = |operation: Operation, verb: &str, summary: &str| {
         ROLES.document(operation, summary).tenant(None, &ROLES.permission(verb))
@@ -164,12 +150,13 @@ fn role_operations() -> Vec<Operation> {
 }
 
 async fn clone_role(call: Call) -> Result<Reply> {
-    let (kernel, tenant, id, wanted) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?, call.json()?);
+    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
+    let wanted = call.json_object()?.clone();
     call.commit(tenant.view(), move |tx| {
         let patterns = membership::role_patterns(tx, &tenant, id)?;
         let mut body = wanted.clone();
-        body["permissions"] = json!(patterns);
-        let copy = membership::save_role(tx, &kernel, &tenant, None, body, false)?;
+        body.insert("permissions".to_owned(), json!(patterns));
+        let copy = membership::save_role(tx, &kernel, &tenant, None, Value::Object(body), false)?;
         let row =
             membership::ROLES.find(tx, copy, Some(&[tenant.company]), loopd_kernel::listing::Conditions::default())?;
         Ok(Reply::json_bytes(201, row.unwrap_or_default()))

@@ -5,7 +5,7 @@ use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
-use super::core::{Core, nothing};
+use super::core::{Core, nothing, settled};
 
 pub(super) const SUBSCRIPTIONS: Core =
     Core { path: "product-subscriptions", name: "ProductSubscription", listing: &subscription::LISTING };
@@ -48,9 +48,10 @@ pub fn operations() -> Vec<Operation> {
     ];
     for (action, ..) in subscription::MOVES {
         let summary = format!("{} a subscription", capitalised(action));
-        all.push(SUBSCRIPTIONS.action(action, &summary, move |tx, kernel, tenant, id, _| {
+        let operation = SUBSCRIPTIONS.action(action, &summary, move |tx, kernel, tenant, id, _| {
             subscription::act(tx, kernel, tenant, id, action)
-        }));
+        });
+        all.push(if ["suspend", "cancel"].contains(&action) { settled(operation) } else { operation });
     }
     all
 }

@@ -132,7 +132,7 @@ impl Caller {
     }
 
     /// Whether this caller's key, if any, may be used for `company`.
-    pub(crate) fn key_allows(&self, company: CompanyId) -> bool {
+    pub fn key_allows(&self, company: CompanyId) -> bool {
         self.key().is_none_or(|key| key.companies.as_ref().is_none_or(|list| list.contains(&company)))
     }
 }
