@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod account;
+pub mod advisor;
 pub mod app;
 pub mod audit;
 pub mod catalogue;
@@ -12,6 +13,7 @@ pub mod company;
 pub mod counter;
 pub mod credential;
 pub mod developer;
+pub mod egress;
 pub mod event;
 pub mod idempotency;
 pub mod input;

@@ -1,10 +1,18 @@
 //! The business modules, one file each. A new one is a file here and a line in [`all`].
 
+pub mod ai;
 mod booking;
 mod chat;
+mod cms;
+mod door;
+mod own_table;
+pub mod payments;
+mod protector;
 
 use std::path::Path;
+use std::sync::Arc;
 
+use loopd_kernel::advisor::Advisor;
 use loopd_kernel::job::Runner;
 use loopd_types::Result;
 
@@ -13,7 +21,12 @@ use crate::engine::Engine;
 
 /// Every module that is compiled in, in the order in which the portal shows them.
 pub fn all() -> Vec<Module> {
-    vec![booking::module(), chat::module()]
+    all_with(Arc::new(ai::Offline))
+}
+
+/// As [`all`], with an advisor of the operator's choice ([`ai::OpenAi`]).
+pub fn all_with(advisor: Arc<dyn Advisor>) -> Vec<Module> {
+    vec![booking::module(), payments::module(), cms::module(), chat::module(), protector::module(), ai::module_with(advisor)]
 }
 
 /// The functions that modules from TOML files may name.
@@ -29,16 +42,28 @@ pub fn load(folder: &Path) -> Result<Vec<Module>, Vec<LoadError>> {
     load_dir(folder, &all(), &rules())
 }
 
-/// Rows that belong to the installation and to no company; one line a module that has some.
+/// Rows that belong to the installation and to no company: what modules declare with `Module::install`.
 ///
 /// # Errors
 /// 503 when the database cannot be written.
-pub async fn install(_engine: &Engine) -> Result<()> {
+pub async fn install(engine: &Engine) -> Result<()> {
+    for install in engine.registry.modules().iter().filter_map(|module| module.install) {
+        install(engine.clone()).await?;
+    }
     Ok(())
 }
 
 /// The kinds of work for later; one line a module that has some.
-pub fn register_jobs(_runner: &mut Runner, _engine: &Engine) {}
+pub fn register_jobs(runner: &mut Runner, engine: &Engine) {
+    booking::register_jobs(runner, engine);
+    cms::register_jobs(runner, engine);
+    payments::register_jobs(runner, engine, &payments::Providers::sandbox());
+}
+
+/// An id as a rule writes it into a body.
+pub(crate) fn text_of(id: Option<loopd_types::Uuid>) -> Option<String> {
+    id.map(|id| id.to_string())
+}
 
 #[cfg(test)]
 mod tests {
