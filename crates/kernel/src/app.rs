@@ -68,11 +68,22 @@ impl Kernel {
     /// 403 `app_disabled`.
     pub(crate) async fn admit_app(&self, caller: &Caller, company: &CompanyAccess) -> Result<()> {
         let Some(app_id) = caller.origin.app_id.as_deref() else { return Ok(()) };
-        let refusal = || Problem::forbidden("app_disabled", "This app may not be used here.");
         let known = self.known_app(app_id).await?;
         match known.filter(|app| app.company.is_none_or(|owner| owner == company.company)) {
-            Some(app) if !app.is_enabled => Err(refusal()),
-            None if company.known_apps_only => Err(refusal()),
+            Some(app) if !app.is_enabled => Err(app_disabled()),
+            None if company.known_apps_only => Err(app_disabled()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same step where no company is entered: only the installation's own apps can be off for everybody.
+    ///
+    /// # Errors
+    /// 403 `app_disabled`.
+    pub async fn admit_first_party_app(&self, caller: &Caller) -> Result<()> {
+        let Some(app_id) = caller.origin.app_id.as_deref() else { return Ok(()) };
+        match self.known_app(app_id).await? {
+            Some(app) if app.company.is_none() && !app.is_enabled => Err(app_disabled()),
             _ => Ok(()),
         }
     }
@@ -98,6 +109,10 @@ impl Kernel {
         self.cache.apps.put(ticket, app_id.to_owned(), std::sync::Arc::new(found.clone()));
         Ok(found)
     }
+}
+
+fn app_disabled() -> Problem {
+    Problem::forbidden("app_disabled", "This app may not be used here.")
 }
 
 /// The app with this id, if it is this company's.

@@ -102,7 +102,7 @@ impl App {
     {
         let started = Instant::now();
         let inner = &*self.0;
-        inner.metrics.in_flight.fetch_add(1, Relaxed);
+        let _in_flight = InFlight::new(&inner.metrics);
         let (parts, body) = request.into_parts();
         let request_id = request_id(inner, &parts);
         let surface = Surface::of(parts.uri.path());
@@ -125,7 +125,6 @@ impl App {
         let took = started.elapsed();
         let status = reply.status.as_u16();
         inner.metrics.record(surface, status, took);
-        inner.metrics.in_flight.fetch_sub(1, Relaxed);
         log(&parts, surface, status, took, &request_id, &client, &trail);
         let is_events = reply.headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
         if is_events && let Payload::Stream(body) = reply.body {
@@ -305,6 +304,22 @@ impl App {
             .unwrap_or("localhost");
         let scheme = if client.is_https { "https" } else { "http" };
         format!("{scheme}://{host}").into()
+    }
+}
+
+/// Counts a request as long as it is being answered, also when its client goes away and hyper drops the work.
+struct InFlight<'m>(&'m Metrics);
+
+impl<'m> InFlight<'m> {
+    fn new(metrics: &'m Metrics) -> Self {
+        metrics.in_flight.fetch_add(1, Relaxed);
+        Self(metrics)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
     }
 }
 

@@ -91,6 +91,9 @@ pub(crate) async fn admit(
             allow_suspended: operation.allow_suspended,
         })
     };
+    if matches!(operation.access, Access::Authenticated | Access::Superuser) {
+        kernel.admit_first_party_app(&caller).await?;
+    }
     let (tenants, is_union) = match &operation.access {
         Access::Public | Access::Authenticated => (Vec::new(), false),
         Access::Superuser if caller.is_superuser() => (Vec::new(), false),
