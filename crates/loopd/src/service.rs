@@ -155,12 +155,16 @@ pub fn components(registry: &Registry) -> BTreeMap<String, Value> {
 pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operation]) -> Vec<Operation> {
     let info = Arc::new(portal_info::describe(settings, registry, operations));
     let base_url = settings.public_url();
-    let (registry, served) = (registry.clone(), operations.to_vec());
+    let registry = registry.clone();
+    // The document describes these pages too, so it can only be written when they are there.
+    let served: Arc<OnceLock<Vec<Operation>>> = Arc::default();
+    let described = served.clone();
     let rendered: Arc<OnceLock<(Vec<u8>, String)>> = Arc::default();
     let document = Arc::new(move || {
         rendered
             .get_or_init(|| {
-                let document = openapi_document(&base_url, &registry, &served);
+                let operations = described.get().map_or(&[][..], Vec::as_slice);
+                let document = openapi_document(&base_url, &registry, operations);
                 (document.to_string().into_bytes(), yaml::render(&document))
             })
             .clone()
@@ -177,7 +181,7 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
     };
     let html = || ResponseDoc::empty(200, "The page.").with(Content::of("text/html", schema::string()));
     let staff_info = info.clone();
-    vec![
+    let pages = vec![
         page("portal", "/", "Developer portal", |info, call| {
             portal::front(info, call.query().get("format")).ok_or_else(Problem::not_found)
         })
@@ -219,7 +223,16 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
                 .with(Content::json(schema::any())),
         )
         .responds(404, "No such format.", schema::component("Error")),
-    ]
+    ];
+    let _ = served.set(operations.iter().chain(&pages).map(described_only).collect());
+    pages
+}
+
+/// The operation without its handler: a page that held its own handler would never be freed.
+fn described_only(operation: &Operation) -> Operation {
+    let mut described = operation.clone();
+    described.handler = Arc::new(|_| Box::pin(async { Err(Problem::not_found()) }));
+    described
 }
 
 fn file(call: &Call, path: &str) -> Result<Document> {
@@ -298,6 +311,7 @@ async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
             next_sweep = kernel.now().plus(SWEEP_EVERY_US);
             for (what, outcome) in [
                 ("idempotency keys", loopd_kernel::idempotency::clean_up(&kernel).await),
+                ("sign-ins", loopd_kernel::account::clean_up(&kernel).await),
                 ("subscriptions", loopd_kernel::subscription::expire(&kernel).await),
             ] {
                 if let Err(problem) = outcome {
