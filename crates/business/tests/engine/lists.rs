@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use crate::support::{World, register};
 
+/// A query, pair by pair.
+type Asked = &'static [(&'static str, &'static str)];
+
 const APPOINTMENTS: &str = "/api/v1/booking/appointments/";
 
 async fn add(client: &Client, body: Value) -> Value {
@@ -38,7 +41,7 @@ each_engine! {
         add(owner, json!({"title": "Alpha visit", "starts_at": "2026-07-01T08:00:00Z", "tags": ["vip", "new"], "price": 1000, "customer": anna["id"]})).await;
         add(owner, json!({"title": "beta Visit", "starts_at": "2026-07-02T08:00:00+02:00", "party_size": 3, "data": {"room": "blue", "guest": 7}})).await;
         add(owner, json!({"title": "Gamma", "description": "second ALPHA thing", "data": {"room": "red"}})).await;
-        let cases: &[(&[(&str, &str)], &[&str])] = &[
+        let cases: &[(Asked, &[&str])] = &[
             (&[("search", "alpha")], &["Gamma", "Alpha visit"]),
             (&[("search", "visit beta")], &["beta Visit"]),
             (&[("search", "\"alpha visit\"")], &["Alpha visit"]),
