@@ -67,7 +67,7 @@ fn answer_schema() -> Json {
             "step_min": {"type": "integer"},
             "count": {"type": "integer"},
             "slots": {"type": "array", "items": slot},
-            "next_from": {"type": ["string", "null"], "format": "date-time", "description": "Where to go on when there are more."},
+            "next_from": {"type": ["string", "null"], "format": "date-time", "description": "Where to go on; null when all was searched."},
         },
     })
 }

@@ -9,6 +9,9 @@ use loopd_types::{MINUTE_US, Timestamp, Uuid};
 
 use super::hours::{Span, days, merged};
 
+/// Times that one search looks at: what a server does for one question must have an end.
+const LOOKS_MAX: usize = 100_000;
+
 /// A live appointment.
 #[derive(Clone, Debug)]
 pub struct Booking {
@@ -54,8 +57,10 @@ pub struct Calendar {
     pub resource: Option<Uuid>,
     /// Appointments that the resource takes at once; a group session is one.
     pub resource_capacity: i64,
-    /// When it is open, as the hours say it; `None` for always.
-    pub open: Option<Vec<Span>>,
+    /// When it is open, as the hours say it: offers are counted from each beginning. `None` for always.
+    open: Option<Vec<Span>>,
+    /// The same, with no seam where one stretch follows on another.
+    hours: Option<Vec<Span>>,
     /// Approved time off.
     pub away: Vec<Span>,
     pub bookings: Vec<Booking>,
@@ -77,25 +82,30 @@ impl Wish {
 }
 
 impl Calendar {
+    /// The calendar of whoever is open then, in order.
+    pub fn new(open: Option<Vec<Span>>, away: Vec<Span>, bookings: Vec<Booking>) -> Self {
+        let hours = open.as_deref().map(merged);
+        Self { staff: None, resource: None, resource_capacity: 1, open, hours, away, bookings }
+    }
+
     /// Why the wish does not fit; `None` when it does.
     pub fn refusal(&self, wish: &Wish) -> Option<Refusal> {
-        if let Some(open) = &self.open
-            && !merged(open).iter().any(|span| span.holds(wish.time))
+        if let Some(hours) = &self.hours
+            && !hours.iter().any(|span| span.holds(wish.time))
         {
             return Some(Refusal::OutsideHours);
         }
         if let Some(away) = self.away.iter().find(|away| away.overlaps(wish.time)) {
             return Some(Refusal::Away(*away));
         }
-        let near: Vec<&Booking> =
-            self.bookings.iter().filter(|booking| booking.blocked.overlaps(wish.blocked)).collect();
+        let near = |booking: &&Booking| booking.blocked.overlaps(wish.blocked);
         if wish.staff.is_some()
-            && let Some(busy) = near.iter().find(|b| b.staff == wish.staff && !wish.same_time(b))
+            && let Some(busy) = self.bookings.iter().filter(near).find(|b| b.staff == wish.staff && !wish.same_time(b))
         {
             return Some(Refusal::StaffBusy(busy.time));
         }
         if wish.resource.is_some()
-            && let Some(full) = self.full(wish, &near)
+            && let Some(full) = self.full(wish)
         {
             return Some(Refusal::ResourceFull(full));
         }
@@ -110,10 +120,11 @@ impl Calendar {
     }
 
     /// Where the resource takes nothing more beside the wish.
-    fn full(&self, wish: &Wish, near: &[&Booking]) -> Option<Span> {
+    fn full(&self, wish: &Wish) -> Option<Span> {
         let mut sessions = BTreeSet::new();
-        let mut others: Vec<&Booking> = Vec::with_capacity(near.len());
-        for booking in near.iter().copied().filter(|b| b.resource == wish.resource) {
+        let mut others: Vec<&Booking> = Vec::new();
+        let here = |b: &&Booking| b.resource == wish.resource && b.blocked.overlaps(wish.blocked);
+        for booking in self.bookings.iter().filter(here) {
             let is_own = wish.same_time(booking) && wish.staff == booking.staff;
             // the people of one group session take one place of the resource together
             let counts = !booking.is_group || sessions.insert((booking.service, booking.time, booking.staff));
@@ -137,8 +148,10 @@ impl Calendar {
     /// The same, with only what matters within `window`.
     fn around(&self, window: Span) -> Calendar {
         let near = |span: Span| span.overlaps(window);
+        let spans = |spans: &Vec<Span>| spans.iter().copied().filter(|span| near(*span)).collect();
         Calendar {
-            open: self.open.as_ref().map(|open| open.iter().copied().filter(|span| near(*span)).collect()),
+            open: self.open.as_ref().map(spans),
+            hours: self.hours.as_ref().map(spans),
             away: self.away.iter().copied().filter(|span| near(*span)).collect(),
             bookings: self.bookings.iter().filter(|booking| near(booking.blocked)).cloned().collect(),
             ..*self
@@ -187,9 +200,11 @@ impl Search {
         }
     }
 
-    /// Free times in order, at most `limit` (a few more when several begin together); and where to go on when there are more.
+    /// Free times in order, at most `limit` (a few more when several begin together); and where to go on when there may be more. A search
+    /// that finds little ends after [`LOOKS_MAX`] looks.
     pub fn free(&self, calendars: &[Calendar]) -> (Vec<Slot>, Option<Timestamp>) {
         let mut slots: Vec<Slot> = Vec::new();
+        let (mut looks, mut last_look) = (0usize, None);
         let step = self.step_min.max(1) * MINUTE_US;
         for day in days(self.window, &self.zone) {
             let chunk = day.common(self.window);
@@ -208,6 +223,11 @@ impl Search {
                 }
             }
             for (start, at) in starts {
+                if looks >= LOOKS_MAX && last_look.is_some_and(|last| last < start) {
+                    return (slots, Some(start));
+                }
+                looks += 1;
+                last_look = Some(start);
                 let wish = self.wish(&near[at], start);
                 if wish.time.to > self.window.to || near[at].refusal(&wish).is_some() {
                     continue;
@@ -244,7 +264,7 @@ mod tests {
         Wish { service: id(1), staff: id(2), resource: id(3), time, blocked: time, party, capacity }
     }
     fn calendar(resource_capacity: i64, bookings: Vec<Booking>) -> Calendar {
-        Calendar { staff: id(2), resource: id(3), resource_capacity, open: None, away: Vec::new(), bookings }
+        Calendar { staff: id(2), resource: id(3), resource_capacity, ..Calendar::new(None, Vec::new(), bookings) }
     }
 
     #[test]
@@ -297,5 +317,31 @@ mod tests {
         assert_eq!(starts, [0, 60, 180, 240, 300]);
         let rest = Search { window: Span::new(next.unwrap(), search.window.to), limit: 99, ..search };
         assert_eq!(rest.free(&[free]).0.len(), 18);
+    }
+
+    #[test]
+    fn a_search_that_finds_nothing_ends_and_goes_on() {
+        let search = Search {
+            window: span(0, 62 * 24 * 60),
+            service: id(1),
+            length: 30 * MINUTE_US,
+            before: 0,
+            after: 0,
+            capacity: 1,
+            party: 1,
+            step_min: 5,
+            limit: 10,
+            zone: TimeZone::UTC,
+        };
+        let taken: Vec<Booking> = (0..62 * 24 * 2).map(|n| booking(span(n * 30, n * 30 + 30))).collect();
+        let everybody = vec![calendar(1, taken); 50];
+        let (mut from, mut rounds) = (search.window.from, 0);
+        while let (slots, Some(next)) =
+            (Search { window: Span::new(from, search.window.to), ..search.clone() }).free(&everybody)
+        {
+            assert!(slots.is_empty() && next > from);
+            (from, rounds) = (next, rounds + 1);
+        }
+        assert_eq!(rounds, 62 * 288 * 50 / LOOKS_MAX);
     }
 }

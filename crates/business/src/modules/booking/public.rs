@@ -80,7 +80,7 @@ pub fn availability_operation() -> Custom {
                         "ends_at": {"type": "string", "format": "date-time"},
                     },
                 }},
-                "next_from": {"type": ["string", "null"], "format": "date-time", "description": "Where to go on when there are more."},
+                "next_from": {"type": ["string", "null"], "format": "date-time", "description": "Where to go on; null when all was searched."},
             },
         }))
 }

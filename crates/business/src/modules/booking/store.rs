@@ -247,14 +247,13 @@ impl Book {
             (None, None) => true,
             (person, thing) => (person.is_some() && *person == staff_id) || (thing.is_some() && *thing == resource_id),
         };
-        Calendar {
-            staff: staff_id,
-            resource: resource_id,
-            resource_capacity: resource.map_or(1, |resource| resource.capacity),
-            open: hours,
-            away: self.away.iter().filter(|(owner, _)| concerns(owner)).map(|(_, span)| *span).collect(),
-            bookings: self.bookings.iter().filter(|booking| matters(booking, staff_id, resource_id)).cloned().collect(),
-        }
+        let away = self.away.iter().filter(|(owner, _)| concerns(owner)).map(|(_, span)| *span).collect();
+        let bookings =
+            self.bookings.iter().filter(|booking| matters(booking, staff_id, resource_id)).cloned().collect();
+        let mut calendar = Calendar::new(hours, away, bookings);
+        (calendar.staff, calendar.resource) = (staff_id, resource_id);
+        calendar.resource_capacity = resource.map_or(1, |resource| resource.capacity);
+        calendar
     }
 
     fn schedules_of(&self, owner: Owner) -> Vec<&Schedule> {
@@ -354,7 +353,7 @@ pub fn count_live(
     Ok(near.iter().filter(|booking| booking.time.overlaps(span)).count())
 }
 
-/// Ids of appointments that are to begin in `window` and whose customers have not been reminded since `fresh_after`.
+/// Ids of appointments that begin in `window` and whose customers have not been reminded.
 pub fn unreminded(reader: &mut Reader<'_>, company: CompanyId, window: Span, limit: i64) -> Result<Vec<Uuid>> {
     let rows = reader.query(
         "SELECT id FROM booking_appointments WHERE company_id = $1 AND deleted_at IS NULL AND starts_at >= $2 AND starts_at < $3 \
