@@ -1,0 +1,6 @@
+//! `/api/v1/auth/…`
+
+mod login;
+mod me;
+mod register;
+mod sessions;

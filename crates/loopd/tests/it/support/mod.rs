@@ -1,0 +1,11 @@
+//! The world that every test of the product stands in.
+
+mod actor;
+mod page;
+mod program;
+mod world;
+
+pub use actor::Actor;
+pub use page::printed_commands;
+pub use program::{Program, Served, eventually};
+pub use world::{Limited, World};

@@ -1,0 +1,175 @@
+//! The real binary: run once for a command, or served until it is told to stop.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use loopd_testkit::Client;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// An installation: a folder of data and the settings that every command of it is run with.
+pub struct Program {
+    folder: TempDir,
+    settings: BTreeMap<String, String>,
+}
+
+/// A server that runs; dropping it kills it.
+pub struct Served {
+    child: Child,
+    pub base: String,
+}
+
+impl Program {
+    /// A fresh folder; SQLite inside it unless a setting says otherwise.
+    pub fn fresh() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let data = folder.path().join("data").display().to_string();
+        let mut settings = BTreeMap::new();
+        for (name, value) in [
+            ("LOOP_DATA_DIR", data.as_str()),
+            ("LOOP_LISTEN", "127.0.0.1:0"),
+            ("LOOP_RATE_LIMITS", "off"),
+            ("LOOP_LOG", "warn"),
+        ] {
+            settings.insert(name.to_owned(), value.to_owned());
+        }
+        Self { folder, settings }
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+    pub fn database(&self) -> PathBuf {
+        self.folder().join("data").join("loop.db")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loopd"));
+        command.args(arguments).current_dir(self.folder()).env_clear().envs(&self.settings);
+        command
+    }
+
+    /// Runs a command to its end, with `input` on its standard input.
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary can be started");
+        // A command that reads nothing may be gone already.
+        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        child.wait_with_output().expect("the binary ends")
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, "")
+    }
+
+    /// Runs a command that must succeed, and gives what it printed.
+    #[track_caller]
+    pub fn say(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let (words, complaints) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "loopd {}: {}\n{words}{complaints}", arguments.join(" "), output.status);
+        words
+    }
+
+    /// The same with `--json`: exactly one JSON value on standard output.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let words = self.say(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&words).unwrap_or_else(|error| panic!("{arguments:?} printed no JSON ({error}): {words}"))
+    }
+
+    /// Runs a command that must fail, and gives what it complained of.
+    #[track_caller]
+    pub fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(!output.status.success(), "loopd {} went well: {}", arguments.join(" "), text(&output.stdout));
+        text(&output.stderr)
+    }
+
+    /// Starts the server and waits until it says where it listens.
+    pub fn serve(&self) -> Served {
+        let mut child = self
+            .command(&["serve", "--json"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary can be started");
+        let mut line = String::new();
+        let mut printed = BufReader::new(child.stdout.take().expect("a pipe"));
+        printed.read_line(&mut line).expect("standard output can be read");
+        let mut complaints = child.stderr.take().expect("a pipe");
+        let Ok(greeting) = serde_json::from_str::<Value>(&line) else {
+            let _ = child.kill();
+            let mut words = String::new();
+            let _ = complaints.read_to_string(&mut words);
+            panic!("the server did not start: {line}{words}");
+        };
+        // Nobody reads a running server's log here, and a full pipe would stop it.
+        std::thread::spawn(move || std::io::copy(&mut complaints, &mut std::io::sink()));
+        Served { child, base: format!("http://{}", greeting["listening"].as_str().expect("an address")) }
+    }
+}
+
+impl Served {
+    pub fn client(&self) -> Client {
+        Client::new(&self.base)
+    }
+
+    /// `kill -9`: no handler runs, nothing is flushed.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a running child can be killed");
+        self.child.wait().expect("a killed child is gone");
+    }
+
+    /// `kill -TERM`, without waiting.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
+    }
+
+    /// Waits for the end, and fails when it does not come in time.
+    pub fn ended(mut self) -> ExitStatus {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server does not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Asks again until `is_so` or the deadline; for what another process does in its own time.
+pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "it never came true that {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
