@@ -97,6 +97,26 @@ each_engine! {
         world.act("appointments", id, "assign", json!({})).await.expect_field("staff", "required");
     }
 
+    async fn what_appointments_need_stays(world: &World) {
+        let ann = world.make("staff-members", json!({"title": "Ann"})).await;
+        let room = world.make("resources", json!({"title": "Room"})).await;
+        let cut = world.make("services", json!({"title": "Cut"})).await;
+        let booked = world.booked(json!({"service": cut, "staff": ann, "resource": room, "starts_at": "2026-06-22T12:00:00Z"})).await;
+        let paths = [format!("staff-members/{ann}"), format!("resources/{room}"), format!("services/{cut}")];
+        for path in &paths {
+            let refused = world.owner.delete(&format!("/api/v1/booking/{path}/")).await.expect_refusal(409, "in_use");
+            assert_eq!(refused.at("/error/details/appointments"), 1);
+        }
+        world.clock.advance(3 * HOUR_US);
+        for path in &paths {
+            world.owner.delete(&format!("/api/v1/booking/{path}/")).await.expect_status(204);
+        }
+        // what took place can still be told
+        let id = booked["id"].as_str().unwrap();
+        world.act("appointments", id, "confirm", json!({})).await.expect_status(200);
+        world.act("appointments", id, "complete", json!({})).await.expect_status(200);
+    }
+
     async fn definitions_of_hours_are_checked(world: &World) {
         let send = |resource: &'static str, body: serde_json::Value| world.owner.post(&format!("/api/v1/booking/{resource}/")).json(&body).into_future();
         use std::future::IntoFuture as _;

@@ -30,6 +30,7 @@ pub fn services() -> Resource {
         .action(Action::to("deactivate", &["active"], "inactive").help("Offer it no longer; what is booked stays booked."))
         .search(&["title", "description", "name"])
         .before_create(name_it)
+        .before_delete(require_unused)
         .check(check_service)
         .public_list(&["id", "title", "description", "duration_min", "price", "currency", "capacity"], &["active"])
 }
@@ -48,6 +49,7 @@ pub fn staff_members() -> Resource {
         .field(timezone("timezone").preset(Preset::CompanyTimezone).help("Time zone of the working hours."))
         .search(&["title", "name", "email", "phone"])
         .before_create(name_it)
+        .before_delete(require_unused)
         .check(check_staff)
 }
 
@@ -62,6 +64,7 @@ pub fn resources() -> Resource {
                 .default(1)
                 .help("How many appointments it can take at once; a group session counts as one."),
         )
+        .before_delete(require_unused)
 }
 
 pub fn schedules() -> Resource {
@@ -124,6 +127,23 @@ pub fn name_it(_: &mut Cx<'_, '_>, record: &mut Record) -> Result<()> {
         record.set("name", title);
     }
     Ok(())
+}
+
+/// What appointments to come still need cannot go. Locked, so that none can be made meanwhile.
+fn require_unused(cx: &mut Cx<'_, '_>, record: &mut Record) -> Result<()> {
+    let (company, now, id) = (cx.company(), cx.now(), record.id());
+    let (path, by) = match record.resource().resource.slug.as_str() {
+        "staff-members" => ("booking/staff-members", "staff"),
+        "resources" => ("booking/resources", "resource"),
+        _ => ("booking/services", "service"),
+    };
+    cx.lock(path, id)?;
+    let count = store::count_upcoming(cx.tx, company, by, id, now)?;
+    if count == 0 {
+        return Ok(());
+    }
+    let words = format!("{count} appointments to come need it. Move or cancel them first.");
+    Err(Problem::conflict("in_use", words).with_extra("appointments", count))
 }
 
 fn check_service(_: &mut Cx<'_, '_>, service: &mut Record) -> Result<()> {

@@ -353,6 +353,21 @@ pub fn count_live(
     Ok(near.iter().filter(|booking| booking.time.overlaps(span)).count())
 }
 
+/// How many live appointments that are not over yet name `id` in their field `by`.
+pub fn count_upcoming(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    by: &'static str,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<i64> {
+    let sql = format!(
+        "SELECT COUNT(*) FROM booking_appointments WHERE company_id = $1 AND {by} = $2 AND deleted_at IS NULL \
+         AND status IN ('pending', 'confirmed', 'checked_in') AND ends_at > $3"
+    );
+    Ok(reader.one(&sql, &params![company, id, now], |row| row.i64(0))?)
+}
+
 /// Ids of appointments that begin in `window` and whose customers have not been reminded.
 pub fn unreminded(reader: &mut Reader<'_>, company: CompanyId, window: Span, limit: i64) -> Result<Vec<Uuid>> {
     let rows = reader.query(
