@@ -26,7 +26,34 @@ pub fn all() -> Vec<Module> {
 
 /// As [`all`], with an advisor of the operator's choice ([`ai::OpenAi`]).
 pub fn all_with(advisor: Arc<dyn Advisor>) -> Vec<Module> {
-    vec![booking::module(), payments::module(), cms::module(), chat::module(), protector::module(), ai::module_with(advisor)]
+    all_on(&Ports { advisor, ..Ports::default() })
+}
+
+/// What modules reach the outside by, as the operator chooses.
+#[derive(Clone)]
+pub struct Ports {
+    pub advisor: Arc<dyn Advisor>,
+    /// [`payments::Providers::new`]; the default is the sandbox, which production must name ([`payments::SANDBOX`]).
+    pub mobile_money: payments::Providers,
+}
+
+impl Default for Ports {
+    /// Nothing leaves the house: the offline advisor, mobile money's sandbox.
+    fn default() -> Self {
+        Self { advisor: Arc::new(ai::Offline), mobile_money: payments::Providers::sandbox() }
+    }
+}
+
+/// As [`all`], over these ports. [`register_jobs_on`] must be given the same.
+pub fn all_on(ports: &Ports) -> Vec<Module> {
+    vec![
+        booking::module(),
+        payments::module_with(&ports.mobile_money),
+        cms::module(),
+        chat::module(),
+        protector::module(),
+        ai::module_with(ports.advisor.clone()),
+    ]
 }
 
 /// The functions that modules from TOML files may name.
@@ -53,11 +80,16 @@ pub async fn install(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// The kinds of work for later; one line a module that has some.
+/// The kinds of work for later, over the default ports.
 pub fn register_jobs(runner: &mut Runner, engine: &Engine) {
+    register_jobs_on(runner, engine, &Ports::default());
+}
+
+/// The kinds of work for later; one line a module that has some.
+pub fn register_jobs_on(runner: &mut Runner, engine: &Engine, ports: &Ports) {
     booking::register_jobs(runner, engine);
     cms::register_jobs(runner, engine);
-    payments::register_jobs(runner, engine, &payments::Providers::sandbox());
+    payments::register_jobs(runner, engine, &ports.mobile_money);
 }
 
 /// An id as a rule writes it into a body.

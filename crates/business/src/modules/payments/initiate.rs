@@ -23,12 +23,36 @@ pub fn inputs() -> Vec<Field> {
 pub async fn initiate(providers: Providers, engine: Engine, call: Call) -> Result<Reply> {
     let (tenant, id) = (call.tenant()?.clone(), call.id()?);
     let input = Input::check(&inputs(), call.json_ref()?, Currency::parse(tenant.currency()))?;
+    let runtime = engine.registry.find(PAYMENTS).ok_or_else(Problem::not_found)?.clone();
+    let start: Start = Box::new(move |cx| {
+        let payment = find_visible(cx, &runtime, id)?;
+        require_startable(&payment)?;
+        let phone = payer_phone(cx, &payment, &input)?;
+        Ok((payment, phone))
+    });
+    ask_payer(providers, engine, tenant, &call, start, |payment| {
+        Ok(Reply::json_bytes(200, payment.render()?).with_etag(&payment.version().to_string()))
+    })
+    .await
+}
+
+/// Finds or makes the payment to be asked for, locked, and the number to ask. Runs in a transaction, maybe more than once.
+pub type Start = Box<dyn Fn(&mut Cx<'_, '_>) -> Result<(Record, String)> + Send>;
+
+/// The three steps; `answer` writes what the caller gets of the payment.
+pub async fn ask_payer(
+    providers: Providers,
+    engine: Engine,
+    tenant: Arc<Tenant>,
+    call: &Call,
+    start: Start,
+    answer: fn(&Record) -> Result<Reply>,
+) -> Result<Reply> {
     let ticket = match call.claim().await? {
         Claimed::Replay(reply) => return Ok(reply),
         Claimed::Go(ticket) => ticket,
     };
-    let promised = promise(&providers, &engine, &tenant, id, input).await;
-    let (provider, charge) = match promised {
+    let (id, provider, charge) = match promise(&providers, &engine, &tenant, start).await {
         Ok(promised) => promised,
         Err(problem) => {
             ticket.release().await?;
@@ -49,22 +73,17 @@ pub async fn initiate(providers: Providers, engine: Engine, call: Call) -> Resul
             "nobody knows what became of a request; it is asked for later"
         );
     }
-    let view = tenant.view();
-    engine
-        .kernel
-        .clone()
-        .db
-        .write(view, move |tx| {
-            let mut cx = Cx::new(tx, &engine, &tenant);
-            if let Err(Trouble::Refused { code, reason }) = &asked {
-                resolve::fail(&mut cx, id, &charge.reference.to_string(), code, reason)?;
-            }
-            let record = cx.get(PAYMENTS, id)?;
-            let reply = Reply::json_bytes(200, record.render()?).with_etag(&record.version().to_string());
-            ticket.finish(cx.tx, &reply)?;
-            Ok(reply)
-        })
-        .await
+    let (kernel, view) = (engine.kernel.clone(), tenant.view());
+    let record = move |tx: &mut loopd_store::Tx<'_>| {
+        let mut cx = Cx::new(tx, &engine, &tenant);
+        if let Err(Trouble::Refused { code, reason }) = &asked {
+            resolve::fail(&mut cx, id, &charge.reference.to_string(), code, reason)?;
+        }
+        let reply = answer(&cx.get(PAYMENTS, id)?)?;
+        ticket.finish(cx.tx, &reply)?;
+        Ok(reply)
+    };
+    kernel.db.write(view, record).await
 }
 
 /// Checks that the payment can be made, and writes down what is about to be asked, before it is.
@@ -72,39 +91,33 @@ async fn promise(
     providers: &Providers,
     engine: &Engine,
     tenant: &Arc<Tenant>,
-    id: Uuid,
-    input: Input,
-) -> Result<(Arc<dyn MobileMoney>, Charge)> {
+    start: Start,
+) -> Result<(Uuid, Arc<dyn MobileMoney>, Charge)> {
     let (providers, shared, tenant) = (providers.clone(), engine.clone(), tenant.clone());
     let reference = new_reference(engine);
-    engine
-        .kernel
-        .db
-        .write(tenant.view(), move |tx| {
-            let mut cx = Cx::new(tx, &shared, &tenant);
-            let runtime = shared.registry.find(PAYMENTS).ok_or_else(Problem::not_found)?;
-            let mut payment = find_visible(&mut cx, runtime, id)?;
-            require_startable(&payment)?;
-            let method = payment.text("method").unwrap_or_default().to_owned();
-            let provider = providers.for_method(&method).cloned().ok_or_else(unavailable)?;
-            payment::require_payable(&mut cx, &payment)?;
-            let phone = payer_phone(&mut cx, &payment, &input)?;
-            payment.set("payer_phone", phone.as_str());
-            payment.set("provider", provider.name());
-            payment.set("provider_ref", reference.to_string());
-            payment.set("sandbox", provider.is_sandbox());
-            payment.set("initiated_at", cx.now());
-            let invoice = match payment.id_in("invoice") {
-                Some(id) => cx.find(INVOICES, id)?,
-                None => None,
-            };
-            let document = invoice.as_ref().map_or_else(|| payment.number(), Record::number);
-            let charge = charge_of(&tenant, &payment, document)?;
-            save_as_initiated(&mut cx, &mut payment)?;
-            resolve::ask_later(&mut cx, id, &reference.to_string(), 1)?;
-            Ok((provider, charge))
-        })
-        .await
+    let view = tenant.view();
+    let work = move |tx: &mut loopd_store::Tx<'_>| {
+        let mut cx = Cx::new(tx, &shared, &tenant);
+        let (mut payment, phone) = start(&mut cx)?;
+        let provider = providers.for_method(payment.text("method").unwrap_or_default()).cloned();
+        let provider = provider.ok_or_else(unavailable)?;
+        payment::require_payable(&mut cx, &payment)?;
+        payment.set("payer_phone", phone.as_str());
+        payment.set("provider", provider.name());
+        payment.set("provider_ref", reference.to_string());
+        payment.set("sandbox", provider.is_sandbox());
+        payment.set("initiated_at", cx.now());
+        let invoice = match payment.id_in("invoice") {
+            Some(id) => cx.find(INVOICES, id)?,
+            None => None,
+        };
+        let document = invoice.as_ref().map_or_else(|| payment.number(), Record::number);
+        let charge = charge_of(&tenant, &payment, document)?;
+        save_as_initiated(&mut cx, &mut payment)?;
+        resolve::ask_later(&mut cx, payment.id(), &reference.to_string(), 1)?;
+        Ok((payment.id(), provider, charge))
+    };
+    engine.kernel.db.write(view, work).await
 }
 
 /// Writes the payment; the number that was just asked for is no change of a frozen field.
@@ -177,6 +190,10 @@ async fn take_back(engine: &Engine, tenant: &Arc<Tenant>, id: Uuid, charge: &Cha
             payment.set(field, Value::Null);
         }
         payment.set("sandbox", false);
+        if payment.has("link") {
+            // whoever holds the link tries again with a new payment
+            payment.set_status("cancelled");
+        }
         cx.save(&mut payment)
     };
     let view = loopd_store::View::Company(charge.company.0);

@@ -4,7 +4,9 @@ use jiff::tz::TimeZone;
 use loopd_kernel::job::{self, NewJob};
 use serde_json::json;
 
-use super::{CREDIT_NOTES, CUSTOMERS, INVOICES, PAYMENTS, TAX_RATES, currency_of, decimal_words, ledger, totals};
+use super::{
+    CREDIT_NOTES, CUSTOMERS, INVOICES, PAYMENTS, TAX_RATES, currency_of, decimal_words, ledger, totals, workspace_of,
+};
 use crate::define::*;
 use crate::modules::text_of;
 
@@ -207,7 +209,7 @@ fn pay(cx: &mut Cx<'_, '_>, invoice: &Record, amount: i64, method: &str, referen
     let currency = currency_of(invoice)?;
     let body = json!({
         "invoice": invoice.id().to_string(), "method": method, "currency": currency.code(),
-        "amount": decimal_words(amount, currency), "reference": reference, "workspace": text_of(invoice.workspace()),
+        "amount": decimal_words(amount, currency), "reference": reference, "workspace": workspace_of(cx, invoice),
     });
     let payment = cx.create(PAYMENTS, &body)?;
     cx.act(PAYMENTS, payment.id(), "confirm", &json!({}))?;
@@ -303,10 +305,22 @@ pub fn post_credit(cx: &mut Cx<'_, '_>, invoice: &mut Record, input: &Input) -> 
     let body = json!({
         "invoice": invoice.id().to_string(), "customer": text_of(invoice.id_in("customer")), "currency": currency.code(),
         "amount": decimal_words(amount, currency), "tax_amount": decimal_words(tax, currency),
-        "reason": input.text("reason"), "issued_at": cx.now().to_string(), "workspace": text_of(invoice.workspace()),
+        "reason": input.text("reason"), "issued_at": cx.now().to_string(), "workspace": workspace_of(cx, invoice),
     });
     cx.create(CREDIT_NOTES, &body)?;
     Ok(())
+}
+
+/// A customer with invoices or payments stays: receipts and ledgers name them.
+pub fn require_no_documents(cx: &mut Cx<'_, '_>, customer: &mut Record) -> Result<()> {
+    let theirs = Where::new().eq("customer", customer.id());
+    if cx.count(INVOICES, &theirs)? + cx.count(PAYMENTS, &theirs)? == 0 {
+        return Ok(());
+    }
+    Err(Problem::conflict(
+        "customer_in_use",
+        "This customer has invoices or payments, so they cannot be deleted; archive them instead.",
+    ))
 }
 
 /// Locks the invoice of a payment, so that its balance stays what it is until this transaction ends.

@@ -1,10 +1,18 @@
 //! Payment links: an address that says what to pay, for whoever holds it.
 
-use loopd_types::random_token;
+use std::sync::Arc;
+
+use loopd_kernel::Tenant;
+use loopd_types::{CompanyCode, Currency, random_token};
+use loopd_web::{Call, Reply};
 use serde_json::{Value as Json, json};
 
-use super::{INVOICES, LINKS, METHODS, currency_of, decimal_words, invoice, totals};
+use super::initiate::{Start, ask_payer};
+use super::mobile_money::Providers;
+use super::{INVOICES, LINKS, METHODS, PAYMENTS, currency_of, decimal_words, invoice, totals, workspace_of};
 use crate::define::*;
+use crate::modules::door::is_open;
+use crate::modules::text_of;
 
 /// Bytes of chance in a token: nobody guesses 24 of them.
 const TOKEN_BYTES: usize = 24;
@@ -54,6 +62,71 @@ pub fn page(viewer: &mut Viewer<'_, '_>, input: &Input) -> Result<Json> {
         "currency": currency.code(), "is_paid": number.is_some() && amount == 0, "methods": METHODS,
         "expires_at": link.time("expires_at").map(|end| end.to_string()),
     }))
+}
+
+/// What the body of [`pay`] may hold.
+pub fn pay_inputs() -> Vec<Field> {
+    vec![
+        choice("method", &["mtn_momo", "airtel_money"]).default("mtn_momo").help("Which mobile money."),
+        phone("payer_phone")
+            .required()
+            .help("Whose mobile money is asked; with the country's code.")
+            .example("250788123456"),
+    ]
+}
+
+/// `POST …/payment-links/{token}/pay/`: whoever holds the link has a telephone asked for the money.
+pub async fn pay(providers: Providers, engine: Engine, call: Call) -> Result<Reply> {
+    let code = CompanyCode::parse(call.param("company")).ok_or_else(Problem::not_found)?;
+    let access = engine.kernel.company_access(code.0).await?;
+    let access =
+        access.filter(|access| is_open(access, "payments", engine.kernel.now())).ok_or_else(Problem::not_found)?;
+    let mut tenant = Tenant::system(access, "a payment link");
+    tenant.actor.origin = Some(call.caller.origin.clone());
+    let tenant = Arc::new(tenant);
+    let input = Input::check(&pay_inputs(), call.json_ref()?, Currency::parse(tenant.currency()))?;
+    let token = call.param("token").to_owned();
+    let start: Start = Box::new(move |cx| {
+        let which = Where::new().eq("token", token.as_str()).eq("status", "active").limit(1);
+        let link = cx.select(LINKS, &which)?.into_iter().next().ok_or_else(Problem::not_found)?;
+        if link.time("expires_at").is_some_and(|end| end <= cx.now()) {
+            return Err(Problem::not_found());
+        }
+        let currency = currency_of(&link)?;
+        let phone = input.text("payer_phone").unwrap_or_default().trim_start_matches('+').to_owned();
+        let mut body = json!({
+            "title": link.title(), "link": link.id().to_string(), "invoice": text_of(link.id_in("invoice")),
+            "currency": currency.code(), "method": input.text("method"), "payer_phone": phone,
+            "workspace": workspace_of(cx, &link),
+        });
+        if !link.has("invoice") {
+            body["amount"] = json!(decimal_words(link.minor("amount"), currency));
+        }
+        let made = cx.create(PAYMENTS, &body)?;
+        Ok((cx.lock(PAYMENTS, made.id())?, phone))
+    });
+    ask_payer(providers, engine, tenant, &call, start, |payment| {
+        let currency = currency_of(payment)?;
+        Reply::json(
+            201,
+            &json!({
+                "number": payment.number(), "status": payment.status(), "sandbox": payment.is("sandbox"),
+                "amount": decimal_words(payment.minor("amount"), currency), "currency": currency.code(),
+            }),
+        )
+    })
+    .await
+}
+
+/// What [`pay`] answers.
+pub fn pay_schema() -> Json {
+    let text = json!({"type": "string"});
+    json!({
+        "type": "object",
+        "required": ["number", "status", "sandbox", "amount", "currency"],
+        "properties": {"number": text, "status": text, "sandbox": {"type": "boolean"},
+            "amount": {"type": "string", "format": "decimal"}, "currency": text},
+    })
 }
 
 /// What [`page`] answers.

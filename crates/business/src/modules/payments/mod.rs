@@ -23,6 +23,7 @@ use loopd_types::{Currency, render_decimal};
 use serde_json::json;
 
 use crate::define::*;
+use crate::modules::text_of;
 
 pub use mobile_money::{MtnSettings, Providers, SANDBOX, Settings};
 pub use resolve::register_jobs;
@@ -66,6 +67,7 @@ pub fn module_with(providers: &Providers) -> Module {
         .resource(records::ledger_entries())
         .operation(trial_balance())
         .operation(link_page())
+        .operation(link_payment(providers.clone()))
         .operation(initiate_operation(providers.clone()))
         .operation(callback_operation(providers.clone()))
 }
@@ -260,6 +262,22 @@ fn link_page() -> Custom {
         .answer(link::page_schema())
 }
 
+fn link_payment(providers: Providers) -> Custom {
+    let run = Run::Call(Arc::new(move |engine, call| Box::pin(link::pay(providers.clone(), engine, call))));
+    let path = "public/{company}/payment-links/{token}/pay/";
+    link::pay_inputs()
+        .into_iter()
+        .fold(Custom::new("payment_link_pay", Method::Post, path, run), Custom::input)
+        .summary("Pay by a payment link")
+        .help(
+            "Makes a payment over what the link asks for, and asks the payer's mobile money for it. Read the page again to see it paid. \
+             404 for unknown, inactive and expired links; 409 `invoice_not_open` when there is nothing left to pay.",
+        )
+        .public()
+        .status(201)
+        .answer(link::pay_schema())
+}
+
 fn initiate_operation(providers: Providers) -> Custom {
     let run = Run::Call(Arc::new(move |engine, call| Box::pin(initiate::initiate(providers.clone(), engine, call))));
     initiate::inputs()
@@ -297,6 +315,12 @@ fn callback_operation(providers: Providers) -> Custom {
 /// 500 when it has none: every record here gets one when it is made.
 fn currency_of(record: &Record) -> Result<Currency> {
     record.currency_in("currency").ok_or_else(|| Problem::internal(format!("{} has no currency", record.subject())))
+}
+
+/// The workspace for a document that follows from `record`: the same, unless it was archived meanwhile; what money did is written down all
+/// the same.
+fn workspace_of(cx: &Cx<'_, '_>, record: &Record) -> Option<String> {
+    text_of(record.workspace().filter(|id| cx.tenant.may_use_workspace(*id)))
 }
 
 /// Minor units as the wire writes them.

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::{INVOICES, REFUNDS, currency_of, decimal_words, invoice, ledger, receipt, store, totals};
+use super::{INVOICES, REFUNDS, currency_of, decimal_words, invoice, ledger, receipt, store, totals, workspace_of};
 use crate::define::*;
 use crate::modules::text_of;
 
@@ -50,17 +50,17 @@ pub fn protect(cx: &mut Cx<'_, '_>, before: &Record, payment: &mut Record) -> Re
 /// # Errors
 /// 400 on currency and amount; 409 `invoice_not_open`, `overpayment`, `payment_in_progress`.
 fn require_fit(cx: &mut Cx<'_, '_>, payment: &Record, invoice: &Record, now: bool) -> Result<()> {
-    require_amount(payment)?;
-    let currency = currency_of(invoice)?;
-    if payment.text("currency") != Some(currency.code()) {
-        let message = format!("The invoice is in {currency}; pay it in the same currency.");
-        return Err(Problem::field("currency", "invalid", message));
-    }
     let allows_overpayment = store::company_setting(cx.tx, cx.tenant.company, "overpayment")?;
     let is_open = matches!(invoice.status(), "open" | "partially_paid");
     if !is_open && !(allows_overpayment && invoice.status() == "paid") {
         let message = format!("The invoice is {}, so it cannot be paid.", invoice.status().replace('_', " "));
         return Err(Problem::conflict("invoice_not_open", message).with_extra("status", invoice.status()));
+    }
+    require_amount(payment)?;
+    let currency = currency_of(invoice)?;
+    if payment.text("currency") != Some(currency.code()) {
+        let message = format!("The invoice is in {currency}; pay it in the same currency.");
+        return Err(Problem::field("currency", "invalid", message));
     }
     if allows_overpayment {
         return Ok(());
@@ -206,7 +206,7 @@ pub fn post_refund(cx: &mut Cx<'_, '_>, payment: &mut Record, input: &Input) -> 
         &json!({
             "payment": payment.id().to_string(), "invoice": text_of(payment.id_in("invoice")), "customer": text_of(payment.id_in("customer")),
             "method": payment.text("method"), "currency": currency.code(), "amount": decimal_words(amount, currency),
-            "reason": input.text("reason"), "refunded_at": cx.now().to_string(), "workspace": text_of(payment.workspace()),
+            "reason": input.text("reason"), "refunded_at": cx.now().to_string(), "workspace": workspace_of(cx, payment),
         }),
     )?;
     let cause = ledger::Cause { refund: Some(refund.id()), memo: refund.number(), ..cause("refund", payment) };

@@ -6,7 +6,7 @@ use loopd_kernel::event;
 use loopd_types::render_decimal;
 use serde_json::{Value as Json, json};
 
-use super::{CUSTOMERS, RECEIPTS, currency_of, decimal_words, store};
+use super::{CUSTOMERS, RECEIPTS, currency_of, decimal_words, store, workspace_of};
 use crate::define::*;
 use crate::modules::text_of;
 
@@ -26,7 +26,7 @@ pub fn issue(cx: &mut Cx<'_, '_>, payment: &Record, invoice: Option<&Record>) ->
             "payment": payment.id().to_string(), "invoice": text_of(payment.id_in("invoice")), "customer": text_of(payment.id_in("customer")),
             "method": payment.text("method"), "currency": currency.code(),
             "amount": decimal_words(payment.minor("amount"), currency), "sandbox": payment.is("sandbox"),
-            "issued_at": cx.now().to_string(), "workspace": text_of(payment.workspace()),
+            "issued_at": cx.now().to_string(), "workspace": workspace_of(cx, payment),
         }),
     )?;
     let (legal_name, tax_id, country) = store::seller(cx.tx, cx.tenant.company)?;

@@ -1,6 +1,6 @@
 //! The definitions of what stands around invoices and payments.
 
-use super::{ACCOUNTS, CUSTOMERS, INVOICES, METHODS, PAYMENTS, REFUNDS, link, payout, receipt};
+use super::{ACCOUNTS, CUSTOMERS, INVOICES, METHODS, PAYMENTS, REFUNDS, invoice, link, payout, receipt};
 use crate::define::*;
 
 pub fn refunds() -> Resource {
@@ -154,6 +154,7 @@ pub fn customers() -> Resource {
         )
         .field(user("user").help("The account of this person, if there is one."))
         .search(&["title", "name", "phone", "email", "tax_id", "number"])
+        .before_delete(invoice::require_no_documents)
 }
 
 pub fn tax_rates() -> Resource {

@@ -39,7 +39,7 @@ impl MobileMoney for Sandbox {
             },
             "02" => Outcome::Expired,
             "03" => Outcome::Pending,
-            "06" => Outcome::Unknown,
+            "05" | "06" => Outcome::Unknown,
             _ => Outcome::Succeeded { transaction: format!("SBX-{}", charge.reference.simple()) },
         };
         Box::pin(async move { Ok(outcome) })

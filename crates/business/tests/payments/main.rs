@@ -1,0 +1,11 @@
+//! Payments through the doors that people use, on both engines.
+
+mod documents;
+mod invoices;
+mod ledger;
+mod mobile_money;
+mod mtn;
+mod records;
+mod settling;
+mod support;
+mod totals;
