@@ -27,7 +27,11 @@ impl Passwords {
     pub fn new(memory_kib: u32) -> Self {
         let params = Params::new(memory_kib.max(8), 2, 1, None).expect("memory, passes and lanes are in range");
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let decoy = argon2.hash_password(b"nobody's password").expect("the system has randomness").to_string();
+        // Written out, not computed: a hash at start would cost its memory and time for nothing. Nobody's password has this hash.
+        let decoy = format!(
+            "$argon2id$v=19$m={},t=2,p=1$bG9vcGQtZGVjb3ktc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            memory_kib.max(8)
+        );
         Self {
             argon2,
             running: Arc::new(Semaphore::new(AT_ONCE)),
@@ -75,5 +79,20 @@ impl Passwords {
         })
         .await
         .map_err(Problem::internal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_right_password_of_a_user_who_exists_matches() {
+        let passwords = Passwords::new(64);
+        let stored = passwords.hash("strongpass123".into()).await.unwrap();
+        assert!(passwords.verify("strongpass123".into(), Some(stored.clone())).await.unwrap());
+        assert!(!passwords.verify("strongpass124".into(), Some(stored)).await.unwrap());
+        assert!(!passwords.verify("strongpass123".into(), None).await.unwrap());
+        assert!(PasswordHash::new(&passwords.decoy).is_ok(), "the decoy must cost as much as a real hash");
     }
 }
