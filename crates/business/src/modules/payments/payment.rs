@@ -51,8 +51,12 @@ pub fn protect(cx: &mut Cx<'_, '_>, before: &Record, payment: &mut Record) -> Re
 /// 400 on currency and amount; 409 `invoice_not_open`, `overpayment`, `payment_in_progress`.
 fn require_fit(cx: &mut Cx<'_, '_>, payment: &Record, invoice: &Record, now: bool) -> Result<()> {
     let allows_overpayment = store::company_setting(cx.tx, cx.tenant.company, "overpayment")?;
-    let is_open = matches!(invoice.status(), "open" | "partially_paid");
-    if !is_open && !(allows_overpayment && invoice.status() == "paid") {
+    let can_be_paid = match invoice.status() {
+        "open" | "partially_paid" => true,
+        "paid" => allows_overpayment,
+        _ => false,
+    };
+    if !can_be_paid {
         let message = format!("The invoice is {}, so it cannot be paid.", invoice.status().replace('_', " "));
         return Err(Problem::conflict("invoice_not_open", message).with_extra("status", invoice.status()));
     }
@@ -141,7 +145,8 @@ pub fn settle(cx: &mut Cx<'_, '_>, payment: &Record) -> Result<()> {
         Some(id) => {
             let mut invoice = invoice::lock(cx, id)?;
             let before = invoice::balance(&invoice);
-            invoice.set("amount_paid", invoice.minor("amount_paid") + amount);
+            let paid = invoice.minor("amount_paid").checked_add(amount);
+            invoice.set("amount_paid", Value::from(paid.ok_or_else(too_much)?));
             invoice::settle_status(&mut invoice, cx.now());
             let [receivable, credit] = ledger::move_balance(before, invoice::balance(&invoice));
             cx.save(&mut invoice)?;
@@ -154,6 +159,10 @@ pub fn settle(cx: &mut Cx<'_, '_>, payment: &Record) -> Result<()> {
         }
     };
     receipt::issue(cx, payment, invoice.as_ref())
+}
+
+fn too_much() -> Problem {
+    Problem::field("amount", "max_value", "The sum of the invoice's payments is too large.")
 }
 
 fn cause<'a>(kind: &'static str, payment: &'a Record) -> ledger::Cause<'a> {
