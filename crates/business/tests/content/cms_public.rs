@@ -132,4 +132,11 @@ each_engine! {
         let page = world.stranger().get("/api/v1/cms/public/001/posts/news/").await.expect_status(200);
         assert_eq!(page.text_at("/body"), "<b>new</b>");
     }
+
+    async fn a_company_without_the_product_shows_nothing(world: &World) {
+        published(&world.owner, json!({"title": "Home", "slug": "home"})).await;
+        world.stranger().get(&public("001", "home")).await.expect_status(200);
+        world.suspend("cms").await;
+        world.stranger().get(&public("001", "home")).await.expect_refusal(404, "not_found");
+    }
 }

@@ -160,7 +160,7 @@ each_engine! {
         assert_eq!(owner.get("/api/v1/protector/reports/").await.at("/count"), json!(2));
     }
 
-    async fn a_company_that_is_gone_vouches_for_nothing(world: &World) {
+    async fn a_code_that_is_gone_is_unknown(world: &World) {
         let owner = &world.owner;
         let code = add(owner, CODES, json!({})).await;
         owner.post(&act(CODES, &code, "activate")).await.expect_status(200);
@@ -170,5 +170,27 @@ each_engine! {
         assert_eq!(asked, "1");
         owner.delete(&format!("{CODES}{}/", code["id"].as_str().unwrap())).await.expect_status(204);
         assert_eq!(verify(owner, text).await["status"], "unknown");
+    }
+
+    async fn a_company_without_the_product_vouches_for_nothing(world: &World) {
+        let owner = &world.owner;
+        let code = add(owner, CODES, json!({})).await;
+        owner.post(&act(CODES, &code, "activate")).await.expect_status(200);
+        let text = code["code"].as_str().unwrap();
+        world.suspend("protector").await;
+        let answer = verify(owner, text).await;
+        assert_eq!((&answer["status"], &answer["company"]), (&json!("unknown"), &Value::Null));
+        let report = json!({"code": text});
+        world.stranger().post("/api/v1/protector/public-report/").json(&report).await.expect_field("code", "does_not_exist");
+        assert_eq!(verify(owner, "IHEMATST1").await["status"], "genuine");
+    }
+
+    async fn the_largest_batch_is_made_in_one_go(world: &World) {
+        let owner = &world.owner;
+        owner.post(BATCHES).json(&json!({"title": "Too many", "count": 2_001})).await.expect_field("count", "max_value");
+        let batch = add(owner, BATCHES, json!({"title": "Many", "count": 2_000})).await;
+        let made = owner.post(&act(BATCHES, &batch, "generate-codes")).await.expect_status(200).json();
+        assert_eq!((&made["code_count"], &made["version"]), (&json!(2_000), &json!(2)));
+        assert_eq!(owner.get(CODES).await.at("/count"), json!(2_000));
     }
 }

@@ -121,6 +121,16 @@ impl World {
         (client, user)
     }
 
+    /// Suspends company 001's subscription of a product.
+    pub async fn suspend(&self, product: &str) {
+        let list = self.owner.get("/api/v1/product-subscriptions/").query("page_size", "100");
+        let rows = list.await.expect_status(200).at("/results");
+        let row =
+            rows.as_array().and_then(|rows| rows.iter().find(|row| row["product"] == product)).expect("subscribed");
+        let at = format!("/api/v1/product-subscriptions/{}/suspend/", row["id"].as_str().expect("an id"));
+        self.owner.post(&at).await.expect_status(200);
+    }
+
     /// Does the jobs that are due; how many there were.
     pub async fn work(&self) -> usize {
         let mut runner = Runner::default();

@@ -30,6 +30,13 @@ pub(super) fn check(_: &mut Cx<'_, '_>, batch: &mut Record) -> Result<()> {
     }
 }
 
+/// Notes how many codes are made, once: a sum kept up to date code by code would write the batch for every one of them.
+pub(super) fn count(_: &mut Cx<'_, '_>, batch: &mut Record, _: &Input) -> Result<()> {
+    let count = batch.int("count");
+    batch.set("code_count", count);
+    Ok(())
+}
+
 /// Makes the codes of a batch.
 pub(super) fn generate(cx: &mut Cx<'_, '_>, batch: &mut Record, _: &Input) -> Result<()> {
     let body = json!({"batch": text_of(Some(batch.id())), "item": text_of(batch.id_in("item")), "workspace": text_of(batch.workspace())});

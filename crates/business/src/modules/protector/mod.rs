@@ -80,10 +80,11 @@ fn batches() -> Resource {
         .field(date("made_on").help("When the goods were made."))
         .field(date("expires_on").help("Last day on which the codes are genuine."))
         .field(text("recall_reason", 2_000).read_only().help("Why it was recalled."))
-        .field(integer("code_count").count_of("protector/codes", "batch", &[]).help("How many codes it has."))
+        .field(integer("code_count").default(0).read_only().help("How many codes were made for it."))
         .states(&["draft", "generated", "active", "recalled"])
         .action(
             Action::to("generate-codes", &["draft"], "generated")
+                .effect(batch::count)
                 .after(batch::generate)
                 .event("codes_generated")
                 .help("Make its codes; they are inactive at first."),
