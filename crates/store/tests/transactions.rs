@@ -185,3 +185,42 @@ async fn futures_poll_once<T>(mut future: std::pin::Pin<&mut impl Future<Output 
     })
     .await
 }
+
+/// One that refuses after it wrote, among many that do not: only its own work is undone, and everybody else's is there once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_after_a_write_undoes_only_itself_in_a_full_batch() {
+    for db in TestDb::both().await {
+        db.write_unlimited(|tx| {
+            tx.execute("CREATE TABLE lots (id BIGINT PRIMARY KEY, word TEXT NOT NULL)", &params![])?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..200i64 {
+            let shared = db.clone();
+            tasks.spawn(async move {
+                let outcome = shared
+                    .write(View::System, move |tx| {
+                        tx.execute("INSERT INTO lots (id, word) VALUES ($1, 'x')", &params![number])?;
+                        if number % 7 == 0 {
+                            return Err(Problem::conflict("no", "After all not."));
+                        }
+                        Ok(())
+                    })
+                    .await;
+                (number, outcome)
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            let (number, outcome) = done.unwrap();
+            assert_eq!(outcome.is_err(), number % 7 == 0, "{number}");
+        }
+        let kept = db
+            .read(View::System, |reader| Ok(reader.query("SELECT id FROM lots ORDER BY id", &params![], |row| row.i64(0))?))
+            .await
+            .unwrap();
+        let expected: Vec<i64> = (0..200).filter(|number| number % 7 != 0).collect();
+        assert_eq!(kept, expected);
+    }
+}

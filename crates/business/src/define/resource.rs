@@ -40,6 +40,21 @@ pub struct Resource {
     pub read_only: bool,
     pub hooks: Hooks,
     pub public: Vec<Public>,
+    /// Who finds the records, among those who may view them.
+    pub audience: Audience,
+}
+
+/// Who finds records of a kind, among those who may view them. Rules, the system and superusers find all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Audience {
+    #[default]
+    Everyone,
+    /// Everybody where `field` is `open`; elsewhere the users whose ids stand in the tags field `members`.
+    Members { field: String, open: String, members: String },
+    /// Whoever finds the record that this reference names; everybody where it is empty.
+    Through(String),
+    /// Whoever made it.
+    Author,
 }
 
 /// Where a record's title comes from.
@@ -132,6 +147,7 @@ impl Resource {
             read_only: false,
             hooks: Hooks::default(),
             public: Vec::new(),
+            audience: Audience::Everyone,
         }
     }
     /// A resource whose records nobody quotes by number.
@@ -211,6 +227,21 @@ impl Resource {
     }
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
+        self
+    }
+    /// Everybody finds records whose `field` is `open`; the others exist for the users in the tags field `members` only.
+    pub fn seen_by_members(mut self, field: &str, open: &str, members: &str) -> Self {
+        self.audience = Audience::Members { field: field.into(), open: open.into(), members: members.into() };
+        self
+    }
+    /// Records are found by whoever finds the record that `reference` names.
+    pub fn seen_through(mut self, reference: &str) -> Self {
+        self.audience = Audience::Through(reference.into());
+        self
+    }
+    /// Records are found by whoever made them.
+    pub fn seen_by_author(mut self) -> Self {
+        self.audience = Audience::Author;
         self
     }
     pub fn before_create(mut self, rule: HookFn) -> Self {

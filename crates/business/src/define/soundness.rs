@@ -8,7 +8,7 @@ use super::field::{Field, Preset, RollUp};
 use super::kind::Kind;
 use super::module::{CustomAccess, Method, Module, Run};
 use super::parse::parse;
-use super::resource::{PublicVerb, Resource, Titled};
+use super::resource::{Audience, PublicVerb, Resource, Titled};
 
 /// One thing wrong with a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,6 +269,7 @@ impl Check<'_> {
         self.words(resource);
         self.life_cycle(resource);
         self.doors(resource);
+        self.audience(resource);
     }
 
     fn field(&mut self, field: &Field, siblings: &[Field]) {
@@ -456,6 +457,18 @@ impl Check<'_> {
             for state in resource.states.iter().filter(|state| !reachable.contains(state.as_str())) {
                 self.flaw(Some(state), "no action leads to this state");
             }
+        }
+    }
+
+    fn audience(&mut self, resource: &Resource) {
+        let has = |name: &String| resource.find_field(name).is_some();
+        let is_sound = match &resource.audience {
+            Audience::Everyone | Audience::Author => true,
+            Audience::Members { field, members, .. } => has(field) && has(members),
+            Audience::Through(field) => resource.find_field(field).is_some_and(|f| matches!(f.kind, Kind::Reference { .. })),
+        };
+        if !is_sound {
+            self.flaw(None, "its audience names a field that is not there, or no reference");
         }
     }
 

@@ -173,7 +173,7 @@ impl<'a, 'c> Viewer<'a, 'c> {
     /// The living record, lines included, if this caller may see it.
     pub fn find(&mut self, path: &str, id: Uuid) -> Result<Option<Record>> {
         let found = read::find(self.reader, runtime(self.engine, path)?, self.tenant.company, id, false)?;
-        Ok(found.filter(|record| read::is_visible(self.tenant, record.workspace())))
+        read::found_by(self.reader, self.tenant, found)
     }
     /// # Errors
     /// 404 when there is none that this caller may see.

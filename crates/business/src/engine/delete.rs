@@ -53,8 +53,7 @@ fn delete_found(cx: &mut Cx<'_, '_>, before: Record) -> Result<()> {
 pub fn restore(cx: &mut Cx<'_, '_>, runtime: &Arc<ResourceRuntime>, id: Uuid) -> Result<Written> {
     require_changeable(runtime)?;
     let found = read::find_any(cx.tx, runtime, cx.tenant.company, id, true)?;
-    let before =
-        found.filter(|record| read::is_visible(cx.tenant, record.workspace())).ok_or_else(Problem::not_found)?;
+    let before = read::found_by(cx.tx, cx.tenant, found)?.ok_or_else(Problem::not_found)?;
     let mut record = before.clone();
     if before.is_deleted() {
         set_deleted(cx, &mut record, false);

@@ -46,8 +46,10 @@ impl Expansions {
                 }
                 let mut params = vec![company.clone()];
                 let markers: Vec<String> = ids.into_iter().map(|id| bind(&mut params, Value::Uuid(id))).collect();
+                let who = target.audience.as_ref().and_then(|who| who.condition(reader.engine(), tenant, &mut params));
+                let who = who.map_or_else(String::new, |condition| format!(" AND {condition}"));
                 let sql = format!(
-                    "SELECT {} FROM {} WHERE company_id = $1 AND id IN ({})",
+                    "SELECT {} FROM {} WHERE company_id = $1 AND id IN ({}){who}",
                     target.sql.columns,
                     target.table,
                     markers.join(", ")

@@ -33,7 +33,7 @@ pub fn list(
     (base, query): (&str, &Query),
 ) -> Result<Vec<u8>> {
     let plain_company = match tenants {
-        [only] if request.is_plain() && only.workspace.is_none() && only.workspace_limit().is_none() => {
+        [only] if request.is_plain() && runtime.audience.is_none() && only.workspace.is_none() && only.workspace_limit().is_none() => {
             Some(only.company)
         }
         _ => None,
@@ -159,7 +159,7 @@ pub(crate) fn conditions(
     request: &ListRequest,
     params: &mut Vec<Value>,
 ) -> Result<String> {
-    let groups: Vec<String> = tenants.iter().map(|tenant| scope(tenant, params)).collect();
+    let groups: Vec<String> = tenants.iter().map(|tenant| scope(reader, runtime, tenant, params)).collect();
     let mut sql = match groups.as_slice() {
         [only] => only.clone(),
         several => format!("({})", several.join(" OR ")),
@@ -169,7 +169,16 @@ pub(crate) fn conditions(
 }
 
 /// The rows of one company that the caller may see: all of it, or those of some workspaces and those of none.
-fn scope(tenant: &Tenant, params: &mut Vec<Value>) -> String {
+fn scope(reader: &Reader<'_>, runtime: &ResourceRuntime, tenant: &Tenant, params: &mut Vec<Value>) -> String {
+    let rows = workspaces(tenant, params);
+    let who = runtime.audience.as_ref().and_then(|who| who.condition(reader.engine(), tenant, params));
+    match who {
+        Some(who) => format!("({rows} AND {who})"),
+        None => rows,
+    }
+}
+
+fn workspaces(tenant: &Tenant, params: &mut Vec<Value>) -> String {
     let company = bind(params, Value::from(tenant.company));
     let workspaces: Vec<loopd_types::Uuid> = match (tenant.workspace, tenant.workspace_limit()) {
         (Some(workspace), _) => vec![workspace],
@@ -207,7 +216,7 @@ fn count(
 ) -> Result<u64> {
     let sees_all = tenants.iter().all(|tenant| tenant.workspace.is_none() && tenant.workspace_limit().is_none());
     let deleted = request.which.wants_deleted();
-    let knows = sees_all && request.which.clone().deleted(Deleted::Hidden).is_plain();
+    let knows = sees_all && runtime.audience.is_none() && request.which.clone().deleted(Deleted::Hidden).is_plain();
     let count = if knows {
         let mut sum = 0;
         for tenant in tenants {

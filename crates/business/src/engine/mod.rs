@@ -6,6 +6,7 @@
 //! SQL texts come from definitions, never from a request.
 
 pub mod act;
+mod audience;
 mod body;
 pub mod bulk;
 pub mod condition;

@@ -21,6 +21,27 @@ pub(crate) fn is_visible(tenant: &Tenant, workspace: Option<Uuid>) -> bool {
     }
 }
 
+/// Whether a caller finds a record in hand: its workspace and its audience.
+pub(crate) fn may_find(reader: &mut Reader<'_>, tenant: &Tenant, record: &Record) -> Result<bool> {
+    let runtime = &record.runtime;
+    if !is_visible(tenant, record.workspace()) {
+        return Ok(false);
+    }
+    let mut params = params![tenant.company, record.id()].to_vec();
+    let condition = runtime.audience.as_ref().and_then(|who| who.condition(reader.engine(), tenant, &mut params));
+    let Some(condition) = condition else { return Ok(true) };
+    let sql = format!("SELECT 1 FROM {} WHERE company_id = $1 AND id = $2 AND {condition}", runtime.table);
+    Ok(reader.first(&sql, &params, |_| Ok(()))?.is_some())
+}
+
+/// A record in hand, if the caller finds it.
+pub(crate) fn found_by(reader: &mut Reader<'_>, tenant: &Tenant, record: Option<Record>) -> Result<Option<Record>> {
+    match record {
+        Some(record) if may_find(reader, tenant, &record)? => Ok(Some(record)),
+        _ => Ok(None),
+    }
+}
+
 /// The living record with its lines; locked until the transaction ends when `lock`.
 pub(crate) fn find(
     reader: &mut Reader<'_>,
@@ -166,8 +187,10 @@ pub(crate) fn existing(
 ) -> Result<Vec<Uuid>> {
     let mut params = vec![Value::from(tenant.company)];
     let markers: Vec<String> = ids.iter().map(|id| bind(&mut params, Value::Uuid(*id))).collect();
+    let who = runtime.audience.as_ref().and_then(|who| who.condition(reader.engine(), tenant, &mut params));
+    let who = who.map_or_else(String::new, |condition| format!(" AND {condition}"));
     let sql = format!(
-        "SELECT id, workspace_id FROM {} WHERE company_id = $1 AND deleted_at IS NULL AND id IN ({})",
+        "SELECT id, workspace_id FROM {} WHERE company_id = $1 AND deleted_at IS NULL AND id IN ({}){who}",
         runtime.table,
         markers.join(", ")
     );

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use loopd_kernel::Product;
 use loopd_store::ddl::TableDef;
 
+use super::audience::AudienceSql;
 use super::runtime::ResourceRuntime;
 use super::tables;
 use crate::define::{Flaw, Module, RollUp, soundness};
@@ -51,6 +52,9 @@ impl Registry {
         links.dedup();
         for (child, parent, place) in links {
             resources[child].parents.push((parent, place));
+        }
+        for at in 0..resources.len() {
+            resources[at].audience = AudienceSql::compile(&resources[at].resource.audience, &resources[at], &resources);
         }
         Ok(Self { modules, resources: resources.into_iter().map(Arc::new).collect(), by_path })
     }

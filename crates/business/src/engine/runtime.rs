@@ -51,6 +51,8 @@ pub struct ResourceRuntime {
     pub(crate) can_collide: bool,
     /// Records that sum this resource up: path of the parent and the place of the reference to it.
     pub(crate) parents: Vec<(String, usize)>,
+    /// Who finds the records; everybody when `None`.
+    pub(crate) audience: Option<super::audience::AudienceSql>,
 }
 
 /// `<module>.<resource>.<verb>`
@@ -132,6 +134,7 @@ impl ResourceRuntime {
             can_collide: unique_rules.len() > 1,
             unique_rules,
             parents: Vec::new(),
+            audience: None,
             resource,
             table,
             columns,

@@ -56,7 +56,7 @@ pub fn upsert(
     match found {
         Some(before) => {
             require_changeable(runtime)?;
-            if !read::is_visible(cx.tenant, before.workspace()) {
+            if !read::may_find(cx.tx, cx.tenant, &before)? {
                 return Err(Problem::not_found());
             }
             cx.tenant.require(&runtime.permissions.update)?;
@@ -98,7 +98,7 @@ fn update_as(cx: &mut Cx<'_, '_>, before: Record, body: &Json, mode: Mode, by: B
 /// The living record, locked, if this caller may see it.
 pub(crate) fn find_visible(cx: &mut Cx<'_, '_>, runtime: &Arc<ResourceRuntime>, id: Uuid) -> Result<Record> {
     let found = read::find(cx.tx, runtime, cx.tenant.company, id, true)?;
-    found.filter(|record| read::is_visible(cx.tenant, record.workspace())).ok_or_else(Problem::not_found)
+    read::found_by(cx.tx, cx.tenant, found)?.ok_or_else(Problem::not_found)
 }
 
 pub(crate) fn require_version(record: &Record, expected: Expected) -> Result<()> {

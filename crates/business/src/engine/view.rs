@@ -36,7 +36,7 @@ pub fn find_visible(
     id: Uuid,
 ) -> Result<Record> {
     let found = read::find(reader, runtime, tenant.company, id, false)?;
-    found.filter(|record| read::is_visible(tenant, record.workspace())).ok_or_else(Problem::not_found)
+    read::found_by(reader, tenant, found)?.ok_or_else(Problem::not_found)
 }
 
 /// The living record as JSON.
@@ -100,7 +100,7 @@ pub fn history(
 ) -> Result<Vec<u8>> {
     let request = query.page()?;
     let found = read::find_any(reader, runtime, tenant.company, id, false)?;
-    found.filter(|record| read::is_visible(tenant, record.workspace())).ok_or_else(Problem::not_found)?;
+    read::found_by(reader, tenant, found)?.ok_or_else(Problem::not_found)?;
     let target = id.to_string();
     let count = reader.one(
         "SELECT COUNT(*) FROM audit_logs WHERE company_id = $1 AND target_id = $2",

@@ -163,3 +163,13 @@ each_engine! {
         owner.post(&format!("{at}send/")).json(&json!({"prompt": "sales?"})).await.expect_refusal(409, "conversation_archived");
     }
 }
+
+each_engine! {
+    async fn answers_are_found_by_who_asked(world: &World) {
+        let run = ask(&world.owner, "sales").await;
+        let (admin, _) = world.member("admin", "admin").await;
+        assert_eq!(admin.get("/api/v1/ai/runs/").await.expect_status(200).at("/count"), json!(0));
+        admin.get(&format!("/api/v1/ai/runs/{}/", run["id"].as_str().unwrap())).await.expect_refusal(404, "not_found");
+        assert_eq!(world.owner.get("/api/v1/ai/runs/").await.expect_status(200).at("/count"), json!(1));
+    }
+}

@@ -189,3 +189,43 @@ each_engine! {
         staff.post(MESSAGES).json(&json!({"body": "thanks", "channel": channel["id"]})).await.expect_status(201);
     }
 }
+
+each_engine! {
+    async fn a_private_channel_is_found_by_its_members_only(world: &World) {
+        let owner = &world.owner;
+        let (admin, admin_id) = world.member("admin", "admin").await;
+        let open = add(owner, CHANNELS, json!({"title": "Open"})).await;
+        let channel = add(owner, CHANNELS, json!({"title": "Board", "visibility": "private"})).await;
+        let message = add(owner, MESSAGES, json!({"body": "confidential", "channel": channel["id"]})).await;
+        add(owner, MESSAGES, json!({"body": "for all", "channel": open["id"]})).await;
+        owner.post(&act(MESSAGES, &message, "react")).json(&json!({"emoji": "x"})).await.expect_status(200);
+        let (channel_id, message_id) = (channel["id"].as_str().unwrap(), message["id"].as_str().unwrap());
+        let sees = |client: Client| async move {
+            let mut seen = Vec::new();
+            for path in [CHANNELS, MESSAGES, "/api/v1/chat/memberships/", "/api/v1/chat/reactions/"] {
+                let listed = client.get(path).await.expect_status(200).json();
+                assert_eq!(listed["count"], listed["results"].as_array().unwrap().len(), "{path} counts what it shows");
+                seen.push(listed["count"].as_i64().unwrap());
+            }
+            seen
+        };
+        assert_eq!(sees(owner.clone()).await, [2, 2, 2, 1]);
+        assert_eq!(sees(admin.clone()).await, [1, 1, 1, 0]);
+        assert_eq!(count(&admin, &format!("{MESSAGES}?search=confidential")).await, 0);
+        assert_eq!(count(&admin, &format!("{MESSAGES}?channel={channel_id}")).await, 0);
+        for path in [format!("{CHANNELS}{channel_id}/"), format!("{MESSAGES}{message_id}/"), format!("{MESSAGES}{message_id}/history/"), format!("{CHANNELS}{channel_id}/actions/")] {
+            admin.get(&path).await.expect_refusal(404, "not_found");
+        }
+        for path in [format!("{CHANNELS}export/"), format!("{MESSAGES}export/"), format!("{MESSAGES}?expand=channel")] {
+            let text = admin.get(&path).await.expect_status(200).text();
+            assert!(!text.contains("Board") && !text.contains("confidential") && !text.contains(channel_id), "{path}: {text}");
+        }
+        let reply = json!({"body": "x", "channel": open["id"], "reply_to": message["id"]});
+        admin.post(MESSAGES).json(&reply).await.expect_field("reply_to", "does_not_exist");
+        owner.post(&act(CHANNELS, &channel, "invite")).json(&json!({"user": admin_id})).await.expect_status(200);
+        assert_eq!(sees(admin.clone()).await, [2, 2, 3, 1]);
+        admin.post(&act(CHANNELS, &channel, "leave")).await.expect_status(200);
+        assert_eq!(sees(admin.clone()).await, [1, 1, 1, 0]);
+        assert_eq!(count(&admin.without("x-company-id"), &format!("{MESSAGES}?search=confidential")).await, 0);
+    }
+}

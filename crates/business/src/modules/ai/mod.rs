@@ -47,6 +47,7 @@ pub fn module_with(advisor: Arc<dyn Advisor>) -> Module {
 
 fn runs() -> Resource {
     Resource::unnumbered("runs")
+        .seen_by_author()
         .help("One question and what came of it.")
         .title_optional()
         .field(
@@ -76,6 +77,7 @@ fn runs() -> Resource {
 
 fn conversations() -> Resource {
     Resource::unnumbered("conversations")
+        .seen_by_author()
         .help("Questions that belong together.")
         .title_optional()
         .field(
@@ -89,6 +91,7 @@ fn conversations() -> Resource {
 
 fn messages() -> Resource {
     Resource::unnumbered("messages")
+        .seen_through("conversation")
         .help("One question or answer of a conversation.")
         .title_optional()
         .field(reference("conversation", "ai/conversations").help("Where it was said."))

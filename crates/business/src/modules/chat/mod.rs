@@ -77,6 +77,7 @@ fn channels() -> Resource {
                 .guard(channel::require_member_to_act)
                 .help("Open the channel again."),
         )
+        .seen_by_members("visibility", "public", "members")
         .search(&["title", "description", "topic"])
         .before_create(channel::complete)
         .after_create(channel::enrol)
@@ -86,6 +87,7 @@ fn channels() -> Resource {
 
 fn messages() -> Resource {
     Resource::unnumbered("messages")
+        .seen_through("channel")
         .help("One message in a channel. Without a channel it goes to the company's default one.")
         .title_optional()
         .field(
@@ -153,6 +155,7 @@ fn messages() -> Resource {
 
 fn memberships() -> Resource {
     Resource::unnumbered("memberships")
+        .seen_through("channel")
         .help("Somebody in a channel.")
         .title_optional()
         .field(reference("channel", "chat/channels").help("The channel."))
@@ -168,6 +171,7 @@ fn memberships() -> Resource {
 
 fn reactions() -> Resource {
     Resource::unnumbered("reactions")
+        .seen_through("channel")
         .help("One person's reaction to a message.")
         .title_optional()
         .field(reference("channel", "chat/channels").help("The message's channel."))
@@ -182,6 +186,7 @@ fn reactions() -> Resource {
 
 fn read_receipts() -> Resource {
     Resource::unnumbered("read-receipts")
+        .seen_through("channel")
         .help("How far somebody has read in a channel.")
         .title_optional()
         .field(reference("channel", "chat/channels").help("The channel."))
