@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use loopd_business::engine::{Engine, Registry};
+use loopd_business::modules::{self, Ports, ai, payments};
+use loopd_kernel::advisor::Advisor;
 use loopd_kernel::{Catalogue, Kernel};
 use loopd_store::{Db, View, ddl, migrate};
 use loopd_types::{Clock, OsRng, Rng, SystemClock};
@@ -33,19 +35,43 @@ pub struct Server {
     pub app: App,
     pub kernel: Arc<Kernel>,
     pub engine: Engine,
+    ports: Ports,
     settings: Settings,
+}
+
+/// What modules reach the outside by, from the settings.
+///
+/// # Errors
+/// A provider whose settings cannot be used.
+pub fn ports(settings: &Settings, world: &World) -> anyhow::Result<Ports> {
+    let advisor: Arc<dyn Advisor> = match &settings.ai {
+        None => Arc::new(ai::Offline),
+        Some(chosen) => Arc::new(
+            ai::OpenAi::new(ai::OpenAiSettings {
+                base_url: chosen.base_url.clone(),
+                api_key: (!chosen.api_key.expose().is_empty()).then(|| chosen.api_key.clone()),
+                model: chosen.model.clone(),
+                timeout: settings.request_timeout.mul_f32(0.8),
+            })
+            .map_err(|problem| anyhow!("LOOP_AI_BASE_URL: {problem}"))?,
+        ),
+    };
+    let asked = payments::Settings { mtn: settings.momo.clone(), sandbox: settings.allows_sandbox(payments::SANDBOX) };
+    let mobile_money =
+        payments::Providers::new(asked, world.clock.clone()).map_err(|words| anyhow!("LOOP_MOMO_BASE_URL: {words}"))?;
+    Ok(Ports { advisor, mobile_money })
 }
 
 /// The modules that are compiled in, and those of `LOOP_MODULES_DIR`.
 ///
 /// # Errors
 /// Every flaw, with file and line where there is one.
-pub fn registry(settings: &Settings) -> anyhow::Result<Registry> {
-    let mut modules = loopd_business::modules::all();
+pub fn registry(settings: &Settings, ports: &Ports) -> anyhow::Result<Registry> {
+    let mut all = modules::all_on(ports);
     if let Some(folder) = &settings.modules_dir {
-        modules.extend(loopd_business::modules::load(folder).map_err(|flaws| anyhow!("{}", lines(&flaws)))?);
+        all.extend(modules::load(folder).map_err(|flaws| anyhow!("{}", lines(&flaws)))?);
     }
-    Registry::build(modules).map_err(|flaws| anyhow!("{}", lines(&flaws)))
+    Registry::build(all).map_err(|flaws| anyhow!("{}", lines(&flaws)))
 }
 
 fn lines<T: ToString>(flaws: &[T]) -> String {
@@ -62,18 +88,19 @@ pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
     {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
     }
-    let registry = Arc::new(registry(&settings)?);
+    let ports = ports(&settings, &world)?;
+    let registry = Arc::new(registry(&settings, &ports)?);
     let db = Db::open(&settings.store()).await.map_err(|error| anyhow!("LOOP_DATABASE_URL: {error}"))?;
     migrate(&db, &registry, world.clock.as_ref()).await?;
     let kernel = kernel(&settings, &registry, db, &world)?;
     loopd_kernel::app::seed(&kernel).await?;
     let engine = Engine::new(kernel.clone(), registry.clone());
-    loopd_business::install(&engine).await?;
+    modules::install(&engine).await?;
     loopd_kernel::subscription::offer_new_products(&kernel).await?;
     let metrics = Arc::new(Metrics::default());
     let operations = operations(&settings, &kernel, &engine, &metrics);
     let app = App::with_metrics(kernel.clone(), settings.web(), operations, metrics).map_err(|words| anyhow!(words))?;
-    Ok(Server { app, kernel, engine, settings })
+    Ok(Server { app, kernel, engine, ports, settings })
 }
 
 /// Makes sure that one process alone serves this SQLite database: two would each hold caches that the other makes stale.
@@ -178,7 +205,7 @@ impl Server {
     /// Serves on `listener` until `shutdown` resolves; background work stops with it.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = watch::channel(false);
-        let background = service::background(&self.engine, stopped.clone());
+        let background = service::background(&self.engine, &self.ports, stopped.clone());
         let separate = match self.settings.metrics_listen {
             Some(address) => Some(tokio::spawn(service::serve_metrics(address, self.app.clone(), stopped))),
             None => None,

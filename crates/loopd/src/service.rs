@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use loopd_business::engine::{Engine, Registry};
+use loopd_business::modules::{self, Ports};
 use loopd_kernel::{Kernel, Presented, job};
 use loopd_types::{Problem, Result, SECOND_US};
 use loopd_web::operation::RateClass;
@@ -283,10 +284,10 @@ const FLUSH_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY_US: i64 = 600 * SECOND_US;
 
 /// Starts the job runner and the sweeps.
-pub fn background(engine: &Engine, stop: watch::Receiver<bool>) -> Background {
+pub fn background(engine: &Engine, ports: &Ports, stop: watch::Receiver<bool>) -> Background {
     let kernel = engine.kernel.clone();
     let mut runner = job::Runner::default();
-    loopd_business::register_jobs(&mut runner, engine);
+    modules::register_jobs_on(&mut runner, engine, ports);
     let jobs = tokio::spawn(runner.run(kernel.clone(), stop.clone()));
     let sweeps = tokio::spawn(sweep(kernel, stop));
     Background(vec![jobs, sweeps])

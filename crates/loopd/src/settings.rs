@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use loopd_business::modules::payments;
 use loopd_kernel::Environment;
 use loopd_types::{Rng, Secret, random_token};
 use loopd_web::Network;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     pub rate_limits: bool,
     pub ai: Option<AiSettings>,
+    /// MTN's Collections API; without it only the sandbox can be asked.
+    pub momo: Option<payments::MtnSettings>,
     pub allow_sandboxes: Vec<String>,
     pub metrics_listen: Option<SocketAddr>,
     pub metrics_token: Option<Secret<String>>,
@@ -77,6 +80,11 @@ struct Raw {
     ai_base_url: String,
     ai_api_key: String,
     ai_model: String,
+    momo_base_url: String,
+    momo_subscription_key: String,
+    momo_api_user: String,
+    momo_api_key: String,
+    momo_target_environment: String,
     allow_sandboxes: Vec<String>,
     metrics_listen: String,
     metrics_token: String,
@@ -207,6 +215,30 @@ impl Settings {
                 model: model.to_owned(),
             }),
         };
+        let momo = match raw.momo_subscription_key.as_str() {
+            "" => None,
+            subscription_key => {
+                for (name, value) in [("momo_api_user", &raw.momo_api_user), ("momo_api_key", &raw.momo_api_key)] {
+                    if value.is_empty() {
+                        return Err(refuse(name, "is required when momo_subscription_key is set"));
+                    }
+                }
+                Some(payments::MtnSettings {
+                    base_url: raw.momo_base_url.trim_end_matches('/').to_owned(),
+                    subscription_key: Secret::new(subscription_key.to_owned()),
+                    api_user: raw.momo_api_user.clone(),
+                    api_key: Secret::new(raw.momo_api_key.clone()),
+                    target_environment: raw.momo_target_environment.clone(),
+                    callback_host: (!base_url.is_empty()).then(|| base_url.clone()),
+                })
+            }
+        };
+        if let Some(unknown) = raw.allow_sandboxes.iter().find(|name| *name != payments::SANDBOX) {
+            return Err(refuse(
+                "allow_sandboxes",
+                format!("there is no sandbox `{unknown}`; there is {}", payments::SANDBOX),
+            ));
+        }
         let log_format = match raw.log_format.as_str() {
             "pretty" => LogFormat::Pretty,
             "json" => LogFormat::Json,
@@ -239,6 +271,7 @@ impl Settings {
             allowed_origins: raw.allowed_origins,
             rate_limits: raw.rate_limits,
             ai,
+            momo,
             allow_sandboxes: raw.allow_sandboxes,
             metrics_listen: if raw.metrics_listen.is_empty() {
                 None
@@ -303,16 +336,9 @@ impl Settings {
         config
     }
 
-    /// # Errors
-    /// In production, a sandbox that nobody named.
-    pub fn require_sandbox(&self, name: &str) -> Result<(), Refused> {
-        if self.environment.is_production() && !self.allow_sandboxes.iter().any(|allowed| allowed == name) {
-            return Err(refuse(
-                "allow_sandboxes",
-                format!("the sandbox `{name}` would run in production; configure the real one, or name it here"),
-            ));
-        }
-        Ok(())
+    /// Whether the sandbox `name` may run: always in development, in production only when it is named.
+    pub fn allows_sandbox(&self, name: &str) -> bool {
+        !self.environment.is_production() || self.allow_sandboxes.iter().any(|allowed| allowed == name)
     }
 }
 
@@ -396,14 +422,12 @@ mod tests {
         assert_eq!(load(&[("LOOP_ENVIRONMENT", "production")]).unwrap_err().name, "LOOP_SECRET_KEY");
         let open = load(&[("LOOP_ENVIRONMENT", "production"), ("LOOP_SECRET_KEY", key), ("LOOP_RATE_LIMITS", "off")]);
         assert_eq!(open.unwrap_err().name, "LOOP_RATE_LIMITS");
-        let good = load(&[("LOOP_ENVIRONMENT", "production"), ("LOOP_SECRET_KEY", key)]).unwrap();
-        assert_eq!(good.require_sandbox("mobile-money").unwrap_err().name, "LOOP_ALLOW_SANDBOXES");
-        let named = load(&[
-            ("LOOP_ENVIRONMENT", "production"),
-            ("LOOP_SECRET_KEY", key),
-            ("LOOP_ALLOW_SANDBOXES", "mobile-money"),
-        ])
-        .unwrap();
-        assert!(named.require_sandbox("mobile-money").is_ok());
+        let production = [("LOOP_ENVIRONMENT", "production"), ("LOOP_SECRET_KEY", key)];
+        assert!(!load(&production).unwrap().allows_sandbox("mobile-money"));
+        let named = [production.as_slice(), &[("LOOP_ALLOW_SANDBOXES", "mobile-money")]].concat();
+        assert!(load(&named).unwrap().allows_sandbox("mobile-money"));
+        let unknown = [production.as_slice(), &[("LOOP_ALLOW_SANDBOXES", "money")]].concat();
+        assert_eq!(load(&unknown).unwrap_err().name, "LOOP_ALLOW_SANDBOXES");
+        assert!(load(&[]).unwrap().allows_sandbox("mobile-money"));
     }
 }

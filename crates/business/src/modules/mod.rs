@@ -80,11 +80,6 @@ pub async fn install(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// The kinds of work for later, over the default ports.
-pub fn register_jobs(runner: &mut Runner, engine: &Engine) {
-    register_jobs_on(runner, engine, &Ports::default());
-}
-
 /// The kinds of work for later; one line a module that has some.
 pub fn register_jobs_on(runner: &mut Runner, engine: &Engine, ports: &Ports) {
     booking::register_jobs(runner, engine);

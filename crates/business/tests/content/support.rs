@@ -66,7 +66,7 @@ impl Boot for World {
         let engine = Engine::new(kernel.clone(), registry);
         // Twice, as at a second start.
         for _ in 0..2 {
-            loopd_business::install(&engine).await.expect("modules install");
+            loopd_business::modules::install(&engine).await.expect("modules install");
         }
         let (base, stop) = serve(&engine).await;
         let (owner, token) = sign_up(&Client::new(&base), "owner").await;
@@ -134,7 +134,7 @@ impl World {
     /// Does the jobs that are due; how many there were.
     pub async fn work(&self) -> usize {
         let mut runner = Runner::default();
-        loopd_business::register_jobs(&mut runner, &self.engine);
+        loopd_business::modules::register_jobs_on(&mut runner, &self.engine, &loopd_business::modules::Ports::default());
         runner.run_due(&self.kernel).await.expect("jobs can be claimed")
     }
 

@@ -98,7 +98,7 @@ impl World {
         let (kernel, registry, _) = open(&database, modules).await;
         loopd_kernel::app::seed(&kernel).await.expect("the known apps");
         let engine = Engine::new(kernel.clone(), registry.clone());
-        loopd_business::install(&engine).await.expect("modules install");
+        loopd_business::modules::install(&engine).await.expect("modules install");
         let mut operations = loopd_business::account::operations();
         operations.extend(loopd_business::http::operations(&registry));
         let app = App::new(kernel.clone(), loopd_web::Settings::default(), operations).expect("operations are sound");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::Subcommand;
+use loopd_business::modules::Ports;
 use loopd_store::{Engine, migrate, security};
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ pub enum Modules {
 }
 
 pub fn run(settings: &Settings, output: &Output) -> anyhow::Result<()> {
-    let registry = app::registry(settings)?;
+    let registry = app::registry(settings, &Ports::default())?;
     let (modules, resources) = (registry.modules().len(), registry.resources().len());
     output.say(
         &format!("The settings are good. {modules} modules with {resources} resources."),
@@ -37,7 +38,7 @@ pub fn modules(settings: &Settings, command: &Modules, output: &Output) -> anyho
 }
 
 pub fn openapi(settings: &Settings, yaml: bool) -> anyhow::Result<()> {
-    let registry = Arc::new(app::registry(settings)?);
+    let registry = Arc::new(app::registry(settings, &Ports::default())?);
     let operations = app::documented(settings, &registry);
     let document = service::openapi_document(&settings.public_url(), &registry, &operations);
     if yaml {
@@ -71,7 +72,7 @@ pub async fn doctor(settings: Settings, output: &Output) -> anyhow::Result<ExitC
             format!("{} cannot be written: {error}. Set LOOP_DATA_DIR.", settings.data_dir.display()),
         ),
     }
-    match app::registry(&settings) {
+    match app::registry(&settings, &Ports::default()) {
         Ok(registry) => note(
             "modules",
             "ok",

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use loopd_business::modules::Ports;
 use loopd_store::migrate as steps;
 use loopd_types::SystemClock;
 use serde_json::json;
@@ -12,7 +13,7 @@ use crate::app;
 use crate::settings::Settings;
 
 pub async fn migrate(settings: Settings, plan: bool, output: &Output) -> anyhow::Result<()> {
-    let registry = app::registry(&settings)?;
+    let registry = app::registry(&settings, &Ports::default())?;
     let db = open_db(&settings).await?;
     let pending: Vec<String> =
         steps::plan(&db).await?.iter().map(|step| format!("{:04} {}", step.number, step.name)).collect();
