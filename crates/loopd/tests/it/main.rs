@@ -3,16 +3,16 @@
 //! Folders mirror URLs. `support` is the world the tests stand in; `coverage` asks every operation of the API's own description.
 
 mod acceptance;
-//X mod api_client_apps;
+mod api_client_apps;
 mod auth;
-//X mod companies;
+mod companies;
 mod coverage;
 mod errors;
 mod idempotency;
-//X mod internal_api_keys;
+mod internal_api_keys;
 mod limits;
-//X mod memberships;
-//X mod operating;
+mod memberships;
+mod operating;
 mod support;
-//X mod tenants;
-//X mod workspaces;
+mod tenants;
+mod workspaces;

@@ -9,11 +9,11 @@ use crate::support::World;
 
 each_engine! {
     async fn no_order_of_actions_leads_to_an_undeclared_state(world: &World) {
-        let owner = world.owner().await;
         let registry = world.engine.registry.clone();
         let mut runner = TestRunner::deterministic();
         for runtime in registry.resources().iter().filter(|runtime| !runtime.resource.actions.is_empty() && !runtime.resource.read_only) {
             let resource = &runtime.resource;
+            let owner = world.register(&runtime.path.replace('/', "-")).await;
             let mut samples = Samples::new(&owner, &registry);
             for _ in 0..3 {
                 let Ok(id) = samples.make(&runtime.path).await else { continue };
@@ -26,7 +26,7 @@ each_engine! {
                         break;
                     }
                     let before = before.text_at("/status");
-                    let body = samples.input(&action.input).await;
+                    let body = samples.input(&runtime.path, action).await;
                     let answer = owner.post(&format!("{item}{}/", action.name)).json(&body).await;
                     assert!(answer.status < 500, "{}: {}", answer.what, answer.text());
                     let after = owner.get(&item).await.expect_status(200).text_at("/status");

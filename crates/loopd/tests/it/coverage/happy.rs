@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use http::Method;
+use loopd_store::View;
 use loopd_testkit::{Answer, Client, Request, assert_gaps, each_engine, json};
 use serde_json::Value;
 
@@ -12,20 +13,20 @@ use super::sample::Samples;
 use crate::support::{Actor, World};
 
 /// Calls operations and notes which of them answered with a success.
-struct Tour<'w> {
+struct Tour {
     /// Segments of the documented path, method, operation id.
     routes: Vec<(Vec<String>, Method, String)>,
     done: BTreeSet<String>,
     failures: BTreeMap<String, String>,
-    owner: &'w Actor,
+    owner: Actor,
 }
 
 fn segments(path: &str) -> Vec<String> {
     path.split('?').next().unwrap_or_default().trim_matches('/').split('/').map(str::to_owned).collect()
 }
 
-impl<'w> Tour<'w> {
-    fn new(world: &World, owner: &'w Actor) -> Self {
+impl Tour {
+    fn new(world: &World, owner: Actor) -> Self {
         let routes = operations(world).iter().map(|o| (segments(&o.path), o.method.clone(), o.id.clone())).collect();
         Self { routes, done: BTreeSet::new(), failures: BTreeMap::new(), owner }
     }
@@ -85,9 +86,10 @@ impl<'w> Tour<'w> {
 each_engine! {
     async fn every_operation_has_a_happy_case(world: &World) {
         let owner = world.owner().await;
-        let mut tour = Tour::new(world, &owner);
+        let mut tour = Tour::new(world, owner);
         resources(world, &mut tour).await;
         core(world, &mut tour).await;
+        subscribe(world, &mut tour).await;
         by_hand(world, &mut tour).await;
         let missing: Vec<String> = tour.routes.iter().map(|(.., id)| id.clone()).filter(|id| !tour.done.contains(id)).collect();
         for id in &missing {
@@ -98,11 +100,14 @@ each_engine! {
 }
 
 /// Everything that every resource of every module has.
-async fn resources(world: &World, tour: &mut Tour<'_>) {
+async fn resources(world: &World, tour: &mut Tour) {
     let registry = world.engine.registry.clone();
-    let owner = tour.owner;
-    let mut samples = Samples::new(owner, &registry);
+    let first = tour.owner.clone();
     for runtime in registry.resources() {
+        // A company each: what one resource's samples set up (opening hours, say) is not in another's way.
+        tour.owner = world.register(&runtime.path.replace('/', "-")).await;
+        let owner = tour.owner.clone();
+        let mut samples = Samples::new(&owner, &registry);
         let (resource, base) = (&runtime.resource, format!("/api/v1/{}/", runtime.path));
         if !resource.read_only {
             let body = samples.body(&runtime.path, &[]).await;
@@ -123,7 +128,7 @@ async fn resources(world: &World, tour: &mut Tour<'_>) {
             for action in &resource.actions {
                 match samples.make_ready(&runtime.path, action).await {
                     Ok(id) => {
-                        let input = samples.input(&action.input).await;
+                        let input = samples.input(&runtime.path, action).await;
                         tour.post(&format!("{base}{id}/{}/", action.name), input).await;
                     }
                     Err(words) => {
@@ -133,20 +138,26 @@ async fn resources(world: &World, tour: &mut Tour<'_>) {
                 }
             }
         }
-        let list = tour.get(&base).await;
         tour.get(&format!("{base}export/?format=csv")).await;
-        if let Some(id) = list.json().pointer("/results/0/id").and_then(Value::as_str) {
-            let item = format!("{base}{id}/");
-            tour.get(&item).await;
-            tour.get(&format!("{item}actions/")).await;
-            tour.get(&format!("{item}history/")).await;
-        }
+        look(tour, &base).await;
+    }
+    tour.owner = first;
+}
+
+/// Lists a resource and reads one record of it in every way.
+async fn look(tour: &mut Tour, base: &str) {
+    let list = tour.get(base).await;
+    if let Some(id) = list.json().pointer("/results/0/id").and_then(Value::as_str) {
+        let item = format!("{base}{id}/");
+        tour.get(&item).await;
+        tour.get(&format!("{item}actions/")).await;
+        tour.get(&format!("{item}history/")).await;
     }
 }
 
 /// Accounts, companies, members, keys.
-async fn core(world: &World, tour: &mut Tour<'_>) {
-    let owner = tour.owner;
+async fn core(world: &World, tour: &mut Tour) {
+    let owner = tour.owner.clone();
     let nobody = world.client();
     for path in ["/", "/api/developers/", "/api/docs/", "/api/redoc/", "/api/schema/", "/api/assets/", "/health/"] {
         tour.get_as(&nobody, path).await;
@@ -205,7 +216,7 @@ async fn core(world: &World, tour: &mut Tour<'_>) {
     tour.post(&format!("{item}activate/"), json!({})).await;
 }
 
-async fn companies(world: &World, tour: &mut Tour<'_>) {
+async fn companies(world: &World, tour: &mut Tour) {
     let root = world.superuser_named("keeper").await;
     let code = tour.post("/api/v1/companies/", json!({"name": "Second"})).await.text_at("/code");
     let item = format!("/api/v1/companies/{code}/");
@@ -227,7 +238,7 @@ async fn companies(world: &World, tour: &mut Tour<'_>) {
     tour.call(Method::DELETE, &item, request).await;
 }
 
-async fn members(world: &World, tour: &mut Tour<'_>) {
+async fn members(world: &World, tour: &mut Tour) {
     let person = world.person("aline").await;
     let made = tour.post("/api/v1/memberships/", json!({"email": person.email, "role": "staff"})).await.text_at("/id");
     let item = format!("/api/v1/memberships/{made}/");
@@ -258,7 +269,7 @@ async fn members(world: &World, tour: &mut Tour<'_>) {
     tour.delete(&item).await;
 }
 
-async fn credentials(tour: &mut Tour<'_>) {
+async fn credentials(tour: &mut Tour) {
     let app = tour.post("/api/v1/api-client-apps/", json!({"app_id": "my-till", "name": "Till"})).await.text_at("/id");
     let item = format!("/api/v1/api-client-apps/{app}/");
     tour.get(&item).await;
@@ -277,8 +288,130 @@ async fn credentials(tour: &mut Tour<'_>) {
     tour.delete(&format!("/api/v1/internal-api-keys/{next}/")).await;
 }
 
-/// Operations that a module declares beside its resources; each needs what its own rules ask for.
-async fn by_hand(world: &World, tour: &mut Tour<'_>) {
+/// Operations that a module declares beside its resources, and records that only the server makes.
+async fn by_hand(world: &World, tour: &mut Tour) {
+    booking(world, tour).await;
+    payments(world, tour).await;
+    content(world, tour).await;
+    for runtime in world.engine.registry.clone().resources() {
+        look(tour, &format!("/api/v1/{}/", runtime.path)).await;
+    }
+}
+
+async fn booking(world: &World, tour: &mut Tour) {
     let nobody = world.client();
+    tour.get("/api/v1/booking/reminders/due/").await;
+    // What ends an appointment wants it to have begun: the tests' clock stands at ten.
+    for action in ["complete", "no-show"] {
+        let body = json!({"title": "Now", "starts_at": "2026-06-22T10:00:00Z"});
+        let id = tour.owner.make("/api/v1/booking/appointments/", body).await;
+        tour.post(&format!("/api/v1/booking/appointments/{id}/confirm/"), json!({})).await;
+        tour.post(&format!("/api/v1/booking/appointments/{id}/{action}/"), json!({})).await;
+    }
+    let service = tour.owner.make("/api/v1/booking/services/", json!({"title": "Haircut", "duration_min": 30})).await;
+    tour.get(&format!("/api/v1/booking/availability/?service={service}&from=2026-06-23")).await;
+    let public = "/api/v1/booking/public/001";
+    tour.get_as(&nobody, &format!("{public}/services/")).await;
+    tour.get_as(&nobody, &format!("{public}/availability/?service={service}&from=2026-06-23")).await;
+    let wish =
+        json!({"service": service, "starts_at": "2026-06-23T08:00:00Z", "name": "Aline", "phone": "+250788000001"});
+    tour.post_as(&nobody, &format!("{public}/appointments/"), wish).await;
+}
+
+async fn payments(world: &World, tour: &mut Tour) {
+    let nobody = world.client();
+    let base = "/api/v1/payments";
+    let invoice = tour
+        .owner
+        .make(&format!("{base}/invoices/"), json!({"title": "Tea", "data": {"amount": 25000, "currency": "RWF"}}))
+        .await;
+    let item = format!("{base}/invoices/{invoice}/");
+    tour.post(&format!("{item}finalize/"), json!({})).await;
+    tour.post(&format!("{item}credit-note/"), json!({"amount": "1000", "reason": "Spilled"})).await;
+    let paid = tour.post(&format!("{item}record-payment/"), json!({"amount": "5000", "method": "cash"})).await;
+    drop(paid);
+    let payment = tour.owner.get(&format!("{base}/payments/?status=succeeded")).await.expect_status(200).json();
+    if let Some(id) = payment.pointer("/results/0/id").and_then(Value::as_str) {
+        tour.post(&format!("{base}/payments/{id}/refund/"), json!({"amount": "1000", "reason": "Too much"})).await;
+    }
+    tour.get(&format!("{base}/ledger/trial-balance/")).await;
+    let receipt = tour.owner.get(&format!("{base}/receipts/")).await.expect_status(200).json();
+    if let Some(id) = receipt.pointer("/results/0/id").and_then(Value::as_str) {
+        tour.post(&format!("{base}/receipts/{id}/fiscalize/"), json!({"fiscal_number": "SDC-1"})).await;
+        tour.post(&format!("{base}/receipts/{id}/reprint/"), json!({})).await;
+    }
+    let link = tour.post(&format!("{base}/payment-links/"), json!({"title": "Tea", "amount": "1000"})).await;
+    if let Some(token) = link.json().get("token").and_then(Value::as_str) {
+        let public = format!("{base}/public/001/payment-links/{token}/");
+        tour.get_as(&nobody, &public).await;
+        tour.post_as(&nobody, &format!("{public}pay/"), json!({"payer_phone": "+250788000001"})).await;
+    }
+    let body = json!({"amount": "2000", "method": "mtn_momo", "payer_phone": "+250788000003"});
+    let pending = tour.owner.make(&format!("{base}/payments/"), body).await;
+    let asked = tour.post(&format!("{base}/payments/{pending}/initiate/"), json!({})).await.json();
+    let told = json!({"externalId": format!("001-{}", asked["provider_ref"].as_str().unwrap_or_default())});
+    tour.post_as(&nobody, &format!("{base}/providers/sandbox/callback/"), told).await;
+}
+
+async fn content(world: &World, tour: &mut Tour) {
+    let nobody = world.client();
+    for kind in ["pages", "posts"] {
+        let body = json!({"title": "Home", "slug": "home", "language": "en", "body": "Welcome"});
+        let id = tour.owner.make(&format!("/api/v1/cms/{kind}/"), body).await;
+        let item = format!("/api/v1/cms/{kind}/{id}/");
+        tour.post(&format!("{item}publish/"), json!({})).await;
+        tour.get_as(&nobody, &format!("/api/v1/cms/public/001/{kind}/home/?language=en")).await;
+        tour.post(&format!("{item}duplicate/"), json!({})).await;
+        tour.post(&format!("{item}translate/"), json!({"language": "rw"})).await;
+    }
+    let menu = tour.owner.make("/api/v1/cms/menus/", json!({"title": "Top", "slug": "top"})).await;
+    let entry = tour
+        .owner
+        .make("/api/v1/cms/menu-items/", json!({"title": "Home", "menu": menu, "url": "https://example.com/"}))
+        .await;
+    tour.post(&format!("/api/v1/cms/menus/{menu}/reorder/"), json!({"items": [entry]})).await;
+    let message = tour.owner.make("/api/v1/chat/messages/", json!({"title": "Hi", "description": "Hello"})).await;
+    tour.post(&format!("/api/v1/chat/messages/{message}/react/"), json!({"emoji": "👍"})).await;
+    let channel = tour.owner.get("/api/v1/chat/channels/").await.expect_status(200).text_at("/results/0/id");
+    tour.post(&format!("/api/v1/chat/channels/{channel}/read/"), json!({})).await;
+    tour.get("/api/v1/chat/unread/").await;
+    let advice =
+        tour.post("/api/v1/ai/business-advice/", json!({"prompt": "Summarize this week sales"})).await.text_at("/id");
+    tour.post(&format!("/api/v1/ai/business-advice/{advice}/feedback/"), json!({"useful": true})).await;
+    let talk = tour.owner.make("/api/v1/ai/conversations/", json!({"title": "Sales"})).await;
+    tour.post(&format!("/api/v1/ai/conversations/{talk}/send/"), json!({"prompt": "And last week?"})).await;
+    let runs = tour.owner.get("/api/v1/ai/runs/").await.expect_status(200).json();
+    if let Some(id) = runs.pointer("/results/0/id").and_then(Value::as_str) {
+        tour.post(&format!("/api/v1/ai/runs/{id}/feedback/"), json!({"useful": true})).await;
+    }
+    tour.get("/api/v1/ai/usage/").await;
     tour.get_as(&nobody, "/api/v1/protector/public-verify/IHEMATST1/").await;
+    protector(world, tour).await;
+}
+
+/// A code of the company's own, checked and reported by a stranger.
+async fn protector(world: &World, tour: &mut Tour) {
+    let (nobody, registry, owner) = (world.client(), world.engine.registry.clone(), tour.owner.clone());
+    let mut samples = Samples::new(&owner, &registry);
+    let activate = registry.find("protector/batches").and_then(|batches| batches.resource.find_action("activate"));
+    let batch =
+        samples.make_ready("protector/batches", activate.expect("batches are activated")).await.expect("a batch");
+    tour.post(&format!("/api/v1/protector/batches/{batch}/activate/"), json!({})).await;
+    let code = owner
+        .get(&format!("/api/v1/protector/codes/?batch={batch}"))
+        .await
+        .expect_status(200)
+        .text_at("/results/0/code");
+    tour.get_as(&nobody, &format!("/api/v1/protector/public-verify/{code}/")).await;
+    let report = json!({"code": code, "kind": "fake", "contact": "a@example.com"});
+    tour.post_as(&nobody, "/api/v1/protector/public-report/", report).await;
+}
+
+/// Every product has a trial from the start, so one is taken away first, as if it had been installed later.
+async fn subscribe(world: &World, tour: &mut Tour) {
+    let taken = world.kernel.db.write(View::System, |tx| {
+        Ok(tx.execute("DELETE FROM product_subscriptions WHERE product = 'chat' AND company_id = 1", &[])?)
+    });
+    assert_eq!(taken.await.expect("a row can be deleted"), 1);
+    tour.post("/api/v1/product-subscriptions/", json!({"product": "chat", "plan": "standard", "seats": 3})).await;
 }

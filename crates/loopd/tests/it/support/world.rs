@@ -26,7 +26,8 @@ pub struct World {
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
     addresses: AtomicU32,
-    database: Database,
+    /// Dropped last, and with it the rows.
+    _database: Database,
 }
 
 /// Known to the prepared database and to every copy of it.
@@ -45,7 +46,7 @@ impl World {
             let _ = stopped.await;
         }));
         let base = format!("http://{listen}");
-        Self { base, clock, kernel, engine, app, stop, serving, addresses: AtomicU32::new(1), database }
+        Self { base, clock, kernel, engine, app, stop, serving, addresses: AtomicU32::new(1), _database: database }
     }
 
     /// Nobody in particular, calling from an address that nobody else in this test has.
@@ -53,10 +54,6 @@ impl World {
         let number = self.addresses.fetch_add(1, Ordering::Relaxed);
         let address = format!("10.{}.{}.{}", number >> 16 & 255, number >> 8 & 255, number & 255);
         Client::new(&self.base).with_header("x-forwarded-for", &address)
-    }
-
-    pub fn database(&self) -> &Database {
-        &self.database
     }
 }
 

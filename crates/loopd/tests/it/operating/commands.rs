@@ -1,0 +1,166 @@
+//! The command line: migrate, doctor, keys, backup and restore, and what scripts read.
+
+use loopd_testkit::{Client, assert_json, json};
+
+use crate::support::{Program, Served};
+
+const APPOINTMENTS: &str = "/api/v1/booking/appointments/";
+
+async fn register(server: &Served) -> Client {
+    let body = json!({"email": "dev@example.com", "username": "dev", "password": "strongpass123", "company_name": "Demo Company"});
+    let answer = server.client().post("/api/v1/auth/register/").json(&body).await.expect_status(201);
+    server.client().with_token(&answer.text_at("/access")).company("001")
+}
+
+#[test]
+fn migrate_says_what_it_would_do_then_does_it_then_has_nothing_to_do() {
+    let program = Program::fresh();
+    std::fs::create_dir_all(program.folder().join("data")).expect("a folder can be made");
+    let plan = program.json(&["migrate", "--plan"]);
+    assert!(plan["migrations"].as_array().is_some_and(|steps| steps.len() >= 3), "{plan}");
+    let again = program.json(&["migrate", "--plan"]);
+    assert_eq!(again, plan, "a plan changes nothing");
+    let done = program.json(&["migrate"]);
+    assert_eq!(done["applied"], plan["migrations"]);
+    assert_json!(program.json(&["migrate", "--plan"]), {"migrations": [], "statements": [], "refusals": []});
+    assert!(program.say(&["migrate", "--plan"]).contains("Nothing to do."));
+}
+
+#[test]
+fn doctor_finds_what_is_wrong_and_says_what_to_do() {
+    let program = Program::fresh();
+    let health = program.json(&["doctor"]);
+    assert_eq!(health["ok"], true, "{health}");
+    let sick = Program::fresh().with("LOOP_DATABASE_URL", "postgres://nobody@127.0.0.1:1/x");
+    let output = sick.run(&["doctor", "--json"]);
+    assert!(!output.status.success());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+    let database =
+        report["findings"].as_array().and_then(|all| all.iter().find(|finding| finding["what"] == "database"));
+    let database = database.unwrap_or_else(|| panic!("no finding about the database in {report}"));
+    assert_eq!(database["level"], "bad");
+    assert!(database["words"].as_str().is_some_and(|words| words.contains("LOOP_DATABASE_URL")), "{database}");
+    let words = String::from_utf8_lossy(&sick.run(&["doctor"]).stdout).into_owned();
+    assert!(words.contains("bad") && words.contains("database"), "{words}");
+}
+
+#[test]
+fn people_and_companies_can_be_made_without_a_server() {
+    let program = Program::fresh();
+    let made = program.json(&["user", "create", "Root@Example.com", "--password", "strongpass123", "--superuser"]);
+    assert_json!(made, {"id": "[uuid]", "email": "root@example.com", "is_superuser": true});
+    assert_json!(program.json(&["company", "create", "Demo", "--owner", "root@example.com"]), {"code": "001", "name": "Demo", "slug": "demo"});
+    assert!(program.refused(&["user", "create", "root@example.com", "--password", "strongpass123"]).contains("exists"));
+    assert!(program.refused(&["user", "create", "x@example.com", "--password", "short"]).contains("too short"));
+    assert!(
+        program.refused(&["company", "create", "Demo", "--owner", "nobody@example.com"]).contains("nobody@example.com")
+    );
+    let typed = program.run_with(&["user", "create", "typed@example.com", "--json"], "strongpass123\n");
+    assert!(typed.status.success(), "{}", String::from_utf8_lossy(&typed.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_made_listed_and_revoked_on_the_command_line_counts_in_the_running_server() {
+    let program = Program::fresh();
+    let server = program.serve();
+    register(&server).await;
+    let made = program.json(&["key", "create", "--company", "001", "--scope", "booking.*", "--name", "sync"]);
+    let key = server.client().with_key(made["key"].as_str().expect("a secret")).company("001");
+    key.get(APPOINTMENTS).await.expect_status(200);
+    key.get("/api/v1/workspaces/").await.expect_refusal(403, "insufficient_scope");
+    let listed = program.json(&["key", "list", "--company", "001"]);
+    assert_json!(listed, [{"id": made["id"], "name": "sync", "revoked_at": null, "scopes": ["booking.*"]}]);
+    assert!(!listed.to_string().contains(&made["key"].as_str().expect("a secret")[16..]));
+    let id = made["id"].as_str().expect("an id");
+    assert_json!(program.json(&["key", "revoke", id]), {"id": id, "revoked": true});
+    key.get(APPOINTMENTS).await.expect_refusal(401, "invalid_api_key");
+    assert!(program.refused(&["key", "create", "--company", "999"]).contains("999"));
+    assert!(program.refused(&["key", "create", "--company", "001", "--scope", "not a scope"]).contains("scope"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_a_running_server_brings_everything_back() {
+    let program = Program::fresh();
+    let server = program.serve();
+    let owner = register(&server).await;
+    let make = async |title: &str| owner.post(APPOINTMENTS).json(&json!({"title": title})).await.expect_status(201);
+    make("Before").await;
+    let file = program.folder().join("backup.db");
+    let to = file.to_str().expect("a path");
+    let written = program.json(&["backup", to]);
+    assert!(written["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{written}");
+    assert!(program.refused(&["backup", to]).contains("exists"), "a backup never overwrites");
+    make("After").await;
+    assert!(program.refused(&["restore", to, "--force"]).contains("another loopd"), "the server runs");
+    server.terminate();
+    assert!(server.ended().success());
+    assert!(program.refused(&["restore", to]).contains("--force"));
+    program.json(&["restore", to, "--force"]);
+    assert!(program.folder().join("data").join("loop.db.before-restore").exists(), "the old one is kept");
+    let server = program.serve();
+    let login = json!({"email": "dev@example.com", "password": "strongpass123"});
+    let token = server.client().post("/api/v1/auth/login/").json(&login).await.expect_status(200).text_at("/access");
+    let page = server.client().with_token(&token).get(APPOINTMENTS).await.expect_status(200);
+    assert_json!(page.json(), {"count": 1, "results": [{"title": "Before"}]});
+    let broken = program.folder().join("broken.db");
+    std::fs::write(&broken, b"this is no database").expect("a file can be written");
+    drop(server);
+    assert!(program.refused(&["restore", broken.to_str().expect("a path"), "--force"]).contains("no good backup"));
+    assert!(program.database().exists(), "a refused restore leaves the database alone");
+}
+
+#[test]
+fn one_database_is_served_once() {
+    let program = Program::fresh();
+    let _server = program.serve();
+    assert!(program.refused(&["serve"]).contains("another loopd uses this database"));
+}
+
+#[test]
+fn the_openapi_document_of_the_command_line_is_the_one_that_is_served() {
+    let program = Program::fresh();
+    let printed: serde_json::Value = serde_json::from_str(&program.say(&["openapi"])).expect("JSON");
+    let server = program.serve();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let served =
+        runtime.block_on(async { server.client().get("/api/schema/?format=json").await.expect_status(200).json() });
+    assert_eq!(printed["paths"], served["paths"]);
+    assert_eq!(printed["components"], served["components"]);
+    assert!(program.say(&["openapi", "--yaml"]).starts_with("openapi: "));
+}
+
+#[test]
+fn help_and_version_name_every_command() {
+    let program = Program::fresh();
+    let help = program.say(&["--help"]);
+    for command in [
+        "serve", "migrate", "check", "doctor", "user", "company", "key", "backup", "restore", "demo", "openapi",
+        "modules",
+    ] {
+        assert!(help.contains(command), "{command} is not in {help}");
+    }
+    assert!(program.say(&["--version"]).contains(loopd::VERSION));
+    assert_eq!(program.run(&["no-such-command"]).status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn demo_fills_a_company_with_life() {
+    let program = Program::fresh();
+    program.say(&["demo", "--rows", "300"]);
+    let key = program.json(&["key", "create", "--company", "001"]);
+    let server = program.serve();
+    let owner = server.client().with_key(key["key"].as_str().expect("a secret")).company("001");
+    let count = owner.get(APPOINTMENTS).await.expect_status(200).at("/count");
+    assert!(count.as_u64().is_some_and(|count| count >= 300), "{count}");
+}
+
+#[test]
+fn a_module_of_the_operators_is_checked_with_file_and_line() {
+    let program = Program::fresh();
+    let folder = program.folder().join("modules");
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    std::fs::write(folder.join("hotel.toml"), "slug = \"hotel\"\nname = \"Hotel\"\nno_such_key = 1\n")
+        .expect("a file can be written");
+    let complaint = program.refused(&["modules", "check", folder.to_str().expect("a path")]);
+    assert!(complaint.contains("hotel.toml") && complaint.contains('3'), "{complaint}");
+}

@@ -1,0 +1,6 @@
+//! What an operator sees and does: settings, commands, killed servers, databases in trouble. Most of it through the real binary.
+
+mod commands;
+mod killed;
+mod settings;
+mod trouble;
