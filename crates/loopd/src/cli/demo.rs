@@ -7,7 +7,7 @@ use loopd_business::engine::{Cx, Engine};
 use loopd_kernel::account::{self, Registration};
 use loopd_kernel::{Kernel, Origin, Tenant};
 use loopd_store::View;
-use loopd_types::{CompanyCode, DAY_US, HOUR_US, Result, Timestamp, random_token};
+use loopd_types::{CompanyCode, DAY_US, HOUR_US, MINUTE_US, Result, Timestamp, Uuid, random_token};
 use serde_json::{Value, json};
 
 use super::{Output, words};
@@ -42,7 +42,7 @@ pub async fn run(settings: Settings, code: &str, rows: u64, output: &Output) -> 
     let access =
         kernel.company_access(company).await.map_err(words)?.ok_or_else(|| anyhow!("there is no company {code}"))?;
     let tenant = Arc::new(Tenant::system(access, "demo data"));
-    let made = if rows == 0 { fill(&engine, &tenant).await.map_err(words)? } else { Made::default() };
+    let made = if rows == 0 { fill(&engine, &tenant).await } else { Made::default() };
     let extra = add_rows(&engine, &tenant, rows, output).await.map_err(words)?;
     let mut text = format!("Company {code} has {} records of demo data more.", made.records + extra);
     if let Some(email) = login["email"].as_str() {
@@ -96,103 +96,131 @@ struct Made {
     skipped: Vec<String>,
 }
 
-/// Makes a record if its module is installed; a refusal of one record is noted and does not spoil the rest.
-fn make(cx: &mut Cx<'_, '_>, made: &mut Made, path: &str, body: &Value) -> Option<loopd_types::Uuid> {
-    cx.registry().find(path)?;
-    match cx.create(path, body) {
-        Ok(record) => {
-            made.records += 1;
-            Some(record.id())
-        }
-        Err(problem) => {
-            made.skipped.push(format!("{path}: {problem} {:?}", problem.fields()));
-            None
+/// One company being filled: every record is a transaction of its own, so that a refusal of one spoils nothing else.
+struct Filler {
+    engine: Engine,
+    tenant: Arc<Tenant>,
+    made: Made,
+}
+
+impl Filler {
+    /// Makes a record if its module is installed; `None` when it is refused, which is noted.
+    async fn make(&mut self, path: &'static str, body: Value) -> Option<Uuid> {
+        self.engine.registry.find(path)?;
+        let (engine, tenant) = (self.engine.clone(), self.tenant.clone());
+        let outcome = self
+            .engine
+            .kernel
+            .db
+            .write(tenant.view(), move |tx| Ok(Cx::new(tx, &engine, &tenant).create(path, &body)?.id()))
+            .await;
+        self.note(path, outcome)
+    }
+
+    /// Runs an action of a record's life cycle.
+    async fn act(&mut self, path: &'static str, id: Uuid, action: &'static str, input: Value) {
+        let (engine, tenant) = (self.engine.clone(), self.tenant.clone());
+        let outcome = self
+            .engine
+            .kernel
+            .db
+            .write(tenant.view(), move |tx| Ok(Cx::new(tx, &engine, &tenant).act(path, id, action, &input)?.id()))
+            .await;
+        self.note(path, outcome);
+    }
+
+    fn note(&mut self, path: &str, outcome: Result<Uuid>) -> Option<Uuid> {
+        match outcome {
+            Ok(id) => {
+                self.made.records += 1;
+                Some(id)
+            }
+            Err(problem) => {
+                let fields: Vec<String> = problem
+                    .fields()
+                    .iter()
+                    .flat_map(|(name, errors)| errors.iter().map(move |error| format!("{name}: {}", error.message)))
+                    .collect();
+                self.made.skipped.push(format!("{path}: {} {}", problem.message(), fields.join(" ")));
+                None
+            }
         }
     }
 }
 
-async fn fill(engine: &Engine, tenant: &Arc<Tenant>) -> Result<Made> {
-    let (shared, tenant) = (engine.clone(), tenant.clone());
-    engine
-        .kernel
-        .db
-        .write(tenant.view(), move |tx| {
-            let mut made = Made::default();
-            let mut cx = Cx::new(tx, &shared, &tenant);
-            booking(&mut cx, &mut made);
-            payments(&mut cx, &mut made);
-            words_and_talk(&mut cx, &mut made);
-            Ok(made)
-        })
-        .await
+async fn fill(engine: &Engine, tenant: &Arc<Tenant>) -> Made {
+    let mut filler = Filler { engine: engine.clone(), tenant: tenant.clone(), made: Made::default() };
+    booking(&mut filler).await;
+    payments(&mut filler).await;
+    words_and_talk(&mut filler).await;
+    filler.made
 }
 
-fn booking(cx: &mut Cx<'_, '_>, made: &mut Made) {
-    let services: Vec<_> = SERVICES
-        .iter()
-        .filter_map(|(name, minutes, price)| {
-            let body = json!({"title": name, "duration_min": minutes, "price": price, "currency": "RWF"});
-            make(cx, made, "booking/services", &body).map(|id| (id, *name, *minutes))
-        })
-        .collect();
-    let staff: Vec<_> = ["Chantal", "Didier", "Esther"]
-        .iter()
-        .filter_map(|name| make(cx, made, "booking/staff-members", &json!({"title": name})))
-        .collect();
-    let customers: Vec<_> = CUSTOMERS
-        .iter()
-        .filter_map(|(name, phone)| make(cx, made, "booking/customers", &json!({"title": name, "phone": phone})))
-        .collect();
+async fn booking(filler: &mut Filler) {
+    let (mut services, mut staff, mut customers) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, minutes, price) in SERVICES {
+        let body = json!({"title": name, "duration_min": minutes, "price": price, "currency": "RWF"});
+        services.extend(filler.make("booking/services", body).await.map(|id| (id, name, minutes)));
+    }
+    for name in ["Chantal", "Didier", "Esther"] {
+        staff.extend(filler.make("booking/staff-members", json!({"title": name})).await);
+    }
+    for (name, phone) in CUSTOMERS {
+        customers.extend(filler.make("booking/customers", json!({"title": name, "phone": phone})).await);
+    }
     if services.is_empty() || staff.is_empty() || customers.is_empty() {
         return;
     }
-    let midnight = cx.now().micros().div_euclid(DAY_US) * DAY_US;
+    let midnight = filler.engine.kernel.now().micros().div_euclid(DAY_US) * DAY_US;
     for day in 0..7i64 {
         for slot in 0..6i64 {
             let nth = usize::try_from(day * 6 + slot).unwrap_or(0);
             let (service, name, minutes) = services[nth % services.len()];
             // 08:00 to 15:00 UTC, 75 minutes apart: nobody is double-booked.
-            let start = Timestamp(midnight + day * DAY_US + 8 * HOUR_US + slot * 75 * 60_000_000);
+            let start = Timestamp(midnight + day * DAY_US + 8 * HOUR_US + slot * 75 * MINUTE_US);
             let body = json!({
                 "title": name, "description": "Demo", "service": service.to_string(), "staff": staff[nth % staff.len()].to_string(),
                 "customer": customers[nth % customers.len()].to_string(), "starts_at": start.to_string(),
-                "ends_at": start.plus(minutes * 60_000_000).to_string(),
+                "ends_at": start.plus(minutes * MINUTE_US).to_string(),
             });
-            make(cx, made, "booking/appointments", &body);
+            let made = filler.make("booking/appointments", body).await;
+            if let Some(id) = made.filter(|_| nth % 2 == 0) {
+                filler.act("booking/appointments", id, "confirm", json!({})).await;
+            }
         }
     }
 }
 
-fn payments(cx: &mut Cx<'_, '_>, made: &mut Made) {
+async fn payments(filler: &mut Filler) {
     for (nth, (name, _)) in CUSTOMERS.iter().enumerate() {
         let (service, _, price) = SERVICES[nth % SERVICES.len()];
         let body = json!({
             "title": format!("{service} for {name}"), "currency": "RWF",
             "lines": [{"description": service, "qty": "1", "unit_price": price, "tax_rate": "18"}],
         });
-        let Some(invoice) = make(cx, made, "payments/invoices", &body) else { continue };
-        for (action, input) in [("finalize", json!({})), ("record-payment", json!({"amount": price, "method": "cash"}))]
-            .into_iter()
-            .take(nth % 3)
-        {
-            if let Err(problem) = cx.act("payments/invoices", invoice, action, &input) {
-                made.skipped.push(format!("payments/invoices {action}: {problem} {:?}", problem.fields()));
-            }
+        let Some(invoice) = filler.make("payments/invoices", body).await else { continue };
+        let steps = [("finalize", json!({})), ("record-payment", json!({"amount": price, "method": "cash"}))];
+        for (action, input) in steps.into_iter().take(nth % 3) {
+            filler.act("payments/invoices", invoice, action, input).await;
         }
     }
 }
 
-fn words_and_talk(cx: &mut Cx<'_, '_>, made: &mut Made) {
+async fn words_and_talk(filler: &mut Filler) {
     for (title, slug, body) in [
-        ("Home", "home", "<h1>Kigali Wellness</h1><p>Open every day, 8 to 17.</p>"),
+        ("Welcome", "welcome", "<h1>Kigali Wellness</h1><p>Open every day, 8 to 17.</p>"),
         ("Prices", "prices", "<p>Consultation 15,000 RWF, haircut 8,000 RWF.</p>"),
     ] {
-        make(cx, made, "cms/pages", &json!({"title": title, "slug": slug, "language": "en", "body": body}));
+        let page =
+            filler.make("cms/pages", json!({"title": title, "slug": slug, "language": "en", "body": body})).await;
+        if let Some(page) = page {
+            filler.act("cms/pages", page, "publish", json!({})).await;
+        }
     }
     for text in ["Muraho! Is Saturday open?", "Can I pay with MoMo?", "Murakoze cyane"] {
-        make(cx, made, "chat/messages", &json!({"title": "Customer question", "description": text}));
+        filler.make("chat/messages", json!({"title": "Customer question", "description": text})).await;
     }
-    make(cx, made, "protector/items", &json!({"title": "Solar lamp S1", "name": "Solar lamp S1", "brand": "Ihema"}));
+    filler.make("protector/items", json!({"title": "Solar lamp S1", "name": "Solar lamp S1", "brand": "Ihema"})).await;
 }
 
 /// How many appointments share a transaction when a great many are made.
