@@ -13,6 +13,7 @@ mod internal_api_keys;
 mod limits;
 mod memberships;
 mod operating;
+mod records;
 mod support;
 mod tenants;
 mod workspaces;

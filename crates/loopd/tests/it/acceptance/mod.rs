@@ -4,4 +4,5 @@
 mod companies;
 mod description;
 mod examples;
+mod ledger;
 mod machines;

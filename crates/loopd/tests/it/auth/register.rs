@@ -83,6 +83,13 @@ each_engine! {
         assert_eq!(audit.at("/count"), json!(1));
     }
 
+    async fn a_company_header_is_harmless_even_if_it_is_nonsense(world: &World) {
+        for (name, code) in [("a", "001"), ("b", "999"), ("c", "nonsense"), ("d", "")] {
+            let client = world.client().company(code).with_header("x-workspace-id", "nonsense");
+            client.post(REGISTER).json(&person(name)).await.expect_status(201);
+        }
+    }
+
     async fn companies_get_their_codes_in_sequence(world: &World) {
         for (name, code) in [("a", "001"), ("b", "002"), ("c", "003")] {
             let made = world.client().post(REGISTER).json(&person(name)).await.expect_status(201);

@@ -112,7 +112,7 @@ impl<'w> Samples<'w> {
         let mut text = text.replace('#', &self.number.to_string());
         while let Some(start) = text.find("\"@") {
             let end = start + 2 + text[start + 2..].find('"').expect("a text ends");
-            let id = self.one(&text[start + 2..end].to_owned()).await;
+            let id = self.one(&text[start + 2..end]).await;
             text.replace_range(start + 1..end, &id);
         }
         serde_json::from_str(&text).expect("an object")
