@@ -26,22 +26,40 @@ pub struct Remembered {
     pub answer: Vec<u8>,
 }
 
+/// A claim that this request holds. Whoever takes the key over writes another moment into the row, so that a request which
+/// comes back after its lease neither answers for its successor nor gives the successor's key away.
+#[derive(Clone, Debug)]
+pub struct Held {
+    claim: Claim,
+    since: Timestamp,
+}
+
+/// What became of a claim.
+#[derive(Clone, Debug)]
+pub enum Begun {
+    /// Go on; [`finish_in_tx`] or [`release`] need this.
+    Held(Held),
+    /// The answer of the first time.
+    Known(Remembered),
+}
+
 /// How long work with outside effects may run before another may take the key over.
 const LEASE_US: i64 = 5 * MINUTE_US;
 
-/// Opens `claim` in this transaction: `None` to go on, or the answer of the first time.
+/// Opens `claim` in this transaction: held, or the answer of the first time.
 ///
 /// # Errors
 /// 409 `idempotency_conflict` when the key was used for another request, or the first one still runs.
-pub fn begin_in_tx(tx: &mut Tx<'_>, kernel: &Kernel, claim: &Claim) -> Result<Option<Remembered>> {
+pub fn begin_in_tx(tx: &mut Tx<'_>, kernel: &Kernel, claim: &Claim) -> Result<Begun> {
     let now = kernel.now();
+    let held = || Ok(Begun::Held(Held { claim: claim.clone(), since: now }));
     let inserted = tx.execute(
         "INSERT INTO idempotency_keys (scope, idempotency_key, fingerprint, created_at, expires_at) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (scope, idempotency_key) DO NOTHING",
         &params![&claim.scope, &claim.key, &claim.fingerprint, now, now.plus(kernel.settings.idempotency_ttl_us)],
     )?;
     if inserted == 1 {
-        return Ok(None);
+        return held();
     }
     let found = tx.first(
         "SELECT fingerprint, status, answer, lease_until, expires_at FROM idempotency_keys WHERE scope = $1 AND idempotency_key = $2",
@@ -53,8 +71,8 @@ pub fn begin_in_tx(tx: &mut Tx<'_>, kernel: &Kernel, claim: &Claim) -> Result<Op
         return Err(Problem::unavailable("an idempotency key vanished while it was read"));
     };
     if expires_at <= now {
-        take_over(tx, kernel, claim, expires_at)?;
-        return Ok(None);
+        take_over(tx, kernel, claim, expires_at, now)?;
+        return held();
     }
     if fingerprint != claim.fingerprint {
         return Err(Problem::conflict(
@@ -65,13 +83,13 @@ pub fn begin_in_tx(tx: &mut Tx<'_>, kernel: &Kernel, claim: &Claim) -> Result<Op
     match (status, answer) {
         (Some(status), Some(sealed)) => {
             let answer = kernel.vault.open(&context(claim), &sealed)?;
-            Ok(Some(Remembered { status: u16::try_from(status).unwrap_or(500), answer }))
+            Ok(Begun::Known(Remembered { status: u16::try_from(status).unwrap_or(500), answer }))
         }
         _ if lease_until.is_some_and(|until| until > now) => Err(still_running()),
         // The lease ran out without an answer: the first attempt died, this one takes over.
         _ => {
-            take_over(tx, kernel, claim, expires_at)?;
-            Ok(None)
+            take_over(tx, kernel, claim, expires_at, now)?;
+            held()
         }
     }
 }
@@ -83,8 +101,7 @@ fn still_running() -> Problem {
 
 /// Makes a key that is over this request's own. On Postgres two may have read it as over; the second waits for the first one's
 /// row here, finds another expiry in it, and must not do the work too.
-fn take_over(tx: &mut Tx<'_>, kernel: &Kernel, claim: &Claim, seen_expiry: Timestamp) -> Result<()> {
-    let now = kernel.now();
+fn take_over(tx: &mut Tx<'_>, kernel: &Kernel, claim: &Claim, seen_expiry: Timestamp, now: Timestamp) -> Result<()> {
     let taken = tx.execute(
         "UPDATE idempotency_keys SET fingerprint = $3, status = NULL, answer = NULL, lease_until = NULL, created_at = $4, expires_at = $5 \
          WHERE scope = $1 AND idempotency_key = $2 AND expires_at = $6 AND (lease_until IS NULL OR lease_until <= $4)",
@@ -93,46 +110,49 @@ fn take_over(tx: &mut Tx<'_>, kernel: &Kernel, claim: &Claim, seen_expiry: Times
     if taken == 1 { Ok(()) } else { Err(still_running()) }
 }
 
-/// Remembers the answer, in the transaction that had the effect.
-pub fn finish_in_tx(tx: &mut Tx<'_>, kernel: &Kernel, claim: &Claim, answer: &Remembered) -> Result<()> {
+/// Remembers the answer, in the transaction that had the effect. A holder whose key was taken over meanwhile remembers nothing: what
+/// it did is recorded as it happened, but the key answers for its successor.
+pub fn finish_in_tx(tx: &mut Tx<'_>, kernel: &Kernel, held: &Held, answer: &Remembered) -> Result<()> {
+    let claim = &held.claim;
     let sealed = kernel.vault.seal(kernel.rng.as_ref(), &context(claim), &answer.answer)?;
     tx.push(
-        "UPDATE idempotency_keys SET status = $3, answer = $4, lease_until = NULL WHERE scope = $1 AND idempotency_key = $2",
-        params![&claim.scope, &claim.key, i64::from(answer.status), Value::Bytes(sealed)],
+        "UPDATE idempotency_keys SET status = $3, answer = $4, lease_until = NULL \
+         WHERE scope = $1 AND idempotency_key = $2 AND created_at = $5 AND answer IS NULL",
+        params![&claim.scope, &claim.key, i64::from(answer.status), Value::Bytes(sealed), held.since],
     )?;
     Ok(())
 }
 
-/// Claims the key before work with outside effects: `None` to go on, or the answer of the first time. Durable when it returns.
+/// Claims the key before work with outside effects: held under a lease, or the answer of the first time. Durable when it returns.
 ///
 /// # Errors
 /// As [`begin_in_tx`].
-pub async fn claim(kernel: &std::sync::Arc<Kernel>, claim: &Claim) -> Result<Option<Remembered>> {
+pub async fn claim(kernel: &std::sync::Arc<Kernel>, claim: &Claim) -> Result<Begun> {
     let (shared, claim) = (kernel.clone(), claim.clone());
     kernel
         .db
         .write(View::System, move |tx| {
-            let known = begin_in_tx(tx, &shared, &claim)?;
-            if known.is_none() {
+            let begun = begin_in_tx(tx, &shared, &claim)?;
+            if matches!(begun, Begun::Held(_)) {
                 tx.push(
                     "UPDATE idempotency_keys SET lease_until = $3 WHERE scope = $1 AND idempotency_key = $2",
                     params![&claim.scope, &claim.key, shared.now().plus(LEASE_US)],
                 )?;
             }
-            Ok(known)
+            Ok(begun)
         })
         .await
 }
 
 /// Gives the key back after a failure that had no effect, so that the client may try again.
-pub async fn release(kernel: &Kernel, claim: &Claim) -> Result<()> {
-    let claim = claim.clone();
+pub async fn release(kernel: &Kernel, held: &Held) -> Result<()> {
+    let Held { claim, since } = held.clone();
     kernel
         .db
         .write(View::System, move |tx| {
             tx.execute(
-                "DELETE FROM idempotency_keys WHERE scope = $1 AND idempotency_key = $2 AND answer IS NULL",
-                &params![&claim.scope, &claim.key],
+                "DELETE FROM idempotency_keys WHERE scope = $1 AND idempotency_key = $2 AND created_at = $3 AND answer IS NULL",
+                &params![&claim.scope, &claim.key, since],
             )?;
             Ok(())
         })

@@ -212,10 +212,29 @@ async fn a_key_that_is_over_is_taken_over_once() {
         key: "k".into(),
         fingerprint: fingerprint.into(),
     };
-    assert!(idempotency::claim(&world.kernel, &claim("a")).await.unwrap().is_none());
+    let held = |begun: idempotency::Begun| match begun {
+        idempotency::Begun::Held(held) => held,
+        idempotency::Begun::Known(known) => panic!("{known:?} is remembered"),
+    };
+    let first = held(idempotency::claim(&world.kernel, &claim("a")).await.unwrap());
     assert_eq!(idempotency::claim(&world.kernel, &claim("a")).await.unwrap_err().status(), 409, "the lease runs");
     world.clock.advance(3 * DAY_US);
-    assert!(idempotency::claim(&world.kernel, &claim("b")).await.unwrap().is_none(), "another request may have it now");
+    let second = held(idempotency::claim(&world.kernel, &claim("b")).await.unwrap());
     assert_eq!(idempotency::claim(&world.kernel, &claim("b")).await.unwrap_err().status(), 409);
+    // The first comes back late: it neither frees the key nor answers for the second.
+    idempotency::release(&world.kernel, &first).await.unwrap();
+    let finish = |held: &idempotency::Held, status: u16| {
+        let (kernel, held) = (world.kernel.clone(), held.clone());
+        let answer = idempotency::Remembered { status, answer: b"{}".to_vec() };
+        world.kernel.db.write(View::System, move |tx| idempotency::finish_in_tx(tx, &kernel, &held, &answer))
+    };
+    finish(&first, 500).await.unwrap();
+    assert_eq!(idempotency::claim(&world.kernel, &claim("b")).await.unwrap_err().status(), 409, "still the second's");
+    finish(&second, 201).await.unwrap();
+    finish(&first, 500).await.unwrap();
+    match idempotency::claim(&world.kernel, &claim("b")).await.unwrap() {
+        idempotency::Begun::Known(known) => assert_eq!(known.status, 201),
+        idempotency::Begun::Held(_) => panic!("the answer is lost"),
+    }
     world.close().await;
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use loopd_kernel::Kernel;
-use loopd_kernel::idempotency::{self, Claim, Remembered};
+use loopd_kernel::idempotency::{self, Begun, Claim, Held, Remembered};
 use loopd_store::{Tx, View};
 use loopd_types::{Problem, Result, sha256_hex};
 
@@ -48,7 +48,7 @@ pub enum Claimed {
 /// Permission to do outside work once.
 pub struct Ticket {
     kernel: Arc<Kernel>,
-    claim: Option<Claim>,
+    held: Option<Held>,
 }
 
 impl Call {
@@ -69,11 +69,12 @@ impl Call {
         self.kernel
             .db
             .write(view, move |tx| {
-                if let Some(remembered) = idempotency::begin_in_tx(tx, &kernel, &claim)? {
-                    return replay(remembered);
-                }
+                let held = match idempotency::begin_in_tx(tx, &kernel, &claim)? {
+                    Begun::Held(held) => held,
+                    Begun::Known(remembered) => return replay(remembered),
+                };
                 let reply = work(tx)?;
-                idempotency::finish_in_tx(tx, &kernel, &claim, &remember(&reply)?)?;
+                idempotency::finish_in_tx(tx, &kernel, &held, &remember(&reply)?)?;
                 Ok(reply)
             })
             .await
@@ -84,16 +85,15 @@ impl Call {
     /// # Errors
     /// 409 `idempotency_conflict` when the key belongs to another request, or the first one still runs.
     pub async fn claim(&self) -> Result<Claimed> {
-        let claim = self.key.as_ref().map(|key| {
+        let mut ticket = Ticket { kernel: self.kernel.clone(), held: None };
+        if let Some(key) = &self.key {
             key.honoured.store(true, Ordering::Relaxed);
-            key.claim.clone()
-        });
-        if let Some(claim) = &claim
-            && let Some(remembered) = idempotency::claim(&self.kernel, claim).await?
-        {
-            return replay(remembered).map(Claimed::Replay);
+            match idempotency::claim(&self.kernel, &key.claim).await? {
+                Begun::Held(held) => ticket.held = Some(held),
+                Begun::Known(remembered) => return replay(remembered).map(Claimed::Replay),
+            }
         }
-        Ok(Claimed::Go(Ticket { kernel: self.kernel.clone(), claim }))
+        Ok(Claimed::Go(ticket))
     }
 }
 
@@ -103,19 +103,19 @@ impl Ticket {
     /// # Errors
     /// 500 when the answer is a stream; 503 from the database.
     pub fn finish(&self, tx: &mut Tx<'_>, reply: &Reply) -> Result<()> {
-        match &self.claim {
-            Some(claim) => idempotency::finish_in_tx(tx, &self.kernel, claim, &remember(reply)?),
+        match &self.held {
+            Some(held) => idempotency::finish_in_tx(tx, &self.kernel, held, &remember(reply)?),
             None => Ok(()),
         }
     }
 
-    /// Gives the key back after a failure that had no effect.
+    /// Gives the key back after a failure that had no effect; somebody who took it over after the lease keeps it.
     ///
     /// # Errors
     /// 503 from the database; the key is then free again when its lease ends.
     pub async fn release(&self) -> Result<()> {
-        match &self.claim {
-            Some(claim) => idempotency::release(&self.kernel, claim).await,
+        match &self.held {
+            Some(held) => idempotency::release(&self.kernel, held).await,
             None => Ok(()),
         }
     }
