@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loopd_store::{StoreError, Tx, Value, View, dialect, params};
-use loopd_types::{CompanyId, MINUTE_US, Result, SECOND_US, Timestamp, Uuid};
+use loopd_types::{CompanyId, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid};
+use tokio::task::JoinSet;
 
 use crate::Kernel;
 
@@ -37,12 +38,16 @@ pub struct Job {
 /// Does the work of one kind. May run more than once (a lease can run out): handlers must be repeatable.
 pub type Handler = Arc<dyn Fn(Arc<Kernel>, Job) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send + Sync>;
 
-/// How long a claimed job is its worker's alone.
+/// How long a claimed job is its worker's alone, unless the worker renews it.
 const LEASE_US: i64 = 5 * MINUTE_US;
+/// How often a worker renews the lease of the job it is doing.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
+/// How long a handler may take; one that hangs must not keep its lane for ever.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// Attempts before a job is left as `failed` for a person to look at.
 const MOST_ATTEMPTS: i64 = 12;
-/// How many are claimed at once.
-const BATCH: usize = 16;
+/// How many are done at once; no more are claimed than that, so that none waits under a lease that runs.
+const LANES: usize = 4;
 /// How often the table is looked at when nothing wakes the runner.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -66,46 +71,92 @@ impl Runner {
         self.handlers.insert(kind.to_owned(), handler);
     }
 
-    /// Works until `stop` is cancelled; a running job is finished first.
+    /// Works until `stop` is cancelled; running jobs are finished first. A long job keeps one of the lanes, not the others.
     pub async fn run(self, kernel: Arc<Kernel>, stop: tokio::sync::watch::Receiver<bool>) {
         let mut stop = stop;
+        let mut running = JoinSet::new();
         while !*stop.borrow() {
-            let worked = match self.run_due(&kernel).await {
-                Ok(count) => count,
+            while running.try_join_next().is_some() {}
+            let free = LANES - running.len();
+            let claimed = match self.claim(&kernel, free).await {
+                Ok(claimed) => claimed,
                 Err(problem) => {
                     tracing::warn!(cause = problem.cause(), "jobs could not be claimed");
-                    0
+                    Vec::new()
                 }
             };
-            if worked == 0 {
+            let may_be_more = free > 0 && claimed.len() == free;
+            for claimed in claimed {
+                running.spawn(self.work(&kernel, claimed));
+            }
+            if !may_be_more || running.len() == LANES {
                 tokio::select! {
                     () = tokio::time::sleep(POLL) => {}
+                    Some(_) = running.join_next() => {}
                     _ = stop.changed() => {}
                 }
             }
         }
+        while running.join_next().await.is_some() {}
     }
 
-    /// Claims and does what is due now; returns how many were tried. Tests call it directly.
+    /// Claims and does some of what is due now, all at once; returns how many were tried. Tests call it directly.
     pub async fn run_due(&self, kernel: &Arc<Kernel>) -> Result<usize> {
-        let jobs = claim(kernel, self.handlers.keys().cloned().collect()).await?;
-        for job in &jobs {
-            let Some(handler) = self.handlers.get(&job.kind) else { continue };
-            // A task of its own: a handler that panics fails its job, not the runner.
-            let outcome = match tokio::spawn(handler(kernel.clone(), job.clone())).await {
-                Ok(outcome) => outcome,
-                Err(error) => Err(loopd_types::Problem::internal(format!("the handler did not end: {error}"))),
-            };
-            settle(kernel, job, outcome).await?;
+        let mut running = JoinSet::new();
+        for claimed in self.claim(kernel, LANES).await? {
+            running.spawn(self.work(kernel, claimed));
         }
-        Ok(jobs.len())
+        Ok(running.join_all().await.len())
+    }
+
+    async fn claim(&self, kernel: &Arc<Kernel>, most: usize) -> Result<Vec<Claimed>> {
+        if most == 0 || self.handlers.is_empty() {
+            return Ok(Vec::new());
+        }
+        claim(kernel, self.handlers.keys().cloned().collect(), most).await
+    }
+
+    /// Does one job and writes down what became of it; renews its lease meanwhile.
+    fn work(&self, kernel: &Arc<Kernel>, claimed: Claimed) -> impl Future<Output = ()> + Send + 'static {
+        let (handler, kernel) = (self.handlers.get(&claimed.job.kind).cloned(), kernel.clone());
+        async move {
+            let Some(handler) = handler else { return };
+            // A task of its own: a handler that panics fails its job, not the runner.
+            let mut task = tokio::spawn(handler(kernel.clone(), claimed.job.clone()));
+            let deadline = tokio::time::sleep(LONGEST);
+            tokio::pin!(deadline);
+            let outcome = loop {
+                tokio::select! {
+                    done = &mut task => break match done {
+                        Ok(outcome) => outcome,
+                        Err(error) => Err(Problem::internal(format!("the handler did not end: {error}"))),
+                    },
+                    () = &mut deadline => {
+                        task.abort();
+                        break Err(Problem::internal("the handler took too long"));
+                    }
+                    () = tokio::time::sleep(RENEW_EVERY) => {
+                        if let Err(problem) = renew(&kernel, &claimed).await {
+                            tracing::warn!(job = %claimed.job.id, cause = problem.cause(), "a lease could not be renewed");
+                        }
+                    }
+                }
+            };
+            if let Err(problem) = settle(&kernel, &claimed, outcome).await {
+                // Its lease runs out and it is done again.
+                tracing::warn!(job = %claimed.job.id, cause = problem.cause(), "what became of a job could not be written");
+            }
+        }
     }
 }
 
-async fn claim(kernel: &Arc<Kernel>, kinds: Vec<String>) -> Result<Vec<Job>> {
-    if kinds.is_empty() {
-        return Ok(Vec::new());
-    }
+/// A job with whose it is.
+struct Claimed {
+    job: Job,
+    owner: String,
+}
+
+async fn claim(kernel: &Arc<Kernel>, kinds: Vec<String>, most: usize) -> Result<Vec<Claimed>> {
     let (now, owner) = (kernel.now(), kernel.new_id().to_string());
     let due = {
         let kinds = kinds.clone();
@@ -113,7 +164,7 @@ async fn claim(kernel: &Arc<Kernel>, kinds: Vec<String>) -> Result<Vec<Job>> {
         kernel
             .db
             .read(View::System, move |reader| {
-                Ok(reader.first(&due_sql(&kinds, ""), &due_params(&kinds, now), |_| Ok(()))?)
+                Ok(reader.first(&due_sql(&kinds, 1, ""), &due_params(&kinds, now), |_| Ok(()))?)
             })
             .await?
     };
@@ -123,17 +174,18 @@ async fn claim(kernel: &Arc<Kernel>, kinds: Vec<String>) -> Result<Vec<Job>> {
     kernel
         .db
         .write(View::System, move |tx| {
-            let sql = due_sql(&kinds, dialect::for_update_skip_locked(tx.engine()));
+            let sql = due_sql(&kinds, most, dialect::for_update_skip_locked(tx.engine()));
             let jobs = tx.query(&sql, &due_params(&kinds, now), |row| {
-                Ok(Job {
+                let job = Job {
                     id: row.uuid(0)?,
                     kind: row.text(1)?.to_owned(),
                     company: CompanyId(row.i64(2)?),
                     payload: serde_json::from_str(row.json(3)?).unwrap_or_default(),
                     attempt: row.i64(4)? + 1,
-                })
+                };
+                Ok(Claimed { job, owner: owner.clone() })
             })?;
-            for job in &jobs {
+            for Claimed { job, owner } in &jobs {
                 tx.push(
                     "UPDATE jobs SET state = 'running', attempts = $2, lease_owner = $3, lease_until = $4 WHERE id = $1",
                     params![job.id, job.attempt, owner.as_str(), now.plus(LEASE_US)],
@@ -144,11 +196,11 @@ async fn claim(kernel: &Arc<Kernel>, kinds: Vec<String>) -> Result<Vec<Job>> {
         .await
 }
 
-fn due_sql(kinds: &[String], suffix: &str) -> String {
+fn due_sql(kinds: &[String], most: usize, suffix: &str) -> String {
     let markers: Vec<String> = (2..kinds.len() + 2).map(|n| format!("${n}")).collect();
     format!(
         "SELECT id, kind, company_id, payload, attempts FROM jobs WHERE kind IN ({}) AND \
-         ((state = 'queued' AND run_at <= $1) OR (state = 'running' AND lease_until <= $1)) ORDER BY run_at LIMIT {BATCH}{suffix}",
+         ((state = 'queued' AND run_at <= $1) OR (state = 'running' AND lease_until <= $1)) ORDER BY run_at LIMIT {most}{suffix}",
         markers.join(", ")
     )
 }
@@ -157,8 +209,23 @@ fn due_params(kinds: &[String], now: Timestamp) -> Vec<Value> {
     std::iter::once(Value::from(now)).chain(kinds.iter().map(Value::from)).collect()
 }
 
-async fn settle(kernel: &Arc<Kernel>, job: &Job, outcome: Result<()>) -> Result<()> {
-    let (id, now, attempt) = (job.id, kernel.now(), job.attempt);
+/// Keeps a job its worker's for another lease, if it still is.
+async fn renew(kernel: &Arc<Kernel>, claimed: &Claimed) -> Result<()> {
+    let (id, owner, until) = (claimed.job.id, claimed.owner.clone(), kernel.now().plus(LEASE_US));
+    kernel
+        .db
+        .write(View::System, move |tx| {
+            let sql = "UPDATE jobs SET lease_until = $3 WHERE id = $1 AND lease_owner = $2";
+            tx.execute(sql, &params![id, owner.as_str(), until])?;
+            Ok(())
+        })
+        .await
+}
+
+/// Writes down what became of a job; a worker whose job was taken over after its lease changes nothing.
+async fn settle(kernel: &Arc<Kernel>, claimed: &Claimed, outcome: Result<()>) -> Result<()> {
+    let Claimed { job, owner } = claimed;
+    let (id, now, attempt, owner) = (job.id, kernel.now(), job.attempt, owner.clone());
     let (state, run_at, error) = match outcome {
         Ok(()) => ("done", now, None),
         Err(problem) => {
@@ -172,8 +239,9 @@ async fn settle(kernel: &Arc<Kernel>, job: &Job, outcome: Result<()>) -> Result<
         .db
         .write(View::System, move |tx| {
             tx.execute(
-                "UPDATE jobs SET state = $2, run_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL, finished_at = $5 WHERE id = $1",
-                &params![id, state, run_at, error.as_deref(), (state != "queued").then_some(now)],
+                "UPDATE jobs SET state = $2, run_at = $3, last_error = $4, lease_owner = NULL, lease_until = NULL, finished_at = $5 \
+                 WHERE id = $1 AND lease_owner = $6",
+                &params![id, state, run_at, error.as_deref(), (state != "queued").then_some(now), owner.as_str()],
             )?;
             Ok(())
         })
