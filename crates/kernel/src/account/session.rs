@@ -34,6 +34,8 @@ pub struct SignedIn {
 const FAILURES_ALLOWED: i64 = 10;
 const FAILURE_WINDOW_US: i64 = 15 * MINUTE_US;
 const LOCK_US: i64 = 15 * MINUTE_US;
+/// Living sessions of one user; signing in once more ends the one that was used longest ago. All of them are in the cache.
+const MOST_SESSIONS: i64 = 100;
 /// How long an ended session's row is kept.
 const SESSION_MEMORY_US: i64 = 30 * DAY_US;
 
@@ -185,6 +187,13 @@ fn note_failure(tx: &mut Tx<'_>, kernel: &Kernel, subject: &str) -> Result<Optio
 pub(super) fn open(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin) -> Result<TokenPair> {
     let (session, now, jti) = (kernel.new_id(), kernel.now(), new_jti(kernel));
     let life = kernel.settings.refresh_ttl_us;
+    // Both engines need a LIMIT before an OFFSET; this one is never reached.
+    let surplus = format!(
+        "UPDATE sessions SET revoked_at = $2, revoke_reason = 'too many sessions' WHERE id IN (SELECT id FROM sessions \
+         WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 ORDER BY last_used_at DESC, id DESC LIMIT 1000000 OFFSET {})",
+        MOST_SESSIONS - 1
+    );
+    tx.push(&surplus, params![user, now])?;
     tx.push(
         "INSERT INTO sessions (id, user_id, refresh_jti, app_id, address, user_agent, created_at, last_used_at, expires_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)",
