@@ -35,7 +35,7 @@ const COLUMNS: [Column; 14] = [
     column("created_at", "m.created_at", ColumnKind::Time),
     column("version", "m.version", ColumnKind::Int),
 ];
-const READ_ONLY: [&str; 11] = [
+const READ_ONLY: [&str; 10] = [
     "id",
     "company",
     "username",
@@ -46,7 +46,6 @@ const READ_ONLY: [&str; 11] = [
     "created_at",
     "updated_at",
     "version",
-    "all_workspaces",
 ];
 
 /// A role that exists in the company and that the caller may hand out: nobody gives more than they hold.
@@ -75,6 +74,7 @@ pub(crate) fn check_role(tx: &mut Tx<'_>, tenant: &Tenant, slug: &str) -> Result
 pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> Result<Uuid> {
     let mut input = Input::new(body, false)?;
     input.ignore(&READ_ONLY);
+    input.ignore(&["all_workspaces"]);
     let email = input.text("email", 254).map(|email| email.to_lowercase());
     let user = input.uuid("user");
     let role = input.required_text("role", 80);
@@ -148,13 +148,21 @@ struct Row {
     user: Uuid,
     role: String,
     status: String,
+    all_workspaces: bool,
 }
 
 fn get(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Row> {
     tx.first(
-        "SELECT user_id, role, status FROM memberships WHERE company_id = $1 AND id = $2",
+        "SELECT user_id, role, status, all_workspaces FROM memberships WHERE company_id = $1 AND id = $2",
         &params![tenant.company, id],
-        |row| Ok(Row { user: row.uuid(0)?, role: row.text(1)?.to_owned(), status: row.text(2)?.to_owned() }),
+        |row| {
+            Ok(Row {
+                user: row.uuid(0)?,
+                role: row.text(1)?.to_owned(),
+                status: row.text(2)?.to_owned(),
+                all_workspaces: row.bool(3)?,
+            })
+        },
     )?
     .ok_or_else(Problem::not_found)
 }
@@ -181,37 +189,87 @@ fn protect_owner(tx: &mut Tx<'_>, tenant: &Tenant, row: &Row) -> Result<()> {
     Ok(())
 }
 
-/// Changes title (PATCH/PUT) and role.
+/// Nobody shuts out, limits or demotes somebody who may do more than they may themselves; oneself always.
 ///
 /// # Errors
-/// 400, 403, 404; 409 `last_owner`.
+/// 403 `permission_denied`.
+fn outrank(tx: &mut Tx<'_>, tenant: &Tenant, row: &Row) -> Result<()> {
+    if tenant.actor.user == Some(row.user) {
+        return Ok(());
+    }
+    let theirs = tx.first(
+        "SELECT permissions, is_system FROM roles WHERE company_id = $1 AND slug = $2",
+        &params![tenant.company, &row.role],
+        |found| Ok(role::permissions_of(&row.role, found.bool(1)?, found.json(0)?)),
+    )?;
+    if theirs.is_none_or(|theirs| tenant.holds(&theirs)) {
+        return Ok(());
+    }
+    Err(Problem::forbidden("permission_denied", "This member may do more than you; ask somebody who holds as much."))
+}
+
+/// [`outrank`] for the workspaces of a member.
+///
+/// # Errors
+/// 403 `permission_denied`; 404.
+pub(crate) fn require_rank(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<()> {
+    let row = get(tx, tenant, id)?;
+    outrank(tx, tenant, &row)
+}
+
+/// What `all_workspaces` becomes: `None` leaves it. Owners work everywhere, and nobody opens more workspaces than they have.
+fn read_reach(tenant: &Tenant, row: &Row, role: &str, wanted: Option<bool>) -> Result<Option<bool>> {
+    if role == "owner" {
+        return match wanted {
+            Some(false) => Err(Problem::field("all_workspaces", "invalid", "An owner works in every workspace.")),
+            _ => Ok(Some(true)),
+        };
+    }
+    if wanted == Some(true) && !row.all_workspaces && tenant.workspace_limit().is_some() {
+        return Err(Problem::forbidden("permission_denied", "You cannot open more workspaces than your own."));
+    }
+    Ok(wanted)
+}
+
+/// Changes title (PATCH/PUT), role and `all_workspaces`: whether the member is limited to the workspaces they were added to.
+///
+/// # Errors
+/// 400; 403 `permission_denied`, also for a member with more rights than the caller's; 404; 409 `last_owner`.
 pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json, partial: bool) -> Result<()> {
     let mut input = Input::new(body, partial)?;
     input.ignore(&READ_ONLY);
     input.ignore(&["user", "email"]);
     let title = input.text("title", 200);
+    let reach = input.boolean("all_workspaces");
     let role = if partial { input.text("role", 80) } else { input.required_text("role", 80) };
     input.finish()?;
     lock(tx, tenant)?;
     let row = get(tx, tenant, id)?;
     if let Some(role) = role.as_deref().filter(|role| *role != row.role) {
         protect_owner(tx, tenant, &row)?;
+        outrank(tx, tenant, &row)?;
         check_role(tx, tenant, role)?;
     }
+    let reach = read_reach(tenant, &row, role.as_deref().unwrap_or(&row.role), reach)?;
+    if reach.is_some_and(|all| all != row.all_workspaces) {
+        outrank(tx, tenant, &row)?;
+    }
     tx.execute(
-        "UPDATE memberships SET title = COALESCE($3, title), role = COALESCE($4, role), updated_at = $5, version = version + 1 \
-         WHERE company_id = $1 AND id = $2",
-        &params![tenant.company, id, title.clone(), role.clone(), kernel.now()],
+        "UPDATE memberships SET title = COALESCE($3, title), role = COALESCE($4, role), all_workspaces = COALESCE($6, all_workspaces), \
+         updated_at = $5, version = version + 1 WHERE company_id = $1 AND id = $2",
+        &params![tenant.company, id, title.clone(), role.clone(), kernel.now(), reach],
     )?;
     kernel.forget_user(tx, row.user);
-    let changes = serde_json::json!({"role": [row.role, role], "title": title});
+    let reached = reach.unwrap_or(row.all_workspaces);
+    let changes =
+        serde_json::json!({"role": [row.role, role], "title": title, "all_workspaces": [row.all_workspaces, reached]});
     written(tx, kernel, tenant, "update", "core.membership.updated", id, changes)
 }
 
 /// `suspend`, `reactivate`, `leave`, `remove`.
 ///
 /// # Errors
-/// 403, 404; 409 `last_owner`, `invalid_transition`.
+/// 403 `permission_denied`, also for a member with more rights than the caller's; 404; 409 `last_owner`, `invalid_transition`.
 pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: &str) -> Result<()> {
     lock(tx, tenant)?;
     let row = get(tx, tenant, id)?;
@@ -234,6 +292,7 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: 
         return Err(Problem::forbidden("permission_denied", "Only the member can leave; remove them instead."));
     }
     protect_owner(tx, tenant, &row)?;
+    outrank(tx, tenant, &row)?;
     tx.execute(
         "UPDATE memberships SET status = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
         &params![tenant.company, id, to, kernel.now()],

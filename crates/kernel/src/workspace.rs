@@ -144,10 +144,11 @@ pub fn set_status(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, a
     written(tx, kernel, tenant, action, past, id, "")
 }
 
-/// Adds a member to a workspace, or takes one out; a member with workspaces of their own is limited to them.
+/// Adds a member to a workspace, or takes one out; a member with workspaces of their own is limited to them until an update of
+/// the membership gives them `all_workspaces` again.
 ///
 /// # Errors
-/// 400 when membership or role is unknown; 404.
+/// 400 when membership or role is unknown; 403 `permission_denied` for a member with more rights than the caller's; 404.
 pub fn set_member(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json, add: bool) -> Result<()> {
     let mut input = Input::new(body, false)?;
     let has_membership = input.has("membership");
@@ -171,6 +172,7 @@ pub fn set_member(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, b
             format!("Invalid pk \"{membership}\" - object does not exist."),
         ));
     }
+    crate::membership::require_rank(tx, tenant, membership)?;
     if let Some(role) = &role {
         crate::membership::check_role(tx, tenant, role)?;
     }

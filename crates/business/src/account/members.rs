@@ -29,7 +29,16 @@ fn membership_operations() -> Vec<Operation> {
         ("title", schema::text(0, 200)),
     ])
     .required(["role"]);
-    let changes = || schema::object([("role", schema::text(1, 80)), ("title", schema::text(0, 200))]);
+    let changes = || {
+        schema::object([
+            ("role", schema::text(1, 80)),
+            ("title", schema::text(0, 200)),
+            ("all_workspaces", schema::boolean()),
+        ])
+    };
+    // Adding a member to a workspace limits them to the workspaces they were added to; this is the way back.
+    const REACH: &str = "`all_workspaces: true` lets the member work in every workspace again, `false` limits them to those they were \
+         added to. Owners always work in every workspace. A member who may do more than you is refused with 403.";
     let act = |name: &'static str, summary: &str| {
         settled(
             MEMBERSHIPS
@@ -54,14 +63,20 @@ fn membership_operations() -> Vec<Operation> {
         settled(
             MEMBERSHIPS.write_item(
                 op(Operation::put("memberships_update", &url, nothing), "update", "Replace role and title")
+                    .describe(REACH)
                     .body(changes().required(["role"])),
                 |tx, kernel, tenant, id, body| membership::update(tx, kernel, tenant, id, body, false),
             ),
         ),
         settled(
             MEMBERSHIPS.write_item(
-                op(Operation::patch("memberships_partial_update", &url, nothing), "update", "Change role or title")
-                    .body(changes()),
+                op(
+                    Operation::patch("memberships_partial_update", &url, nothing),
+                    "update",
+                    "Change role, title or reach",
+                )
+                .describe(REACH)
+                .body(changes()),
                 |tx, kernel, tenant, id, body| membership::update(tx, kernel, tenant, id, body, true),
             ),
         ),
