@@ -13,7 +13,13 @@ struct Claims {
     /// A string, as simplejwt has it.
     user_id: String,
     sid: String,
+    /// Absent in tokens of older versions; another issuer's token is none of ours, whatever its signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    iss: Option<String>,
 }
+
+/// Who signs.
+const ISSUER: &str = "loopd";
 
 /// What a verified token says.
 #[derive(Debug)]
@@ -63,6 +69,7 @@ impl Tokens {
             jti: jti.to_owned(),
             user_id: user.to_string(),
             sid: session.to_string(),
+            iss: Some(ISSUER.to_owned()),
         };
         jsonwebtoken::encode(&self.header, &claims, &self.encoding).map_err(Problem::internal)
     }
@@ -83,6 +90,9 @@ impl Tokens {
         let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|error| not_valid("Token is invalid").with_cause(error))?;
         let claims = data.claims;
+        if claims.iss.is_some_and(|issuer| issuer != ISSUER) {
+            return Err(not_valid("Token is invalid"));
+        }
         if claims.token_type != kind {
             return Err(not_valid("Token has wrong type"));
         }
@@ -118,5 +128,12 @@ mod tests {
         let other = Tokens::new(&Secret::new("another secret of thirty-two bytes!".into()));
         assert_eq!(reason(other.verify_access(&token, now)), "Token is invalid");
         assert_eq!(reason(tokens.verify_access("x.y.z", now)), "Token is invalid");
+        for (issuer, is_good) in [(None, true), (Some("loopd"), true), (Some("somebody else"), false)] {
+            let mut claims = jsonwebtoken::dangerous::insecure_decode::<Claims>(&token).unwrap().claims;
+            assert_eq!(claims.iss.as_deref(), Some("loopd"));
+            claims.iss = issuer.map(str::to_owned);
+            let signed = jsonwebtoken::encode(&tokens.header, &claims, &tokens.encoding).unwrap();
+            assert_eq!(tokens.verify_access(&signed, now).is_ok(), is_good, "{issuer:?}");
+        }
     }
 }
