@@ -72,7 +72,11 @@ impl Kernel {
         match known.filter(|app| app.company.is_none_or(|owner| owner == company.company)) {
             Some(app) if !app.is_enabled => Err(app_disabled()),
             None if company.known_apps_only => Err(app_disabled()),
-            _ => Ok(()),
+            Some(_) => {
+                self.usage.saw_app(app_id, self.now());
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 
@@ -84,6 +88,10 @@ impl Kernel {
         let Some(app_id) = caller.origin.app_id.as_deref() else { return Ok(()) };
         match self.known_app(app_id).await? {
             Some(app) if app.company.is_none() && !app.is_enabled => Err(app_disabled()),
+            Some(app) if app.company.is_none() => {
+                self.usage.saw_app(app_id, self.now());
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -89,16 +89,22 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
         name: &name.unwrap_or_default(),
         user,
         scopes: &scopes,
-        expires_at,
+        expires_at: expires_at.flatten(),
         rotated_from: None,
         by: tenant.actor.user,
     };
-    let minted = insert(tx, kernel, &new)?;
+    make(tx, kernel, tenant, &new)
+}
+
+/// Makes a key and writes who did it, without a look at what the maker may give: for the operator's command line, whose
+/// tenant is [`Tenant::system`], and for [`create`], which has looked.
+pub fn make(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, new: &NewKey<'_>) -> Result<Minted> {
+    let minted = insert(tx, kernel, new)?;
     written(tx, kernel, tenant, "create", "core.internal_api_key.created", minted.id)?;
     Ok(minted)
 }
 
-/// A key to be made by the CLI or by [`create`].
+/// A key to be made by the command line or by [`create`].
 #[derive(Clone, Copy, Debug)]
 pub struct NewKey<'a> {
     pub company: CompanyId,
@@ -112,7 +118,7 @@ pub struct NewKey<'a> {
 }
 
 /// Stores a new key's hash and gives its secret, once.
-pub fn insert(tx: &mut Tx<'_>, kernel: &Kernel, new: &NewKey<'_>) -> Result<Minted> {
+fn insert(tx: &mut Tx<'_>, kernel: &Kernel, new: &NewKey<'_>) -> Result<Minted> {
     let (secret, shown) = mint(kernel.rng.as_ref());
     let (id, now) = (kernel.new_id(), kernel.now());
     let companies = Json::from(vec![new.company.0]);
@@ -138,9 +144,10 @@ fn read_scopes(input: &mut Input) -> Option<Vec<String>> {
     Some(scopes)
 }
 
-fn read_expiry(input: &mut Input, now: Timestamp) -> Option<Timestamp> {
-    let expires_at = input.moment("expires_at").flatten()?;
-    if expires_at <= now {
+/// `Some(None)` is a null: the key does not expire.
+fn read_expiry(input: &mut Input, now: Timestamp) -> Option<Option<Timestamp>> {
+    let expires_at = input.moment("expires_at")?;
+    if expires_at.is_some_and(|end| end <= now) {
         input.refuse("expires_at", "invalid", "Must be in the future.");
     }
     Some(expires_at)
@@ -207,7 +214,7 @@ fn get(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Stored> {
     .ok_or_else(Problem::not_found)
 }
 
-/// Changes name, scopes and expiry.
+/// Changes name, scopes and expiry; null as expiry takes it away.
 ///
 /// # Errors
 /// 400; 403 for scopes beyond the caller's own and for the key of somebody else; 404; 409 `key_revoked`.
@@ -238,14 +245,15 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
         require_own(tenant, &known)?;
         check_scopes(tenant, scopes)?;
     }
-    if expires_at.is_some_and(|wanted| known.expires_at.is_some_and(|end| wanted > end)) {
+    let outlives = |wanted: Option<Timestamp>| known.expires_at.is_some_and(|end| wanted.is_none_or(|at| at > end));
+    if expires_at.is_some_and(outlives) {
         require_own(tenant, &known)?;
     }
     let scopes = scopes.map(|list| Value::Json(Json::from(list).to_string()));
     tx.execute(
-        "UPDATE credentials SET name = COALESCE($3, name), scopes = COALESCE($4, scopes), expires_at = COALESCE($5, expires_at), \
+        "UPDATE credentials SET name = COALESCE($3, name), scopes = COALESCE($4, scopes), expires_at = CASE WHEN $7 THEN $5 ELSE expires_at END, \
          updated_at = $6, version = version + 1 WHERE company_id = $1 AND id = $2",
-        &params![tenant.company, id, name, scopes, expires_at, kernel.now()],
+        &params![tenant.company, id, name, scopes, expires_at.flatten(), kernel.now(), expires_at.is_some()],
     )?;
     kernel.forget_all_keys(tx);
     written(tx, kernel, tenant, "update", "core.internal_api_key.updated", id)

@@ -1,4 +1,5 @@
-//! When and from where a key was last used: noted in memory, written in batches, never a write per request.
+//! When and from where a key was last used, and when an app was last seen: noted in memory, written in batches, never a write per
+//! request.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,32 +12,54 @@ use crate::Kernel;
 
 /// What was seen since the last flush.
 #[derive(Default)]
-pub(crate) struct Usage(Mutex<HashMap<Uuid, (Timestamp, IpAddr)>>);
+pub(crate) struct Usage(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    keys: HashMap<Uuid, (Timestamp, IpAddr)>,
+    /// By app id. Only of known apps, so that strangers cannot fill it.
+    apps: HashMap<Box<str>, Timestamp>,
+}
 
 impl Usage {
     pub fn saw(&self, credential: Uuid, at: Timestamp, address: IpAddr) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(credential, (at, address));
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).keys.insert(credential, (at, address));
     }
 
-    fn take(&self) -> Vec<(Uuid, Timestamp, IpAddr)> {
+    pub fn saw_app(&self, app_id: &str, at: Timestamp) {
         let mut seen = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        seen.drain().map(|(id, (at, address))| (id, at, address)).collect()
+        match seen.apps.get_mut(app_id) {
+            Some(known) => *known = at,
+            None => {
+                seen.apps.insert(app_id.into(), at);
+            }
+        }
+    }
+
+    fn take(&self) -> Seen {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
 
 impl Kernel {
-    /// Writes what was seen of keys since the last time. Run every few seconds and at shutdown.
+    /// Writes what was seen of keys and apps since the last time. Run every few seconds and at shutdown.
     pub async fn flush_usage(&self) -> Result<()> {
         let seen = self.usage.take();
-        if seen.is_empty() {
+        if seen.keys.is_empty() && seen.apps.is_empty() {
             return Ok(());
         }
         self.db
             .write(View::System, move |tx| {
-                for (id, at, address) in &seen {
+                for (id, (at, address)) in &seen.keys {
                     tx.push(
                         "UPDATE credentials SET last_used_at = $2, last_used_ip = $3 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)",
                         params![*id, *at, address.to_string()],
+                    )?;
+                }
+                for (app_id, at) in &seen.apps {
+                    tx.push(
+                        "UPDATE api_client_apps SET last_seen_at = $2 WHERE app_id = $1 AND (last_seen_at IS NULL OR last_seen_at < $2)",
+                        params![&**app_id, *at],
                     )?;
                 }
                 Ok(())

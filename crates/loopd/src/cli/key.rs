@@ -83,14 +83,15 @@ async fn create(
             .map_err(words)?
             .ok_or_else(|| anyhow!("company {code} has no active owner; name a --user"))?,
     };
-    let shared = kernel.clone();
-    let shown = scopes.clone();
+    let access = kernel.company_access(company).await.map_err(words)?;
+    let access = access.ok_or_else(|| anyhow!("there is no company {code}"))?;
+    let (tenant, shared, shown) = (Tenant::system(access, "command line"), kernel.clone(), scopes.clone());
     let minted = kernel
         .db
         .write(View::System, move |tx| {
             let new =
                 NewKey { company, name: &name, user, scopes: &scopes, expires_at: None, rotated_from: None, by: None };
-            credential::insert(tx, &shared, &new)
+            credential::make(tx, &shared, &tenant, &new)
         })
         .await
         .map_err(words)?;
