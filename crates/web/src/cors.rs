@@ -20,7 +20,7 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 );
 
 /// The value of `Access-Control-Allow-Origin` for this request, when it comes from an allowed origin.
-pub(crate) fn allowed_origin(headers: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
+fn allowed_origin(headers: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
     let origin = headers.get(ORIGIN)?;
     if allowed.iter().any(|known| known == "*") {
         return Some(HeaderValue::from_static("*"));
@@ -43,11 +43,14 @@ pub(crate) fn preflight(methods: &HeaderValue) -> Reply {
     reply
 }
 
-/// Adds what lets the browser hand the answer to the page.
-pub(crate) fn open(headers: &mut HeaderMap, origin: HeaderValue) {
-    if origin != "*" {
+/// Adds what lets the browser hand the answer to the page, and tells caches that answers differ by origin where they do: also
+/// when this request has none, else its answer would be kept for the pages of an allowed one.
+pub(crate) fn dress(headers: &mut HeaderMap, request: &HeaderMap, allowed: &[String]) {
+    if !allowed.is_empty() && !allowed.iter().any(|known| known == "*") {
         headers.append(VARY, HeaderValue::from_static("Origin"));
     }
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    if let Some(origin) = allowed_origin(request, allowed) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    }
 }

@@ -278,9 +278,7 @@ impl App {
         if headers.contains_key(crate::idempotent::REPLAYED) {
             self.0.metrics.replayed.fetch_add(1, Relaxed);
         }
-        if let Some(origin) = cors::allowed_origin(&parts.headers, &self.0.settings.allowed_origins) {
-            cors::open(headers, origin);
-        }
+        cors::dress(headers, &parts.headers, &self.0.settings.allowed_origins);
         if parts.method == Method::HEAD {
             if let Some(length) = reply.body.len() {
                 headers.insert(CONTENT_LENGTH, length.into());

@@ -11,7 +11,7 @@ use loopd_kernel::access::network;
 use loopd_kernel::idempotency::Claim;
 use loopd_kernel::limit::{Decision, Rate};
 use loopd_kernel::{Caller, Kernel, Need, Origin, Presented, Tenant};
-use loopd_types::{CompanyId, Problem, Result, Uuid};
+use loopd_types::{CompanyId, Kind, Problem, Result, Uuid};
 use serde_json::{Map, Value};
 
 use crate::idempotent::{Key, fingerprint, read_key};
@@ -25,6 +25,8 @@ const VERIFY: Rate = Rate::per_minute("verify-ip", 60);
 const USER: Rate = Rate::per_minute("user", 600);
 const KEY: Rate = Rate::per_minute("key", 1200);
 const AI: Rate = Rate::per_minute("ai-company", 20);
+/// Credentials that were shown and are wrong, for each address: generous, because many may share one behind a wall.
+const WRONG_CREDENTIALS: Rate = Rate::per_minute("wrong-credentials", 300);
 
 /// Longest `X-LOOP-APP-ID` and user agent that are kept.
 const MAX_NAME: usize = 200;
@@ -76,9 +78,15 @@ pub(crate) async fn admit(
         return Ok(Admission { caller: Caller::anonymous(origin), tenants: Vec::new(), is_union: false });
     }
     let address = origin.address;
-    let authorization = header(parts, AUTHORIZATION.as_str())?;
-    let api_key = header(parts, "x-loop-api-key")?;
-    let caller = kernel.authenticate(Presented { api_key, authorization }, origin).await?;
+    let caller = match identify(kernel, parts, origin).await {
+        Err(problem) if problem.kind() == Kind::Unauthenticated => {
+            // Only a credential that was shown can be refused here: who shows none is anonymous and not counted. A good one is
+            // never refused for the wrong ones of its neighbours.
+            hit(kernel, WRONG_CREDENTIALS, &network(address), trail).await?;
+            return Err(problem);
+        }
+        identified => identified?,
+    };
     let user = caller.require_user()?;
     trail.user = Some(user.id);
     let need = |product, permission| -> Result<Need<'_>> {
@@ -112,6 +120,12 @@ pub(crate) async fn admit(
     }
     limit_caller(kernel, operation, &caller, address, &tenants, trail).await?;
     Ok(Admission { caller, tenants, is_union })
+}
+
+async fn identify(kernel: &Kernel, parts: &Parts, origin: Origin) -> Result<Caller> {
+    let authorization = header(parts, AUTHORIZATION.as_str())?;
+    let api_key = header(parts, "x-loop-api-key")?;
+    kernel.authenticate(Presented { api_key, authorization }, origin).await
 }
 
 async fn limit_caller(

@@ -4,14 +4,16 @@
 //! - A connection must finish its first request's head within `header_timeout`. The clock runs from the accept, so that silence,
 //!   a first byte that never comes and hyper's untimed look for HTTP/2 (hyper#3756) are all covered by one deadline.
 //! - Later requests on it: `idle_timeout` from the end of one to the end of the next one's head (hyper's own timer).
-//! - At most `max_connections` are open; the rest wait in the listener's queue.
+//! - At most `max_connections` are open; the rest wait in the listener's queue. One address has at most
+//!   `max_connections_per_address` of them, so that nobody alone can shut the others out.
 //! - On shutdown: no new connections, event streams end, running requests get `shutdown_timeout`, then everything is cut.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -19,6 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use loopd_kernel::access::network;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -33,6 +36,7 @@ pub async fn run(app: App, listener: TcpListener, shutdown: impl Future<Output =
     let settings = app.settings();
     let builder = Arc::new(connection_builder(settings.idle_timeout));
     let slots = Arc::new(Semaphore::new(settings.max_connections));
+    let addresses = Addresses::new(settings.max_connections_per_address);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -58,11 +62,17 @@ pub async fn run(app: App, listener: TcpListener, shutdown: impl Future<Output =
                 continue;
             }
         };
+        let is_proxy = settings.trusted_proxies.iter().any(|network| network.contains(peer.ip()));
+        let place = if is_proxy { None } else { Some(addresses.enter(peer.ip())) };
+        if let Some(None) = place {
+            app.metrics().connections_dropped.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
         let watcher = graceful.watcher();
         let (app, builder) = (app.clone(), builder.clone());
         connections.spawn(async move {
             serve_connection(app, stream, peer, &builder, watcher).await;
-            drop(slot);
+            drop((slot, place));
         });
     }
     drop(listener);
@@ -73,6 +83,49 @@ pub async fn run(app: App, listener: TcpListener, shutdown: impl Future<Output =
     };
     if tokio::time::timeout(settings.shutdown_timeout, drained).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut");
+    }
+}
+
+/// How many connections each address has open.
+#[derive(Clone)]
+struct Addresses {
+    open: Arc<Mutex<HashMap<String, usize>>>,
+    most: usize,
+}
+
+/// A connection's place among those of its address; given back when dropped.
+struct Place {
+    addresses: Addresses,
+    network: String,
+}
+
+impl Addresses {
+    fn new(most: usize) -> Self {
+        Self { open: Arc::default(), most }
+    }
+
+    /// `None` when the address has as many as it may.
+    fn enter(&self, address: IpAddr) -> Option<Place> {
+        let network = network(address.to_canonical());
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(network.clone()).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Place { addresses: self.clone(), network })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.addresses.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.network) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.network);
+            }
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Open connections; more wait in the kernel's queue.
     pub max_connections: usize,
+    /// Open connections of one address (an IPv6 /64); more are closed at once. Trusted proxies speak for many and have no limit.
+    pub max_connections_per_address: usize,
     /// After the signal to stop, how long running requests may take.
     pub shutdown_timeout: Duration,
 }
@@ -38,6 +40,7 @@ impl Default for Settings {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             max_connections: 10_000,
+            max_connections_per_address: 1_000,
             shutdown_timeout: Duration::from_secs(20),
         }
     }
