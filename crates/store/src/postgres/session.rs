@@ -42,6 +42,8 @@ pub struct Session {
     sent: bool,
     /// How often something has gone out.
     drives: u64,
+    /// Whether the first of `pushed` is a BEGIN that has not gone out yet.
+    opening: bool,
     /// Whether the connection must not be used again.
     lost: bool,
 }
@@ -78,6 +80,7 @@ impl Session {
             limit,
             sent: false,
             drives: 0,
+            opening: false,
             lost: false,
         })
     }
@@ -114,11 +117,13 @@ impl Session {
             command.push('\'');
         }
         self.push_command(command);
+        self.opening = true;
     }
 
     fn start(&mut self, limit: Duration) {
         self.limit = limit.saturating_add(GRACE);
         self.sent = false;
+        self.opening = false;
     }
 
     /// Commits with what is still pushed, in one round trip. Nothing was sent: nothing is to be done.
@@ -269,7 +274,8 @@ impl Session {
     }
 
     /// Sends `pushed` and `main` in this order without waiting in between, and waits for all answers. The first refusal
-    /// in order counts: those behind it are only its echo.
+    /// in order counts: those behind it are only its echo. If it is the BEGIN that is refused they are no echo: they ran outside any
+    /// transaction, so the connection is given up and the job is not run again.
     fn drive<T>(
         &mut self,
         mut pushed: Vec<Pushed>,
@@ -277,6 +283,7 @@ impl Session {
     ) -> Result<T, StoreError> {
         self.sent = true;
         self.drives += 1;
+        let opening = std::mem::take(&mut self.opening);
         let client = Rc::clone(&self.client);
         let limit = self.limit;
         let exchange = async {
@@ -302,17 +309,21 @@ impl Session {
                 if waiting { Poll::Pending } else { Poll::Ready(()) }
             })
             .await;
-            for refusal in refusals.into_iter().flatten() {
-                refusal?;
+            for (place, refusal) in refusals.into_iter().flatten().enumerate() {
+                refusal.map_err(|error| (place, error))?;
             }
-            answer.expect("polled until it was there")
+            answer.expect("polled until it was there").map_err(|error| (usize::MAX, error))
         };
         // timeout() needs the runtime's clock around it already when it is made
         let driven = self.runtime.block_on(async { tokio::time::timeout(limit, exchange).await });
         match driven {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
+            Ok(Err((place, error))) => {
                 self.lost |= failure::is_lost(&error) || client.is_closed();
+                if opening && place == 0 && !self.lost {
+                    self.lost = true;
+                    return Err(StoreError::Other(format!("a transaction could not be begun: {error}")));
+                }
                 Err(failure::from(&error))
             }
             Err(_) => {
