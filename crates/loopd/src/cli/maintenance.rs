@@ -73,7 +73,21 @@ pub async fn restore(settings: &Settings, from: &Path, force: bool, output: &Out
     std::fs::copy(from, &part)?;
     std::fs::File::open(&part)?.sync_all()?;
     std::fs::rename(&part, &to)?;
+    sync_folder(&to)?;
     output.say(&format!("Restored {} from {}.", to.display(), from.display()), &json!({"database": to, "from": from}));
+    Ok(())
+}
+
+/// Makes the new name survive a power cut.
+#[cfg(unix)]
+fn sync_folder(of: &Path) -> std::io::Result<()> {
+    let folder = of.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// Elsewhere a folder cannot be opened as a file; the file system journals its names.
+#[cfg(not(unix))]
+fn sync_folder(_of: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
