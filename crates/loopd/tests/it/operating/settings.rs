@@ -11,6 +11,8 @@ fn production_refuses_what_is_only_safe_on_a_laptop() {
     assert!(production().with("LOOP_SECRET_KEY", "short").refused(&["serve"]).contains("LOOP_SECRET_KEY"));
     let open = production().with("LOOP_SECRET_KEY", SECRET).with("LOOP_RATE_LIMITS", "off");
     assert!(open.refused(&["serve"]).contains("LOOP_RATE_LIMITS"));
+    let misspelt = production().with("LOOP_SECRET_KEY", SECRET).with("LOOP_ALLOW_SANDBOXES", "mobile-mony");
+    assert!(misspelt.refused(&["serve"]).contains("LOOP_ALLOW_SANDBOXES"));
     let checked = production().with("LOOP_SECRET_KEY", SECRET).with("LOOP_ALLOW_SANDBOXES", "mobile-money");
     checked.say(&["check"]);
 }
@@ -21,7 +23,6 @@ fn a_production_server_with_its_settings_starts_and_says_so() {
         .with("LOOP_ENVIRONMENT", "production")
         .with("LOOP_RATE_LIMITS", "on")
         .with("LOOP_SECRET_KEY", SECRET)
-        .with("LOOP_ALLOW_SANDBOXES", "mobile-money,offline-advisor,fiscal")
         .with("LOOP_BASE_URL", "https://api.example.com");
     let server = program.serve();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -112,7 +112,9 @@ impl Program {
         let mut printed = BufReader::new(child.stdout.take().expect("a pipe"));
         printed.read_line(&mut line).expect("standard output can be read");
         let mut complaints = child.stderr.take().expect("a pipe");
-        let Ok(greeting) = serde_json::from_str::<Value>(&line) else {
+        // A refusal is JSON too, but names no address.
+        let greeting = serde_json::from_str::<Value>(&line).unwrap_or_default();
+        let Some(address) = greeting["listening"].as_str() else {
             let _ = child.kill();
             let mut words = String::new();
             let _ = complaints.read_to_string(&mut words);
@@ -120,7 +122,7 @@ impl Program {
         };
         // Nobody reads a running server's log here, and a full pipe would stop it.
         std::thread::spawn(move || std::io::copy(&mut complaints, &mut std::io::sink()));
-        Served { child, base: format!("http://{}", greeting["listening"].as_str().expect("an address")) }
+        Served { child, base: format!("http://{address}") }
     }
 }
 
