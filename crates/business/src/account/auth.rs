@@ -43,14 +43,16 @@ pub fn operations() -> Vec<Operation> {
             .describe("By email and password. Ten failures in fifteen minutes from one address lock that pair out for fifteen minutes.")
             .rate(RateClass::Auth)
             .body(schema::object([("email", schema::email()), ("password", schema::text(1, 1024))]).required(["email", "password"]))
-            .responds(200, "Signed in.", signed_in_schema()),
+            .responds(200, "Signed in.", signed_in_schema())
+            .responds(401, "Email or password is wrong, or the person is inactive.", schema::component("Error")),
         Operation::post("auth_refresh", "/api/v1/auth/refresh/", refresh)
             .tag("auth")
             .summary("Renew the tokens")
             .describe("The refresh token is rotated: the old one is dead at once, and showing it again ends the session.")
             .rate(RateClass::Auth)
             .body(schema::object([("refresh", schema::string())]).required(["refresh"]))
-            .responds(200, "A new pair.", schema::object(wire::tokens()).required(wire::tokens().map(|(name, _)| name))),
+            .responds(200, "A new pair.", schema::object(wire::tokens()).required(wire::tokens().map(|(name, _)| name)))
+            .responds(401, "The token is no refresh token of ours, is over, or was used before.", schema::component("Error")),
         Operation::post("auth_logout", "/api/v1/auth/logout/", logout)
             .tag("auth")
             .summary("Logout")
@@ -64,7 +66,8 @@ pub fn operations() -> Vec<Operation> {
             .rate(RateClass::Auth)
             .without_effect()
             .body(schema::object([("token", schema::string())]).required(["token"]))
-            .responds(200, "The token is good.", schema::object::<&str>([])),
+            .responds(200, "The token is good.", schema::object::<&str>([]))
+            .responds(401, "The token is not good.", schema::component("Error")),
         Operation::get("auth_me_retrieve", "/api/v1/auth/me/", me)
             .tag("auth")
             .summary("Current user")
