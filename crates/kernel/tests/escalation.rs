@@ -120,6 +120,83 @@ async fn roles_cannot_be_made_or_given_beyond_ones_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_shuts_out_whoever_may_do_more() {
+    let world = World::new("ranks").await;
+    let (owner, admin, clerk) =
+        (world.register("owner").await, world.register("admin").await, world.register("clerk").await);
+    let boss = world.enter(&owner, &owner.code, None).await;
+    let role = json!({"name": "Clerk", "slug": "clerk", "permissions": ["core.memberships.*", "core.workspaces.*"]});
+    world
+        .act(&boss, move |tx, kernel, tenant| membership::save_role(tx, kernel, tenant, None, role.clone(), false))
+        .await
+        .unwrap();
+    let above = world.join(&boss, &admin, "admin").await;
+    let own = world.join(&boss, &clerk, "clerk").await;
+    let tenant = world.enter(&clerk, &owner.code, None).await;
+    for action in ["suspend", "remove"] {
+        let acted =
+            world.act(&tenant, move |tx, kernel, tenant| membership::act(tx, kernel, tenant, above, action)).await;
+        assert_eq!(acted.unwrap_err().code(), "permission_denied", "{action}");
+    }
+    for body in [json!({"role": "clerk"}), json!({"all_workspaces": false})] {
+        let changed = world
+            .act(&tenant, move |tx, kernel, tenant| membership::update(tx, kernel, tenant, above, body.clone(), true));
+        assert_eq!(changed.await.unwrap_err().code(), "permission_denied");
+    }
+    let titled = world.act(&tenant, move |tx, kernel, tenant| {
+        membership::update(tx, kernel, tenant, above, json!({"title": "Boss", "all_workspaces": true}), true)
+    });
+    titled.await.unwrap();
+    world.act(&boss, move |tx, kernel, tenant| membership::act(tx, kernel, tenant, above, "suspend")).await.unwrap();
+    world.act(&tenant, move |tx, kernel, tenant| membership::act(tx, kernel, tenant, own, "leave")).await.unwrap();
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_workspaces_can_be_given_back() {
+    let world = World::new("reach").await;
+    let (owner, staff) = (world.register("owner").await, world.register("staff").await);
+    let boss = world.enter(&owner, &owner.code, None).await;
+    let membership = world.join(&boss, &staff, "admin").await;
+    let set = async |tenant: &Arc<Tenant>, all: bool| {
+        let change = move |tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant| {
+            membership::update(tx, kernel, tenant, membership, json!({"all_workspaces": all}), true)
+        };
+        world.act(tenant, change).await
+    };
+    set(&boss, false).await.unwrap();
+    let limited = world.enter(&staff, &owner.code, None).await;
+    assert_eq!(limited.workspace_limit(), Some(&[][..]));
+    assert_eq!(set(&limited, true).await.unwrap_err().code(), "permission_denied", "nobody widens themselves");
+    set(&boss, true).await.unwrap();
+    assert!(world.enter(&staff, &owner.code, None).await.workspace_limit().is_none());
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_s_end_can_be_taken_away() {
+    let world = World::new("expiry").await;
+    let owner = world.register("owner").await;
+    let boss = world.enter(&owner, &owner.code, None).await;
+    let body = json!({"name": "k", "expires_at": "2030-01-01T00:00:00Z"});
+    let made = world.act(&boss, move |tx, kernel, tenant| credential::create(tx, kernel, tenant, body.clone()));
+    let id = made.await.unwrap().id;
+    let expiry = || {
+        world.kernel.db.read(View::System, move |reader| {
+            let row = credential::LISTING.find(reader, id, None, Default::default())?;
+            Ok(serde_json::from_slice::<serde_json::Value>(&row.unwrap()).unwrap()["expires_at"].clone())
+        })
+    };
+    for (body, is_set) in [(json!({"name": "l"}), true), (json!({"expires_at": null}), false)] {
+        let changed =
+            world.act(&boss, move |tx, kernel, tenant| credential::update(tx, kernel, tenant, id, body.clone(), true));
+        changed.await.unwrap();
+        assert_eq!(expiry().await.unwrap().is_string(), is_set);
+    }
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn managing_keys_is_not_enough_to_act_as_their_users() {
     let world = World::new("keys").await;
     let (owner, developer) = (world.register("owner").await, world.register("developer").await);
@@ -201,6 +278,18 @@ async fn another_company_s_app_shuts_nobody_out() {
         let need = Need { company: Some(&person.code), ..Need::default() };
         assert_eq!(world.kernel.enter(&caller, need).await.is_ok(), allowed);
     }
+    let seen = || {
+        world.kernel.db.read(View::System, |reader| {
+            let sql = "SELECT last_seen_at FROM api_client_apps WHERE app_id = 'popular-web'";
+            Ok(reader.one(sql, &[], |row| row.opt_time(0))?)
+        })
+    };
+    world.kernel.flush_usage().await.unwrap();
+    assert_eq!(seen().await.unwrap(), None, "another company's callers are not seen by it");
+    world.act(&theirs, move |tx, kernel, tenant| app::set_enabled(tx, kernel, tenant, id, true)).await.unwrap();
+    world.kernel.enter(&world.caller(&squatter, Some("popular-web")).await, Need::default()).await.unwrap();
+    world.kernel.flush_usage().await.unwrap();
+    assert_eq!(seen().await.unwrap(), Some(world.kernel.now()));
     world.close().await;
 }
 
