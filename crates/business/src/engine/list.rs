@@ -32,12 +32,7 @@ pub fn list(
     request: &ListRequest,
     (base, query): (&str, &Query),
 ) -> Result<Vec<u8>> {
-    let plain_company = match tenants {
-        [only] if request.is_plain() && runtime.audience.is_none() && only.workspace.is_none() && only.workspace_limit().is_none() => {
-            Some(only.company)
-        }
-        _ => None,
-    };
+    let plain_company = request.plain_company(runtime, tenants);
     let mut params = Vec::new();
     let conditions = match plain_company {
         Some(_) => String::new(),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use loopd_kernel::Tenant;
 use loopd_store::Value;
-use loopd_types::{Currency, Problem, Result};
+use loopd_types::{CompanyId, Currency, Problem, Result};
 use loopd_web::{PageRequest, Query};
 
 use super::condition::{Deleted, Where};
+use super::expand::may_expand;
 use super::runtime::ResourceRuntime;
 use crate::define::base::{
     COMPANY, CREATED_AT, CREATED_BY, DATA, DELETED_AT, DESCRIPTION, EXTERNAL_ID, FIRST_FIELD, ID, NUMBER, STATUS, TAGS,
@@ -16,6 +17,8 @@ use crate::define::base::{
 use crate::define::filter::{Test, split, values};
 use crate::define::{Kind, Stored};
 
+/// Rows that a page may lie behind and still be read like any other.
+const DEEP: u64 = 5_000;
 /// Words and phrases of one search; more are left out, as no person types them.
 const MAX_TERMS: usize = 12;
 
@@ -78,7 +81,7 @@ impl ListRequest {
                 },
             }
         }
-        let show = Show::read(query, runtime, engine, tenant, &mut problem)?;
+        let show = Show::read(query, runtime, engine, tenants, &mut problem)?;
         if problem.has_fields() {
             return Err(problem);
         }
@@ -94,13 +97,22 @@ impl ListRequest {
     pub(crate) fn is_plain(&self) -> bool {
         self.which.is_plain() && self.order.is_empty()
     }
-    /// Whether it may take long and belongs on a reader thread.
-    pub fn is_heavy(&self) -> bool {
+    /// Whether it may take long and belongs where reads are limited in time: whatever no counter counts, and pages far behind.
+    pub fn is_heavy(&self, runtime: &ResourceRuntime, tenants: &[Arc<Tenant>]) -> bool {
         let is_deep = match self.page.page {
-            loopd_web::PageNumber::Number(page) => u64::from(page) * u64::from(self.page.size) > 5_000,
+            loopd_web::PageNumber::Number(page) => u64::from(page) * u64::from(self.page.size) > DEEP,
             loopd_web::PageNumber::Last => true,
         };
-        !self.is_plain() || is_deep
+        is_deep || self.plain_company(runtime, tenants).is_none()
+    }
+    /// The company, when the list is all of its records and nothing else.
+    pub(crate) fn plain_company(&self, runtime: &ResourceRuntime, tenants: &[Arc<Tenant>]) -> Option<CompanyId> {
+        match tenants {
+            [only] if self.is_plain() && runtime.audience.is_none() => {
+                (only.workspace.is_none() && only.workspace_limit().is_none()).then_some(only.company)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -110,7 +122,7 @@ impl Show {
         query: &Query,
         runtime: &ResourceRuntime,
         engine: &super::Engine,
-        tenant: &Tenant,
+        tenants: &[Arc<Tenant>],
         problem: &mut Problem,
     ) -> Result<Self> {
         let mut show = Show::default();
@@ -133,9 +145,12 @@ impl Show {
             match place.and_then(|place| runtime.field_at(place)).map(|field| &field.kind) {
                 Some(Kind::Reference { target }) => {
                     let target = super::cx::runtime(engine, target)?;
-                    tenant.require(&target.permissions.view)?;
-                    if target.module != runtime.module && !tenant.has_product(&target.module, engine.kernel.now()) {
-                        return Err(Problem::permission_denied());
+                    // refused when no company allows it; where only some do, the others' references stay ids
+                    let mut asked = tenants.iter().map(|tenant| may_expand(engine, tenant, runtime, target));
+                    if let Some(Err(problem)) = asked.next()
+                        && !asked.any(|other| other.is_ok())
+                    {
+                        return Err(problem);
                     }
                     show.expand.extend(place);
                 }
@@ -150,9 +165,14 @@ impl Show {
     ///
     /// # Errors
     /// 400 on unknown parameters; 403 as for lists.
-    pub fn read_one(query: &Query, runtime: &ResourceRuntime, engine: &super::Engine, tenant: &Tenant) -> Result<Self> {
+    pub fn read_one(
+        query: &Query,
+        runtime: &ResourceRuntime,
+        engine: &super::Engine,
+        tenant: &Arc<Tenant>,
+    ) -> Result<Self> {
         let mut problem = Problem::validation();
-        let mut show = Self::read(query, runtime, engine, tenant, &mut problem)?;
+        let mut show = Self::read(query, runtime, engine, std::slice::from_ref(tenant), &mut problem)?;
         for (parameter, _) in query.pairs() {
             if !["fields", "expand", "format"].contains(&parameter) {
                 problem.add_field(parameter, "unknown_parameter", "Unknown query parameter.");

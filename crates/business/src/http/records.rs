@@ -95,7 +95,7 @@ async fn list_records(door: Door, call: Call) -> Result<Reply> {
     }
     let (engine, tenants) = (door.engine(&call), call.scope()?.to_vec());
     let request = ListRequest::read(call.query(), &door.runtime, &engine, &tenants)?;
-    let is_heavy = request.is_heavy() || tenants.len() > 1;
+    let is_heavy = request.is_heavy(&door.runtime, &tenants);
     let (base, query, view) = (call.url(), call.query().clone(), view_of(&tenants));
     let work = move |reader: &mut loopd_store::Reader<'_>| {
         list::list(reader, &engine, &door.runtime, &tenants, &request, (&base, &query))

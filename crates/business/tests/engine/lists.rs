@@ -1,6 +1,12 @@
 //! Lists: pages, search, order, filters, expansion, CSV.
 
+use std::sync::Arc;
+
+use loopd_business::engine::request::ListRequest;
+use loopd_kernel::Tenant;
 use loopd_testkit::{Client, each_engine, json};
+use loopd_types::CompanyId;
+use loopd_web::Query;
 use serde_json::Value;
 
 use crate::support::{World, register};
@@ -95,6 +101,63 @@ each_engine! {
         assert_eq!(listed["results"][0], json!({"title": "One", "customer": anna}));
         let one = owner.get(&format!("{APPOINTMENTS}{}/", made["id"].as_str().unwrap())).query("expand", "customer").await.expect_status(200);
         assert_eq!((one.json()["customer"].clone(), one.header("etag")), (anna, None));
+    }
+
+    async fn a_reference_to_what_was_deleted_stays_an_id(world: &World) {
+        let owner = &world.owner;
+        let anna = owner.post("/api/v1/booking/customers/").json(&json!({"title": "Anna"})).await.json();
+        let made = add(owner, json!({"title": "One", "customer": anna["id"]})).await;
+        let at = format!("/api/v1/booking/customers/{}/", anna["id"].as_str().unwrap());
+        owner.delete(&at).await.expect_status(204);
+        let listed = owner.get(APPOINTMENTS).query("expand", "customer").await.expect_status(200).json();
+        assert_eq!(listed["results"][0]["customer"], anna["id"]);
+        let one = owner.get(&format!("{APPOINTMENTS}{}/", made["id"].as_str().unwrap())).query("expand", "customer").await.expect_status(200);
+        assert_eq!(one.json()["customer"], anna["id"]);
+        owner.post(&format!("{at}restore/")).await.expect_status(200);
+        let listed = owner.get(APPOINTMENTS).query("expand", "customer").await.expect_status(200).json();
+        assert_eq!(listed["results"][0]["customer"]["title"], "Anna");
+    }
+
+    async fn every_company_of_a_union_decides_who_looks_through(world: &World) {
+        let owner = &world.owner;
+        let other = register(owner, "other").await;
+        let role = json!({"name": "Diary", "slug": "diary", "permissions": ["booking.appointments.*"]});
+        other.post("/api/v1/roles/").json(&role).await.expect_status(201);
+        let invited = json!({"email": "owner@example.com", "role": "diary"});
+        other.post("/api/v1/memberships/").json(&invited).await.expect_status(201);
+        for client in [owner, &other] {
+            let guest = client.post("/api/v1/booking/customers/").json(&json!({"title": "Guest"})).await.expect_status(201).json();
+            add(client, json!({"title": "One", "customer": guest["id"]})).await;
+        }
+        let page = owner.without("x-company-id").get(APPOINTMENTS).query("expand", "customer").await.expect_status(200).json();
+        assert_eq!(page["count"], 2);
+        for row in page["results"].as_array().unwrap() {
+            assert_eq!(row["customer"].is_object(), row["company"] == "001", "{row}");
+        }
+        // where no company allows it, it is refused
+        owner.company("002").get(APPOINTMENTS).query("expand", "customer").await.expect_refusal(403, "permission_denied");
+    }
+
+    async fn long_reads_are_told_from_short_ones(world: &World) {
+        let access = world.kernel.company_access(CompanyId(1)).await.unwrap().unwrap();
+        let all = Arc::new(Tenant::system(access, "a test"));
+        let mut one = Tenant::clone(&all);
+        one.workspace = Some(loopd_types::Uuid::nil());
+        let runtime = world.engine.registry.find("booking/appointments").unwrap();
+        let is_heavy = |query: &str, tenants: &[Arc<Tenant>]| {
+            let request = ListRequest::read(&Query::parse(Some(query)).unwrap(), runtime, &world.engine, tenants).unwrap();
+            request.is_heavy(runtime, tenants)
+        };
+        let whole = [all.clone()];
+        for light in ["", "page=2", "page=50&page_size=100", "expand=customer", "ordering=-created_at"] {
+            assert!(!is_heavy(light, &whole), "{light}");
+        }
+        for heavy in ["page=last", "page=51&page_size=100", "page=201", "status=draft", "search=x", "ordering=title", "deleted=all"] {
+            assert!(is_heavy(heavy, &whole), "{heavy}");
+        }
+        assert!(is_heavy("", &[Arc::new(one)]), "no counter counts the records of one workspace");
+        assert!(is_heavy("", &[all.clone(), all]), "nor those of several companies in one order");
+        world.owner.get(APPOINTMENTS).query("page", "4294967295").query("search", "x").await.expect_refusal(404, "not_found");
     }
 
     async fn csv_has_the_filtered_rows_and_no_formulas(world: &World) {

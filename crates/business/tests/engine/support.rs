@@ -17,6 +17,7 @@ pub struct World {
     /// Owner of company 001.
     pub owner: Client,
     pub kernel: Arc<Kernel>,
+    pub engine: Engine,
     stop: Option<oneshot::Sender<()>>,
     _database: Database,
 }
@@ -34,12 +35,16 @@ pub fn real_modules() -> Vec<Module> {
     loopd_business::modules::all()
 }
 
-async fn open(database: &Database, modules: fn() -> Vec<Module>) -> (Arc<Kernel>, Arc<Registry>, Arc<ManualClock>) {
+async fn open(
+    database: &Database,
+    modules: fn() -> Vec<Module>,
+    rate_limits: bool,
+) -> (Arc<Kernel>, Arc<Registry>, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(START));
     let db = Db::open(database.config()).await.expect("the database opens");
     let registry = Arc::new(Registry::build(modules()).expect("the definitions are sound"));
     let mut settings = loopd_kernel::Settings::new(Environment::Development, "a-secret-key-of-at-least-32-bytes!");
-    settings.rate_limits = false;
+    settings.rate_limits = rate_limits;
     settings.password_memory_kib = 64;
     let catalogue = Catalogue::new(registry.products("test"));
     let rng = Arc::new(SeededRng::new(std::process::id().into()));
@@ -54,7 +59,7 @@ impl Boot for World {
         prepare(database, modules).await;
     }
     async fn boot(database: Database) -> Self {
-        World::start(database, modules).await
+        World::start(database, modules, false).await
     }
     async fn close(mut self) {
         if let Some(stop) = self.stop.take() {
@@ -73,7 +78,24 @@ impl Boot for Whole {
         prepare(database, real_modules).await;
     }
     async fn boot(database: Database) -> Self {
-        Whole(World::start(database, real_modules).await)
+        Whole(World::start(database, real_modules, false).await)
+    }
+    async fn close(self) {
+        self.0.close().await;
+    }
+}
+
+/// [`Whole`] with its rate limits on.
+pub struct Throttled(pub World);
+
+impl Boot for Throttled {
+    const NAME: &'static str = "whole";
+
+    async fn prepare(database: &Database) {
+        prepare(database, real_modules).await;
+    }
+    async fn boot(database: Database) -> Self {
+        Throttled(World::start(database, real_modules, true).await)
     }
     async fn close(self) {
         self.0.close().await;
@@ -81,7 +103,7 @@ impl Boot for Whole {
 }
 
 async fn prepare(database: &Database, modules: fn() -> Vec<Module>) {
-    let (kernel, registry, clock) = open(database, modules).await;
+    let (kernel, registry, clock) = open(database, modules, false).await;
     migrate::run(&kernel.db, clock.as_ref()).await.expect("migrations run");
     let tables = registry.tables();
     let made = kernel.db.write_unlimited(move |tx| {
@@ -94,8 +116,8 @@ async fn prepare(database: &Database, modules: fn() -> Vec<Module>) {
 }
 
 impl World {
-    async fn start(database: Database, modules: fn() -> Vec<Module>) -> Self {
-        let (kernel, registry, _) = open(&database, modules).await;
+    async fn start(database: Database, modules: fn() -> Vec<Module>, rate_limits: bool) -> Self {
+        let (kernel, registry, _) = open(&database, modules, rate_limits).await;
         loopd_kernel::app::seed(&kernel).await.expect("the known apps");
         let engine = Engine::new(kernel.clone(), registry.clone());
         loopd_business::modules::install(&engine).await.expect("modules install");
@@ -112,7 +134,7 @@ impl World {
             .await;
         });
         let owner = register(&Client::new(&base), "owner").await;
-        Self { owner, kernel, stop: Some(stop), _database: database }
+        Self { owner, kernel, engine, stop: Some(stop), _database: database }
     }
 }
 
