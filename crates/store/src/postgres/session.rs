@@ -355,3 +355,28 @@ fn unreachable_words(error: &Error) -> StoreError {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use crate::postgres::address;
+
+    #[test]
+    fn a_refused_begin_costs_the_connection() {
+        let Ok(url) = std::env::var("LOOPD_TEST_POSTGRES") else {
+            eprintln!("SKIPPED: LOOPD_TEST_POSTGRES names no server");
+            return;
+        };
+        let config = Config::new(url);
+        let address = address::parse(&config).unwrap();
+        let mut session = Session::connect(&address, GRACE, 8).unwrap();
+        session.begin("ISOLATION LEVEL READ COMMITTED", &View::System, None);
+        assert!(session.execute("SELECT nonsense", &[]).is_err());
+        session.rollback();
+        assert!(!session.is_lost(), "a refused statement is no harm");
+        session.begin("NONSENSE", &View::System, None);
+        assert!(matches!(session.execute("SELECT 1", &[]), Err(StoreError::Other(_))));
+        assert!(session.is_lost());
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use loopd_testkit::each_engine;
+use loopd_testkit::{Boot as _, Database, Engine, each_engine};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -53,4 +53,29 @@ each_engine! {
         assert!(String::from_utf8_lossy(&read).contains("text/event-stream"));
         assert!(TcpStream::connect(edge.address).await.is_err(), "nobody listens any more");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_has_so_many_connections_and_no_more() {
+    let database = Database::prepared::<Edge>(Engine::Sqlite).await.expect("SQLite is always there");
+    let edge = Edge::with(database, |settings| {
+        settings.max_connections_per_address = 2;
+        settings.trusted_proxies.clear();
+    })
+    .await;
+    let ask = async |stream: &mut TcpStream| {
+        let _ = stream.write_all(b"GET /api/v1/open/ HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let mut buffer = [0; 2048];
+        stream.read(&mut buffer).await.unwrap_or(0) > 0
+    };
+    let mut first = TcpStream::connect(edge.address).await.unwrap();
+    let mut second = TcpStream::connect(edge.address).await.unwrap();
+    assert!(ask(&mut first).await && ask(&mut second).await);
+    let mut third = TcpStream::connect(edge.address).await.unwrap();
+    assert!(!ask(&mut third).await, "a third is closed");
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut again = TcpStream::connect(edge.address).await.unwrap();
+    assert!(ask(&mut again).await, "a place is free again");
+    edge.close().await;
 }

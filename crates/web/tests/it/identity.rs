@@ -51,6 +51,18 @@ each_engine! {
         edge.client().post(path).await.expect_refusal(401, "not_authenticated");
     }
 
+    async fn wrong_credentials_run_out_and_good_ones_do_not(edge: &Edge) {
+        let (token, _) = edge.member("ada").await;
+        let client = edge.client();
+        for _ in 0..300 {
+            client.with_token("junk").get("/api/v1/whoami/").await.expect_refusal(401, "token_not_valid");
+        }
+        client.with_token("junk").get("/api/v1/whoami/").await.expect_refusal(429, "throttled");
+        client.with_key("loop_ik_wrong").get("/api/v1/whoami/").await.expect_refusal(429, "throttled");
+        client.get("/api/v1/whoami/").await.expect_refusal(401, "not_authenticated");
+        client.with_token(&token).get("/api/v1/whoami/").await.expect_status(200);
+    }
+
     async fn budgets_are_told_and_kept(edge: &Edge) {
         for left in (0..10).rev() {
             let answer = edge.client().post("/api/v1/auth/try/").await.expect_status(204);

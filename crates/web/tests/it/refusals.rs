@@ -50,6 +50,14 @@ each_engine! {
         for name in ["X-Company-ID", "X-Workspace-ID", "X-LOOP-APP-ID", "X-LOOP-API-KEY", "If-Match", "Idempotency-Key"] {
             assert!(headers.contains(name), "{name}");
         }
+        for header in [None, Some("https://evil.example.com"), Some("https://app.example.com")] {
+            let client = edge.client();
+            let answer = match header {
+                Some(origin) => client.get("/api/v1/open/").header("origin", origin).await,
+                None => client.get("/api/v1/open/").await,
+            };
+            assert_eq!(answer.header("vary"), Some("Origin"), "{header:?}: answers differ by origin");
+        }
         assert_eq!(ask("https://evil.example.com").await.header("access-control-allow-origin"), None);
         let plain = edge.client().get("/api/v1/nothing/").header("origin", "https://app.example.com").await;
         assert_eq!(plain.header("access-control-allow-origin"), Some("https://app.example.com"), "refusals can be read too");
