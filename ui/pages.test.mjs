@@ -24,7 +24,7 @@ describe('pages', { concurrency: false }, () => {
 
   for (const { name, path, ready } of PAGES) {
     it(`${name} is quiet, asks no other host and does not scroll sideways at 360 px`, () => visit(path, async (page) => {
-      await page.locator(ready).first().waitFor({ timeout: 20_000 });
+      await page.locator(ready).first().waitFor({ timeout: 120_000 });
       const { scroll, client } = await page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, client: document.documentElement.clientWidth }));
       assert.ok(scroll <= client, `${scroll} px of page in ${client} px of window`);
       for (const fold of await page.locator('main details:not([open]) > summary').all()) if (await fold.isVisible()) await fold.click();
@@ -33,7 +33,7 @@ describe('pages', { concurrency: false }, () => {
     }, { width: 360, height: 740 }));
 
     it(`${name} has its landmarks, one title and a name for every control`, () => visit(path, async (page) => {
-      await page.locator(ready).first().waitFor({ timeout: 20_000 });
+      await page.locator(ready).first().waitFor({ timeout: 120_000 });
       assert.equal(await page.getByRole('main').count(), 1);
       assert.equal(await page.locator('body > header nav').count(), 1);
       assert.equal(await page.locator('body > footer').count(), 1);
@@ -112,7 +112,7 @@ describe('pages', { concurrency: false }, () => {
     const tag = Object.values(schema.paths).flatMap((path) => Object.values(path)).flatMap((operation) => operation.tags ?? [])[0];
     for (const { path, ready } of PAGES.filter(({ name }) => ['swagger', 'redoc'].includes(name))) {
       await visit(path, async (page) => {
-        await page.locator(ready).first().waitFor({ timeout: 20_000 });
+        await page.locator(ready).first().waitFor({ timeout: 120_000 });
         const text = await page.locator('[data-reader]').innerText();
         assert.ok(text.includes(schema.info.title), `${path} does not name ${schema.info.title}`);
         assert.ok(text.toLowerCase().includes(tag.toLowerCase()), `${path} does not show ${tag}`);

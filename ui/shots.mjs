@@ -25,7 +25,7 @@ for (const { look, ...view } of LOOKS) {
     const { page, faults, close } = await browser.open(base, view);
     try {
       await page.goto(new URL(path, base).href, { waitUntil: 'load' });
-      await page.locator(ready).first().waitFor({ timeout: 20_000 });
+      await page.locator(ready).first().waitFor({ timeout: 120_000 });
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       if (overflow > 0) faults.push(`scrolls sideways by ${overflow} px`);
       // A reader with hundreds of operations is taller than the browser can paint at once; the top tells enough.
