@@ -104,6 +104,25 @@ pub(crate) async fn record_superuser_visits(
         .await
 }
 
+/// A superuser reads a list over every company, or what belongs to the installation; durable before they see anything.
+pub async fn record_superuser_list(kernel: &std::sync::Arc<Kernel>, actor: &Actor, permission: &str) -> Result<()> {
+    let (shared, actor, permission) = (kernel.clone(), actor.clone(), permission.to_owned());
+    kernel
+        .db
+        .write(View::System, move |tx| {
+            let entry = Entry {
+                action: "superuser-access",
+                module: "core",
+                resource: "installation",
+                target: "",
+                label: &permission,
+                changes: None,
+            };
+            Ok(shared.audit_installation(tx, &actor, entry)?)
+        })
+        .await
+}
+
 /// The record's own view of a system-wide act.
 pub const INSTALLATION: CompanyId = CompanyId(0);
 

@@ -20,9 +20,39 @@ pub(super) const AUDIT: Core = Core { path: "audit-logs", name: "AuditLog", list
 pub fn operations() -> Vec<Operation> {
     let mut all = company_operations();
     all.extend(workspace_operations());
-    all.push(AUDIT.list_of_companies());
-    all.push(AUDIT.retrieve_in_companies());
+    all.push(handled(
+        AUDIT
+            .list_of_companies()
+            .describe("Superusers who name no company also see what belongs to none: sign-ins and the installation."),
+        |call| async move {
+            let companies = audited(&call).await?;
+            list(&call, View::Companies(companies.clone()), move |reader, query| {
+                audit::LISTING.list(reader, query, Some(&companies), Conditions::default())
+            })
+            .await
+        },
+    ));
+    all.push(handled(AUDIT.retrieve_in_companies(), |call| async move {
+        let (companies, id) = (audited(&call).await?, call.id()?);
+        let view = View::Companies(companies.clone());
+        let read = move |reader: &mut loopd_store::Reader<'_>| {
+            audit::LISTING.find(reader, id, Some(&companies), Conditions::default())
+        };
+        let found = call.kernel.db.read(view, read).await?;
+        Ok(Reply::json_bytes(200, found.ok_or_else(Problem::not_found)?))
+    }));
     all
+}
+
+/// The companies whose audit rows this caller may read; for superusers who name none, the installation's own rows too, and the
+/// look at those is on record first.
+async fn audited(call: &Call) -> Result<Arc<[CompanyId]>> {
+    let mut companies: Vec<CompanyId> = call.scope()?.iter().map(|tenant| tenant.company).collect();
+    if call.is_union() && call.caller.is_superuser() {
+        audit::record_superuser_list(&call.kernel, &call.caller.actor(), "core.audit-logs.view").await?;
+        companies.push(audit::INSTALLATION);
+    }
+    Ok(companies.into())
 }
 
 fn company_body() -> Value {
@@ -154,11 +184,12 @@ fn company_operations() -> Vec<Operation> {
     ]
 }
 
-/// Superusers see every company, others those they are a member of; a key only its own.
+/// Superusers see every company, which is on record before they do; others those they are a member of; a key only its own.
 async fn list_companies(call: Call) -> Result<Reply> {
     call.caller.require_scope("core.companies.view")?;
     let user = call.caller.require_user()?.id;
     if call.caller.is_superuser() {
+        audit::record_superuser_list(&call.kernel, &call.caller.actor(), "core.companies.view").await?;
         return list(&call, View::System, |reader, query| {
             company::ALL.list(reader, query, None, Conditions::default())
         })
