@@ -44,7 +44,8 @@ pub const MOVES: [(&str, &[&str], &str, &str); 5] = [
     ("activate", &["trialing", "past_due", "cancelled", "expired"], "active", "activated"),
     ("suspend", &["trialing", "active", "past_due"], "suspended", "suspended"),
     ("resume", &["suspended"], "active", "resumed"),
-    ("cancel", &["trialing", "active", "past_due", "suspended"], "cancelled", "cancelled"),
+    // Not from suspended: cancelling and activating would undo what only the installation may.
+    ("cancel", &["trialing", "active", "past_due"], "cancelled", "cancelled"),
     ("renew", &["active", "past_due", "expired"], "active", "renewed"),
 ];
 

@@ -1,4 +1,5 @@
-//! `/products/` and `/product-subscriptions/`.
+//! `/products/` and `/product-subscriptions/`. What costs or saves money needs the right to the company's billing, which owners have
+//! and admins do not; suspending and resuming is the installation's own matter.
 
 use loopd_kernel::subscription;
 use loopd_types::{Problem, Result};
@@ -10,10 +11,10 @@ use super::core::{Core, nothing, settled};
 pub(super) const SUBSCRIPTIONS: Core =
     Core { path: "product-subscriptions", name: "ProductSubscription", listing: &subscription::LISTING };
 
+/// Subscribing, activating, renewing and cancelling.
+const BILLING: &str = "core.billing.update";
+
 pub fn operations() -> Vec<Operation> {
-    let op = |operation: Operation, verb: &str, summary: &str| {
-        SUBSCRIPTIONS.document(operation, summary).tenant(None, &SUBSCRIPTIONS.permission(verb))
-    };
     let mut all = vec![
         Operation::get("products_list", "/api/v1/products/", products)
             .tag("products")
@@ -29,28 +30,35 @@ pub fn operations() -> Vec<Operation> {
         SUBSCRIPTIONS.list_of_companies(),
         SUBSCRIPTIONS.retrieve_in_companies(),
         SUBSCRIPTIONS.write(
-            op(
-                Operation::post("product_subscriptions_create", SUBSCRIPTIONS.url(), nothing),
-                "create",
-                "Subscribe to a product",
-            )
-            .body(
-                schema::object([
-                    ("product", schema::text(1, 80)),
-                    ("plan", schema::text(1, 80)),
-                    ("seats", schema::integer_between(1, 1_000_000)),
-                ])
-                .required(["product"]),
-            ),
+            SUBSCRIPTIONS
+                .document(
+                    Operation::post("product_subscriptions_create", SUBSCRIPTIONS.url(), nothing),
+                    "Subscribe to a product",
+                )
+                .tenant(None, BILLING)
+                .body(
+                    schema::object([
+                        ("product", schema::text(1, 80)),
+                        ("plan", schema::text(1, 80)),
+                        ("seats", schema::integer_between(1, 1_000_000)),
+                    ])
+                    .required(["product"]),
+                ),
             201,
             subscription::create,
         ),
     ];
     for (action, ..) in subscription::MOVES {
-        let summary = format!("{} a subscription", capitalised(action));
+        let is_ours = ["suspend", "resume"].contains(&action);
+        let whose = if is_ours { " (superusers)" } else { "" };
+        let summary = format!("{} a subscription{whose}", capitalised(action));
         let operation = SUBSCRIPTIONS.action(action, &summary, move |tx, kernel, tenant, id, _| {
+            if is_ours && !tenant.is_superuser() {
+                return Err(Problem::permission_denied());
+            }
             subscription::act(tx, kernel, tenant, id, action)
         });
+        let operation = if is_ours { operation } else { operation.tenant(None, BILLING) };
         all.push(if ["suspend", "cancel"].contains(&action) { settled(operation) } else { operation });
     }
     all

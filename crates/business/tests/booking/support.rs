@@ -136,7 +136,11 @@ impl World {
     /// Does the jobs that are due.
     pub async fn work(&self) -> usize {
         let mut runner = Runner::default();
-        loopd_business::modules::register_jobs_on(&mut runner, &self.engine, &loopd_business::modules::Ports::default());
+        loopd_business::modules::register_jobs_on(
+            &mut runner,
+            &self.engine,
+            &loopd_business::modules::Ports::default(),
+        );
         let mut done = 0;
         loop {
             match runner.run_due(&self.kernel).await.expect("jobs can be claimed") {

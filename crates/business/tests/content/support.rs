@@ -121,20 +121,24 @@ impl World {
         (client, user)
     }
 
-    /// Suspends company 001's subscription of a product.
+    /// Ends company 001's trial of a product.
     pub async fn suspend(&self, product: &str) {
         let list = self.owner.get("/api/v1/product-subscriptions/").query("page_size", "100");
         let rows = list.await.expect_status(200).at("/results");
         let row =
             rows.as_array().and_then(|rows| rows.iter().find(|row| row["product"] == product)).expect("subscribed");
-        let at = format!("/api/v1/product-subscriptions/{}/suspend/", row["id"].as_str().expect("an id"));
+        let at = format!("/api/v1/product-subscriptions/{}/cancel/", row["id"].as_str().expect("an id"));
         self.owner.post(&at).await.expect_status(200);
     }
 
     /// Does the jobs that are due; how many there were.
     pub async fn work(&self) -> usize {
         let mut runner = Runner::default();
-        loopd_business::modules::register_jobs_on(&mut runner, &self.engine, &loopd_business::modules::Ports::default());
+        loopd_business::modules::register_jobs_on(
+            &mut runner,
+            &self.engine,
+            &loopd_business::modules::Ports::default(),
+        );
         runner.run_due(&self.kernel).await.expect("jobs can be claimed")
     }
 

@@ -39,7 +39,7 @@ each_engine! {
         assert!(export.contains(",001,") && export.contains(",002,"), "{export}");
         // A company whose product is off, or that is suspended, leaves the union; the others stay.
         let subscription = stranger.get("/api/v1/product-subscriptions/?product=booking").await.text_at("/results/0/id");
-        stranger.post(&format!("/api/v1/product-subscriptions/{subscription}/suspend/")).await.expect_status(200);
+        stranger.post(&format!("/api/v1/product-subscriptions/{subscription}/cancel/")).await.expect_status(200);
         assert_eq!(codes(&person).await, ["001"]);
     }
 

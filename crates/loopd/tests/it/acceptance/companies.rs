@@ -78,13 +78,23 @@ each_engine! {
         let owner = world.owner().await;
         let found = owner.get("/api/v1/product-subscriptions/").query("product", "booking").await.expect_status(200);
         let item = format!("/api/v1/product-subscriptions/{}/", found.text_at("/results/0/id"));
-        owner.post(&format!("{item}suspend/")).await.expect_status(200);
+        let root = world.superuser().await.in_company("001");
+        for action in ["suspend", "resume"] {
+            owner.post(&format!("{item}{action}/")).await.expect_refusal(403, "permission_denied");
+        }
+        root.post(&format!("{item}suspend/")).await.expect_status(200);
         for answer in [owner.get(APPOINTMENTS).await, owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await] {
             answer.expect_refusal(403, "product_not_subscribed");
         }
         owner.get("/api/v1/cms/pages/").await.expect_status(200);
-        owner.post(&format!("{item}resume/")).await.expect_status(200);
+        root.post(&format!("{item}resume/")).await.expect_status(200);
         owner.get(APPOINTMENTS).await.expect_status(200);
+        // What costs money is the owner's, not the admin's.
+        let admin = world.member(&owner, "anne", "admin").await;
+        for action in ["renew", "cancel", "activate"] {
+            admin.post(&format!("{item}{action}/")).await.expect_refusal(403, "permission_denied");
+            owner.post(&format!("{item}{action}/")).await.expect_status(200);
+        }
     }
 
     async fn a_trial_that_is_over_closes_the_product(world: &World) {
@@ -107,6 +117,18 @@ each_engine! {
         let mut both = titles(&root, APPOINTMENTS).await;
         both.sort();
         assert_eq!(both, ["Of one", "Of two"]);
+        let rows = root.get("/api/v1/audit-logs/").query("page_size", "100").await.expect_status(200).json();
+        let of_none = |action: &str, label: &str| {
+            let fits = |row: &serde_json::Value| row["company"].is_null() && row["action"] == action && row["label"] == label;
+            rows["results"].as_array().expect("rows").iter().find(|row| fits(row)).cloned()
+        };
+        let look = of_none("superuser-access", "core.companies.view").expect("the list of all companies is on record");
+        assert_eq!(look["user"], root.user.as_str());
+        assert!(of_none("login", &root.email).is_some(), "sign-ins are the installation's");
+        let item = format!("/api/v1/audit-logs/{}/", look["id"].as_str().expect("an id"));
+        root.get(&item).await.expect_status(200);
+        owner.get(&item).await.expect_refusal(404, "not_found");
+        root.in_company("001").get(&item).await.expect_refusal(404, "not_found");
         for owned in [&owner, &stranger] {
             let audit = owned.get("/api/v1/audit-logs/").query("page_size", "100").await.expect_status(200).json();
             let rows = audit["results"].as_array().expect("rows").clone();

@@ -209,7 +209,11 @@ async fn core(world: &World, tour: &mut Tour) {
     let subscriptions = owner.get("/api/v1/product-subscriptions/").await.expect_status(200);
     let item = format!("/api/v1/product-subscriptions/{}/", subscriptions.text_at("/results/0/id"));
     tour.get(&item).await;
-    for action in ["activate", "suspend", "resume", "renew", "cancel"] {
+    tour.post(&format!("{item}activate/"), json!({})).await;
+    for action in ["suspend", "resume"] {
+        tour.post_as(&root.in_company("001"), &format!("{item}{action}/"), json!({})).await;
+    }
+    for action in ["renew", "cancel"] {
         tour.post(&format!("{item}{action}/"), json!({})).await;
     }
     tour.post(&format!("{item}renew/"), json!({})).await;
