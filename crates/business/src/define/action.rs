@@ -12,7 +12,8 @@ pub struct Action {
     pub from: Vec<String>,
     /// States it may end in: none leaves the state alone, one sets it, of several the effect chooses one (`record.set_status`).
     pub to: Vec<String>,
-    /// What the body may hold. An input that has the name of a record's field (or names one with `goes_to`) is written into it.
+    /// What the body may hold. An input that has the name of a record's field (or names one with `goes_to`) is written into it,
+    /// unless it is `input_only`.
     pub input: Vec<Field>,
     /// Fields of the record that must be set before the action may run.
     pub needs: Vec<String>,

@@ -31,6 +31,8 @@ pub struct Field {
     pub example: Option<Json>,
     /// For an action's input: the record's field that takes the value. The record's field of the same name does so by itself.
     pub goes_to: Option<String>,
+    /// For an action's input: it is for the action's rules and is written into no field, not even the one of the same name.
+    pub input_only: bool,
     /// Computed from the rest of the record at every write.
     pub derived: Option<Rule<DeriveFn>>,
     /// Summed up from the record's lines or from other records at every write of those.
@@ -77,6 +79,7 @@ impl Field {
             indexed: false,
             example: None,
             goes_to: None,
+            input_only: false,
             derived: None,
             rollup: None,
         }
@@ -130,6 +133,15 @@ impl Field {
     pub fn goes_to(mut self, field: &str) -> Self {
         self.goes_to = Some(field.to_owned());
         self
+    }
+    /// Makes an action's input one that its rules read and the record does not take.
+    pub fn input_only(mut self) -> Self {
+        self.input_only = true;
+        self
+    }
+    /// For an action's input: the record's field that takes the value, if the record has it; `None` when it is for the rules only.
+    pub fn written_to(&self) -> Option<&str> {
+        (!self.input_only).then(|| self.goes_to.as_deref().unwrap_or(&self.name))
     }
     /// Lower bound of an integer.
     pub fn min(mut self, least: i64) -> Self {

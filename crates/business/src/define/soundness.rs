@@ -438,6 +438,9 @@ impl Check<'_> {
             }
             for field in &action.input {
                 self.field(field, &action.input);
+                if field.input_only && field.goes_to.is_some() {
+                    self.flaw(at, format!("the input {} goes to a field and to none", field.name));
+                }
                 if let Some(to) = &field.goes_to
                     && resource.find_field(to).is_none_or(|target| target.kind.stored() != field.kind.stored())
                 {
@@ -465,7 +468,9 @@ impl Check<'_> {
         let is_sound = match &resource.audience {
             Audience::Everyone | Audience::Author => true,
             Audience::Members { field, members, .. } => has(field) && has(members),
-            Audience::Through(field) => resource.find_field(field).is_some_and(|f| matches!(f.kind, Kind::Reference { .. })),
+            Audience::Through(field) => {
+                resource.find_field(field).is_some_and(|f| matches!(f.kind, Kind::Reference { .. }))
+            }
         };
         if !is_sound {
             self.flaw(None, "its audience names a field that is not there, or no reference");

@@ -6,22 +6,23 @@ use loopd_kernel::Tenant;
 use loopd_types::{Currency, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
+use super::body::By;
 use super::create::Written;
-use super::delete;
 use super::cx::{Cx, company_currency, runtime};
+use super::delete;
 use super::input::Input;
 use super::read;
 use super::record::{Fields, Record};
 use super::runtime::ResourceRuntime;
 use super::save::{Told, settle, sum_up, write_changes};
-use super::update::{Expected, find_visible, require_version};
+use super::update::{Expected, find_changeable, require_version};
 use crate::define::parse::{no_such_record, required};
 use crate::define::{Action, Field, Kind, Rule};
 
 /// Runs an action on a record. Permission was checked at the door.
 ///
 /// # Errors
-/// 404; 412; 409 `invalid_transition` with `{from, action, allowed}`; 400 on inputs and on fields that the action needs; whatever its rules refuse.
+/// 404; 403 `workspace_access_denied`; 412; 409 `invalid_transition` with `{from, action, allowed}`; 400 on inputs and on fields that the action needs; whatever its rules refuse.
 pub fn act(
     cx: &mut Cx<'_, '_>,
     runtime: &Arc<ResourceRuntime>,
@@ -30,7 +31,7 @@ pub fn act(
     body: &Json,
     expected: Expected,
 ) -> Result<Written> {
-    let before = match find_visible(cx, runtime, id) {
+    let before = match find_changeable(cx, runtime, id) {
         // an action of this name shares its address with the engine's own restore
         Err(problem) if action == "restore" && problem.status() == 404 => {
             cx.tenant.require(&runtime.permissions.delete)?;
@@ -39,7 +40,7 @@ pub fn act(
         found => found?,
     };
     require_version(&before, expected)?;
-    let record = act_on(cx, before, action, body)?;
+    let record = act_on(cx, before, action, body, By::Client)?;
     let json = record.render()?;
     Ok(Written { record, json })
 }
@@ -52,10 +53,10 @@ pub(crate) fn act_by_rule(
     body: &Json,
 ) -> Result<Record> {
     let before = read::find(cx.tx, runtime, cx.tenant.company, id, true)?.ok_or_else(Problem::not_found)?;
-    act_on(cx, before, action, body)
+    act_on(cx, before, action, body, By::Rule)
 }
 
-fn act_on(cx: &mut Cx<'_, '_>, before: Record, action: &str, body: &Json) -> Result<Record> {
+fn act_on(cx: &mut Cx<'_, '_>, before: Record, action: &str, body: &Json, by: By) -> Result<Record> {
     let definition = before.runtime.clone();
     let action = definition.resource.find_action(action).ok_or_else(Problem::not_found)?;
     if !action.may_start_in(before.status()) {
@@ -63,7 +64,7 @@ fn act_on(cx: &mut Cx<'_, '_>, before: Record, action: &str, body: &Json) -> Res
     }
     let mut record = before.clone();
     record.original = Some(Arc::new(before.clone()));
-    let input = check_input(cx, &record, action, body)?;
+    let input = check_input(cx, &record, action, body, by)?;
     require_needs(&record, action, &input)?;
     run(action.guard.as_ref(), cx, &mut record, &input)?;
     take_inputs(&mut record, action, &input);
@@ -135,19 +136,19 @@ fn moves<'r>(definition: &'r ResourceRuntime, status: &str) -> impl Iterator<Ite
 }
 
 /// The inputs, checked, and that the records they name are there.
-fn check_input(cx: &mut Cx<'_, '_>, record: &Record, action: &Action, body: &Json) -> Result<Input> {
+fn check_input(cx: &mut Cx<'_, '_>, record: &Record, action: &Action, body: &Json, by: By) -> Result<Input> {
     let currency = record.runtime.place("currency").and_then(|place| Currency::parse(record.text_at(place)));
     let currency = match currency {
         Some(currency) => Some(currency),
         None => company_currency(cx.tenant).ok(),
     };
     let input = Input::check(&action.input, body, currency)?;
-    check_links(cx, &action.input, &input)?;
+    check_links(cx, &action.input, &input, by)?;
     Ok(input)
 }
 
-/// That the records and users which inputs name are this company's.
-pub(crate) fn check_links(cx: &mut Cx<'_, '_>, fields: &[Field], input: &Input) -> Result<()> {
+/// That the records and users which inputs name are this company's, and the records such as a client who names them may see.
+pub(crate) fn check_links(cx: &mut Cx<'_, '_>, fields: &[Field], input: &Input, by: By) -> Result<()> {
     let mut problem = Problem::validation();
     for field in fields {
         let missing = match &field.kind {
@@ -156,7 +157,7 @@ pub(crate) fn check_links(cx: &mut Cx<'_, '_>, fields: &[Field], input: &Input) 
                 if ids.is_empty() {
                     continue;
                 }
-                let found = read::existing(cx.tx, runtime(cx.engine, target)?, cx.tenant, &ids)?;
+                let found = read::existing(cx.tx, runtime(cx.engine, target)?, cx.tenant, &ids, by)?;
                 ids.into_iter().find(|id| !found.contains(id))
             }
             Kind::User => match input.id_in(&field.name) {
@@ -176,8 +177,7 @@ pub(crate) fn check_links(cx: &mut Cx<'_, '_>, fields: &[Field], input: &Input) 
 fn require_needs(record: &Record, action: &Action, input: &Input) -> Result<()> {
     let mut problem = Problem::validation();
     for field in &action.needs {
-        let is_sent =
-            action.input.iter().any(|f| f.goes_to.as_deref().unwrap_or(&f.name) == field && input.has(&f.name));
+        let is_sent = action.input.iter().any(|f| f.written_to() == Some(field.as_str()) && input.has(&f.name));
         if !record.has(field) && !is_sent {
             let error = required();
             problem.add_field(field, error.code, error.message);
@@ -186,11 +186,11 @@ fn require_needs(record: &Record, action: &Action, input: &Input) -> Result<()> 
     if problem.has_fields() { Err(problem) } else { Ok(()) }
 }
 
-/// Writes inputs into the record's fields of the same name, or where they say they go.
+/// Writes inputs into the record's fields of the same name, or where they say they go; those that are for the rules only stay out.
 fn take_inputs(record: &mut Record, action: &Action, input: &Input) {
     for (name, value) in input.values() {
         let Some(field) = action.input.iter().find(|field| field.name == *name) else { continue };
-        let to = field.goes_to.as_deref().unwrap_or(name);
+        let Some(to) = field.written_to() else { continue };
         let target = record.runtime.place(to);
         if let Some(place) = target
             && (field.goes_to.is_some()
@@ -203,10 +203,13 @@ fn take_inputs(record: &mut Record, action: &Action, input: &Input) {
 
 /// The actions that this caller may run on this record now.
 pub fn allowed<'r>(runtime: &'r ResourceRuntime, tenant: &Tenant, record: &Record) -> Vec<&'r Action> {
-    moves(runtime, record.status()).filter(|action| may_act(runtime, tenant, action)).collect()
+    let may_change = read::may_change(tenant, record);
+    moves(runtime, record.status()).filter(|action| may_change && may_act(runtime, tenant, action)).collect()
 }
 
-/// Whether the caller's role and key allow an action: by its own permission, or by the one to update when it is a routine one.
+/// Whether the caller's role and key allow an action: by its own permission, or by the one to update when it is a routine one and not denied
+/// by name. The door asks the same.
 pub fn may_act(runtime: &ResourceRuntime, tenant: &Tenant, action: &Action) -> bool {
-    tenant.may(&runtime.action_permission(&action.name)) || (action.routine && tenant.may(&runtime.permissions.update))
+    let permission = runtime.action_permission(&action.name);
+    if action.routine { tenant.may_either(&permission, &runtime.permissions.update) } else { tenant.may(&permission) }
 }

@@ -116,11 +116,18 @@ impl Reading {
                 self.put(record, EXTERNAL_ID, "external_id", checked);
             }
         }
+        let must_name = self.by == By::Client && read::must_name_workspace(cx.tenant, &record.runtime);
         match body.get("workspace") {
+            // whoever is limited to workspaces makes nothing that is the whole company's
+            None if must_name && record.workspace().is_none() => self.blame("workspace", required()),
+            Some(Json::Null) if must_name => self.blame("workspace", not_null()),
             None => {}
             Some(Json::Null) => record.values[WORKSPACE] = Value::Null,
             Some(given) => match parse(&Kind::User, given, None) {
-                Ok(Value::Uuid(id)) if !cx.tenant.may_use_workspace(id) => self.blame("workspace", no_such_record(id)),
+                // a rule puts records where those are that they follow from, wherever the acting person may go; the table's key watches
+                Ok(Value::Uuid(id)) if self.by == By::Client && !cx.tenant.may_use_workspace(id) => {
+                    self.blame("workspace", no_such_record(id));
+                }
                 checked => self.put(record, WORKSPACE, "workspace", checked),
             },
         }
@@ -337,13 +344,13 @@ impl Reading {
         }
     }
 
-    /// Every id must be a record of this company that the caller may see.
+    /// Every id must be a record of this company that the caller may see; a rule names any.
     fn check_links(&mut self, cx: &mut Cx<'_, '_>) -> Result<()> {
         for (blamed, target, ids) in std::mem::take(&mut self.links) {
             if ids.is_empty() {
                 continue;
             }
-            let found = read::existing(cx.tx, runtime(cx.engine, &target)?, cx.tenant, &ids)?;
+            let found = read::existing(cx.tx, runtime(cx.engine, &target)?, cx.tenant, &ids, self.by)?;
             for id in ids.into_iter().filter(|id| !found.contains(id)) {
                 self.blame(&blamed, no_such_record(id));
             }

@@ -11,16 +11,16 @@ use super::read;
 use super::record::Record;
 use super::runtime::ResourceRuntime;
 use super::save::{Told, set_deleted, sum_up, write_changes};
-use super::update::{Expected, find_visible, require_changeable, require_version};
+use super::update::{Expected, find_changeable, require_changeable, require_version};
 use crate::define::Rule;
 
 /// Hides a record from lists and gets; `restore` brings it back.
 ///
 /// # Errors
-/// 404; 412; 405 for append-only and read-only resources; whatever the rules refuse.
+/// 404; 403 `workspace_access_denied`; 412; 405 for append-only and read-only resources; whatever the rules refuse.
 pub fn delete(cx: &mut Cx<'_, '_>, runtime: &Arc<ResourceRuntime>, id: Uuid, expected: Expected) -> Result<()> {
     require_changeable(runtime)?;
-    let before = find_visible(cx, runtime, id)?;
+    let before = find_changeable(cx, runtime, id)?;
     require_version(&before, expected)?;
     delete_found(cx, before)
 }
@@ -49,11 +49,12 @@ fn delete_found(cx: &mut Cx<'_, '_>, before: Record) -> Result<()> {
 /// Brings a deleted record back. One that is not deleted is answered as it is.
 ///
 /// # Errors
-/// 404; 400 when another record has taken its unique values meanwhile; whatever the resource's check refuses.
+/// 404; 403 `workspace_access_denied`; 400 when another record has taken its unique values meanwhile; whatever the resource's check refuses.
 pub fn restore(cx: &mut Cx<'_, '_>, runtime: &Arc<ResourceRuntime>, id: Uuid) -> Result<Written> {
     require_changeable(runtime)?;
     let found = read::find_any(cx.tx, runtime, cx.tenant.company, id, true)?;
     let before = read::found_by(cx.tx, cx.tenant, found)?.ok_or_else(Problem::not_found)?;
+    read::require_may_change(cx.tenant, &before)?;
     let mut record = before.clone();
     if before.is_deleted() {
         set_deleted(cx, &mut record, false);

@@ -7,7 +7,7 @@
 
 pub mod act;
 mod audience;
-mod body;
+pub(crate) mod body;
 pub mod bulk;
 pub mod condition;
 pub mod create;

@@ -6,6 +6,7 @@ use loopd_kernel::Tenant;
 use loopd_store::{Reader, Value, dialect, params};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 
+use super::body::By;
 use super::condition::{Where, bind};
 use super::record::{Line, Record};
 use super::runtime::ResourceRuntime;
@@ -19,6 +20,29 @@ pub(crate) fn is_visible(tenant: &Tenant, workspace: Option<Uuid>) -> bool {
         (None, _) | (_, None) => true,
         (Some(limit), Some(workspace)) => limit.contains(&workspace),
     }
+}
+
+/// Whether a caller who finds a record may change it: who is limited to workspaces leaves alone what belongs to the whole company. Where a
+/// record has an audience of its own (a channel's members, whoever asked), that decides.
+pub(crate) fn may_change(tenant: &Tenant, record: &Record) -> bool {
+    record.workspace().is_some() || !must_name_workspace(tenant, &record.runtime)
+}
+
+/// Whether this caller's records of the resource must be in a workspace.
+pub(crate) fn must_name_workspace(tenant: &Tenant, runtime: &ResourceRuntime) -> bool {
+    tenant.workspace_limit().is_some() && runtime.audience.is_none()
+}
+
+/// # Errors
+/// 403 `workspace_access_denied`.
+pub(crate) fn require_may_change(tenant: &Tenant, record: &Record) -> Result<()> {
+    if may_change(tenant, record) {
+        return Ok(());
+    }
+    Err(Problem::forbidden(
+        "workspace_access_denied",
+        "The record belongs to the whole company. You may change records of your workspaces only.",
+    ))
 }
 
 /// Whether a caller finds a record in hand: its workspace and its audience.
@@ -178,16 +202,18 @@ pub(crate) fn sum(
     Ok(reader.one(&sql, &params, |row| row.i64(0))?)
 }
 
-/// Those of `ids` that are living records of the resource in this company and visible to the caller.
+/// Those of `ids` that are living records of the resource in this company, and visible to the caller when it is a client who names them.
 pub(crate) fn existing(
     reader: &mut Reader<'_>,
     runtime: &ResourceRuntime,
     tenant: &Tenant,
     ids: &[Uuid],
+    by: By,
 ) -> Result<Vec<Uuid>> {
     let mut params = vec![Value::from(tenant.company)];
     let markers: Vec<String> = ids.iter().map(|id| bind(&mut params, Value::Uuid(*id))).collect();
-    let who = runtime.audience.as_ref().and_then(|who| who.condition(reader.engine(), tenant, &mut params));
+    let audience = runtime.audience.as_ref().filter(|_| by == By::Client);
+    let who = audience.and_then(|who| who.condition(reader.engine(), tenant, &mut params));
     let who = who.map_or_else(String::new, |condition| format!(" AND {condition}"));
     let sql = format!(
         "SELECT id, workspace_id FROM {} WHERE company_id = $1 AND deleted_at IS NULL AND id IN ({}){who}",
@@ -195,7 +221,11 @@ pub(crate) fn existing(
         markers.join(", ")
     );
     let rows = reader.query(&sql, &params, |row| Ok((row.uuid(0)?, row.opt_uuid(1)?)))?;
-    Ok(rows.into_iter().filter(|(_, workspace)| is_visible(tenant, *workspace)).map(|(id, _)| id).collect())
+    Ok(rows
+        .into_iter()
+        .filter(|(_, workspace)| by == By::Rule || is_visible(tenant, *workspace))
+        .map(|(id, _)| id)
+        .collect())
 }
 
 /// Whether a user belongs to the company, in whatever state but "left".

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use loopd_store::Value;
 use loopd_types::{Kind, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
@@ -12,6 +13,9 @@ use super::read;
 use super::record::Record;
 use super::runtime::ResourceRuntime;
 use super::save::{Told, finish_update};
+use crate::define::Kind::Text;
+use crate::define::base::EXTERNAL_ID_MAX;
+use crate::define::parse::{not_blank, parse};
 
 /// Which version a client believes to change (`If-Match`); `None` when it does not care.
 pub type Expected = Option<i64>;
@@ -19,7 +23,7 @@ pub type Expected = Option<i64>;
 /// Changes a record by a client's body: all required fields when `whole` (PUT), only those given otherwise (PATCH).
 ///
 /// # Errors
-/// 404; 412 `precondition_failed` when the version is another; 400 `validation_error`; 405; whatever rules refuse.
+/// 404; 403 `workspace_access_denied`; 412 `precondition_failed` when the version is another; 400 `validation_error`; 405; whatever rules refuse.
 pub fn update(
     cx: &mut Cx<'_, '_>,
     runtime: &Arc<ResourceRuntime>,
@@ -29,7 +33,7 @@ pub fn update(
     expected: Expected,
 ) -> Result<Written> {
     require_changeable(runtime)?;
-    let before = find_visible(cx, runtime, id)?;
+    let before = find_changeable(cx, runtime, id)?;
     require_version(&before, expected)?;
     let mode = if whole { Mode::Put } else { Mode::Patch };
     update_as(cx, before, body, mode, By::Client)
@@ -38,7 +42,7 @@ pub fn update(
 /// Makes or changes the record that has this `external_id`; the answer says whether it was made.
 ///
 /// # Errors
-/// As [`create`] and [`update`].
+/// As [`create`] and [`update`]; 400 on `external_id` when it is blank or too long.
 pub fn upsert(
     cx: &mut Cx<'_, '_>,
     runtime: &Arc<ResourceRuntime>,
@@ -46,13 +50,21 @@ pub fn upsert(
     body: &Json,
     expected: Expected,
 ) -> Result<(Written, bool)> {
+    // read as a body's is: what is looked up is what would be stored
+    let external_id = match parse(&Text { max: EXTERNAL_ID_MAX }, &Json::from(external_id), None) {
+        Ok(Value::Text(text)) if !text.is_empty() => text,
+        checked => {
+            let error = checked.err().unwrap_or_else(not_blank);
+            return Err(Problem::field("external_id", error.code, error.message));
+        }
+    };
     let Json::Object(fields) = body else { return create(cx, runtime, body).map(|written| (written, true)) };
     let mut fields = fields.clone();
-    fields.insert("external_id".into(), Json::from(external_id));
+    fields.insert("external_id".into(), Json::from(external_id.as_str()));
     let body = Json::Object(fields);
     // two clients with the same new id: the second waits here and then finds the first one's record
     cx.tx.lock(&format!("{}:{}:{external_id}", runtime.table, cx.tenant.company.0))?;
-    let found = read::find_by_external_id(cx.tx, runtime, cx.tenant.company, external_id, true)?;
+    let found = read::find_by_external_id(cx.tx, runtime, cx.tenant.company, &external_id, true)?;
     match found {
         Some(before) => {
             require_changeable(runtime)?;
@@ -60,6 +72,7 @@ pub fn upsert(
                 return Err(Problem::not_found());
             }
             cx.tenant.require(&runtime.permissions.update)?;
+            read::require_may_change(cx.tenant, &before)?;
             require_version(&before, expected)?;
             update_as(cx, before, &body, Mode::Put, By::Client).map(|written| (written, false))
         }
@@ -99,6 +112,16 @@ fn update_as(cx: &mut Cx<'_, '_>, before: Record, body: &Json, mode: Mode, by: B
 pub(crate) fn find_visible(cx: &mut Cx<'_, '_>, runtime: &Arc<ResourceRuntime>, id: Uuid) -> Result<Record> {
     let found = read::find(cx.tx, runtime, cx.tenant.company, id, true)?;
     read::found_by(cx.tx, cx.tenant, found)?.ok_or_else(Problem::not_found)
+}
+
+/// As [`find_visible`], if they may change it too.
+///
+/// # Errors
+/// 404; 403 `workspace_access_denied` for a record of the whole company and a caller who is limited to workspaces.
+pub(crate) fn find_changeable(cx: &mut Cx<'_, '_>, runtime: &Arc<ResourceRuntime>, id: Uuid) -> Result<Record> {
+    let found = find_visible(cx, runtime, id)?;
+    read::require_may_change(cx.tenant, &found)?;
+    Ok(found)
 }
 
 pub(crate) fn require_version(record: &Record, expected: Expected) -> Result<()> {

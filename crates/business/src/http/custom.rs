@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::define::filter::json_of;
 use crate::define::schema::{Use, object, of_kind};
 use crate::define::{Custom, CustomAccess, Kind, Method, Module, Rate, Run};
+use crate::engine::body::By;
 use crate::engine::{Cx, Engine, Input, Registry, Viewer, act};
 
 /// The operations of a module that are no record's.
@@ -90,7 +91,7 @@ async fn run(registry: Arc<Registry>, module: Arc<str>, custom: Arc<Custom>, cal
             let status = custom.status;
             call.commit(view, move |tx| {
                 let mut cx = Cx::new(tx, &engine, &tenant);
-                act::check_links(&mut cx, &custom.input, &input)?;
+                act::check_links(&mut cx, &custom.input, &input, By::Client)?;
                 Reply::json(status, &write(&mut cx, &input)?)
             })
             .await

@@ -5,8 +5,10 @@ mod shop;
 mod support;
 
 mod documents;
+mod limited;
 mod lists;
 mod machines;
+mod payment_links;
 mod people;
 mod records;
 mod rules;

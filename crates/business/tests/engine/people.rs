@@ -10,11 +10,31 @@ const APPOINTMENTS: &str = "/api/v1/booking/appointments/";
 const ORDERS: &str = "/api/v1/shop/orders/";
 
 /// Somebody with a company of their own who is also a member of 001, with the id of that membership.
-async fn member(owner: &Client, name: &str, role: &str) -> (Client, Uuid) {
+pub async fn member(owner: &Client, name: &str, role: &str) -> (Client, Uuid) {
     let person = register(owner, name).await;
     let body = json!({"email": format!("{name}@example.com"), "role": role});
     let made = owner.post("/api/v1/memberships/").json(&body).await.expect_status(201);
     (person.company("001"), Uuid::parse_str(&made.text_at("/id")).unwrap())
+}
+
+/// A member of 001 who is limited to these workspaces.
+pub async fn limited_to(world: &World, name: &str, workspaces: &[Uuid]) -> Client {
+    let (limited, membership) = member(&world.owner, name, "manager").await;
+    let workspaces = workspaces.to_vec();
+    let limit = world.kernel.db.write(View::Company(CompanyId(1)), move |tx| {
+        let all = "UPDATE memberships SET all_workspaces = FALSE WHERE company_id = 1 AND id = $1";
+        tx.execute(all, &params![membership])?;
+        for workspace in &workspaces {
+            let sql = "INSERT INTO membership_workspaces (company_id, membership_id, workspace_id) VALUES (1, $1, $2)";
+            tx.execute(sql, &params![membership, *workspace])?;
+        }
+        Ok(())
+    });
+    limit.await.unwrap();
+    // whatever the server remembered of this member is forgotten with the next change of the membership
+    let path = format!("/api/v1/memberships/{membership}/");
+    world.owner.patch(&path).json(&json!({"title": "Limited"})).await.expect_status(200);
+    limited
 }
 
 each_engine! {
@@ -50,6 +70,20 @@ each_engine! {
         owner.post(&format!("{order}cancel/")).json(&json!({"reason": "x"})).await.expect_status(200);
     }
 
+    async fn what_is_offered_is_what_the_door_takes(world: &World) {
+        let owner = &world.owner;
+        let role = json!({"name": "Desk", "slug": "desk", "permissions": ["booking.appointments.*", "!booking.appointments.action:confirm"]});
+        owner.post("/api/v1/roles/").json(&role).await.expect_status(201);
+        let (desk, _) = member(owner, "desk", "desk").await;
+        let made = desk.post(APPOINTMENTS).json(&json!({"title": "One", "starts_at": "2026-07-01T08:00:00Z"})).await.json();
+        let at = format!("{APPOINTMENTS}{}/", made["id"].as_str().unwrap());
+        let offered = desk.get(&format!("{at}actions/")).await.expect_status(200).json();
+        let names: Vec<_> = offered["actions"].as_array().unwrap().iter().map(|action| action["name"].as_str().unwrap()).collect();
+        assert!(names.contains(&"assign") && !names.contains(&"confirm"), "{names:?}");
+        desk.post(&format!("{at}confirm/")).await.expect_refusal(403, "permission_denied");
+        desk.post(&format!("{at}cancel/")).await.expect_status(200);
+    }
+
     async fn a_limited_member_sees_their_workspace_and_what_is_nobodys(world: &World) {
         let owner = &world.owner;
         let mut workspaces = Vec::new();
@@ -61,17 +95,8 @@ each_engine! {
             records.push(format!("{APPOINTMENTS}{}/", made["id"].as_str().unwrap()));
         }
         owner.post(APPOINTMENTS).json(&json!({"title": "Everywhere"})).await.expect_status(201);
-        let (limited, membership) = member(owner, "limited", "staff").await;
+        let limited = limited_to(world, "limited", &workspaces[..1]).await;
         let north = workspaces[0];
-        let limit = world.kernel.db.write(View::Company(CompanyId(1)), move |tx| {
-            tx.execute("UPDATE memberships SET all_workspaces = FALSE WHERE company_id = 1 AND id = $1", &params![membership])?;
-            let sql = "INSERT INTO membership_workspaces (company_id, membership_id, workspace_id) VALUES (1, $1, $2)";
-            tx.execute(sql, &params![membership, north])?;
-            Ok(())
-        });
-        limit.await.unwrap();
-        // whatever the server remembered of this member is forgotten with the next change of the membership
-        owner.patch(&format!("/api/v1/memberships/{membership}/")).json(&json!({"title": "North only"})).await.expect_status(200);
         let page = limited.get(APPOINTMENTS).await.expect_status(200).json();
         let titles: Vec<_> = page["results"].as_array().unwrap().iter().map(|row| row["title"].clone()).collect();
         assert_eq!((page["count"].clone(), titles), (json!(2), vec![json!("Everywhere"), json!("North")]));

@@ -63,6 +63,29 @@ each_engine! {
         assert_eq!(made["data"], body["data"]);
     }
 
+    async fn a_clients_own_id_is_looked_up_as_it_is_kept(world: &World) {
+        let at = |id: &str| format!("{APPOINTMENTS}by-external-id/{id}/");
+        let body = json!({"title": "One"});
+        let made = world.owner.put(&at("a-1")).json(&body).await.expect_status(201).json();
+        assert_eq!(made["external_id"], "a-1");
+        let again = world.owner.put(&at("%20a-1%20")).json(&body).await.expect_status(200).json();
+        assert_eq!((&again["id"], &again["external_id"]), (&made["id"], &json!("a-1")));
+        let fresh = world.owner.put(&at("%20b-2")).json(&body).await.expect_status(201).json();
+        assert_eq!(fresh["external_id"], "b-2");
+        world.owner.put(&at("b-2")).json(&body).await.expect_status(200);
+        world.owner.put(&at("%20")).json(&body).await.expect_status(400).expect_field("external_id", "blank");
+        world.owner.put(&at(&"x".repeat(256))).json(&body).await.expect_status(400).expect_field("external_id", "max_length");
+        assert_eq!(world.owner.get(APPOINTMENTS).await.json()["count"], 2);
+    }
+
+    async fn what_a_put_leaves_out_stays(world: &World) {
+        let body = json!({"title": "One", "notes": "Bring tea", "party_size": 3});
+        let made = world.owner.post(APPOINTMENTS).json(&body).await.expect_status(201).json();
+        let path = format!("{APPOINTMENTS}{}/", made["id"].as_str().unwrap());
+        let put = world.owner.put(&path).json(&json!({"title": "Two"})).await.expect_status(200).json();
+        assert_eq!((&put["title"], &put["notes"], &put["party_size"]), (&json!("Two"), &json!("Bring tea"), &json!(3)));
+    }
+
     async fn a_change_needs_the_version_only_if_it_says_so(world: &World) {
         let made = world.owner.post(APPOINTMENTS).json(&json!({"title": "One"})).await.expect_status(201).json();
         let path = format!("{APPOINTMENTS}{}/", made["id"].as_str().unwrap());

@@ -92,6 +92,16 @@ each_engine! {
         owner.post(PRODUCTS).json(&page("G", json!("a b"), "en")).await.expect_status(400).expect_field("page", "invalid");
     }
 
+    async fn inputs_for_rules_stay_out_of_the_record(world: &World) {
+        let owner = &world.owner;
+        let made = owner.post(ORDERS).json(&json!({})).await.expect_status(201).json();
+        let at = path(ORDERS, &made);
+        let said = owner.post(&format!("{at}remark/")).json(&json!({"reason": "Hurry"})).await.expect_status(200).json();
+        assert_eq!((&said["title"], &said["reason"]), (&json!("Hurry"), &json!(null)));
+        let cancelled = owner.post(&format!("{at}cancel/")).json(&json!({"reason": "Late"})).await.expect_status(200).json();
+        assert_eq!((&cancelled["title"], &cancelled["reason"]), (&json!("Hurry"), &json!("Late")));
+    }
+
     async fn moves_that_are_not_allowed_say_what_is(world: &World) {
         let owner = &world.owner;
         let tea = product(owner, "TEA", 500).await;
@@ -101,7 +111,7 @@ each_engine! {
         owner.patch(&at).json(&json!({"lines": [{"product": tea}]})).await.expect_status(200);
         let allowed = owner.get(&format!("{at}actions/")).await.expect_status(200).json();
         let names: Vec<_> = allowed["actions"].as_array().unwrap().iter().map(|action| action["name"].clone()).collect();
-        assert_eq!(names, ["place", "cancel"]);
+        assert_eq!(names, ["place", "remark", "cancel"]);
         let placed = owner.post(&format!("{at}place/")).await.expect_status(200).json();
         assert_eq!((&placed["status"], &placed["placed_at"]), (&json!("placed"), &json!("2026-06-22T10:00:00.000000Z")));
         let refused = owner.post(&format!("{at}place/")).await.expect_refusal(409, "invalid_transition").json();

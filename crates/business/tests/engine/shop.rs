@@ -18,6 +18,13 @@ pub fn module() -> Module {
                 .permission("orders.view"),
         )
         .operation(
+            Custom::post("same_again", "same-again/", same_again)
+                .summary("Sell once more what an order had")
+                .input(text("number", 20).required().help("The order's number."))
+                .permission("orders.create")
+                .status(201),
+        )
+        .operation(
             Custom::post("quick_sale", "quick-sale/", quick_sale)
                 .summary("Sell one thing")
                 .input(reference("product", "shop/products").required().help("What."))
@@ -74,6 +81,16 @@ fn orders() -> Resource {
                 .stamps("placed_at")
                 .routine()
                 .help("The customer means it."),
+        )
+        .action(
+            Action::new("remark", &["open"])
+                .input(text("reason", 200).input_only().help("Read by the rule, kept nowhere but in the title."))
+                .effect(|_, order, input| {
+                    order.set("title", input.text("reason").unwrap_or("nothing"));
+                    Ok(())
+                })
+                .routine()
+                .help("Say something about it."),
         )
         .action(
             Action::to("cancel", &["open", "placed"], "cancelled")
@@ -140,6 +157,17 @@ fn totals(cx: &mut Viewer<'_, '_>, input: &Input) -> Result<serde_json::Value> {
     let since = input.time("since").unwrap_or_default();
     let sold = Where::new().status_in(&["placed", "paid"]).at_least("placed_at", since);
     Ok(json!({"orders": cx.count("shop/orders", &sold)?, "total": cx.sum("shop/orders", "total", &sold)?}))
+}
+
+/// Names what its rule found, whether the caller may see it or not.
+fn same_again(cx: &mut Cx<'_, '_>, input: &Input) -> Result<serde_json::Value> {
+    let which = Where::new().eq("number", input.text("number").unwrap_or_default()).limit(1);
+    let found = cx.select("shop/orders", &which)?.into_iter().next().ok_or_else(Problem::not_found)?;
+    let order = cx.get("shop/orders", found.id())?;
+    let lines =
+        order.lines("lines").iter().map(|line| json!({"product": line.id_in("product").map(|id| id.to_string())}));
+    let body = json!({"workspace": order.workspace().map(|id| id.to_string()), "lines": lines.collect::<Vec<_>>()});
+    cx.create("shop/orders", &body)?.to_json()
 }
 
 fn quick_sale(cx: &mut Cx<'_, '_>, input: &Input) -> Result<serde_json::Value> {

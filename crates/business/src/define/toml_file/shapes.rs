@@ -156,6 +156,8 @@ struct FieldFile {
     indexed: bool,
     example: Option<Json>,
     goes_to: Option<String>,
+    #[serde(default)]
+    input_only: bool,
     derived: Option<String>,
     sum_of_lines: Option<SumOfLines>,
     sum_of: Option<SumOf>,
@@ -412,6 +414,7 @@ impl FieldFile {
         field.indexed = self.indexed;
         field.example = self.example;
         field.goes_to = self.goes_to;
+        field.input_only = self.input_only;
         field.derived = rule(self.derived);
         field.rollup = rollup;
         field

@@ -5,6 +5,7 @@ use super::store;
 use crate::define::parse::no_such_record;
 use crate::define::*;
 use crate::engine::act::check_links;
+use crate::engine::body::By;
 
 /// People in one channel. The list stands in the channel's own record.
 const MOST_MEMBERS: usize = 50;
@@ -19,7 +20,7 @@ pub(super) fn complete(cx: &mut Cx<'_, '_>, channel: &mut Record) -> Result<()> 
     for id in &members {
         let one = [user("members").help("One of them.")];
         let input = Input::check(&one, &serde_json::json!({"members": id.to_string()}), None)?;
-        check_links(cx, &one, &input)?;
+        check_links(cx, &one, &input, By::Client)?;
     }
     if let Some(user) = cx.user()
         && !members.contains(&user)

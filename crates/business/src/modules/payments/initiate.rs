@@ -13,7 +13,7 @@ use loopd_web::{Call, Claimed, Reply};
 use super::mobile_money::{Charge, MobileMoney, Providers, Trouble};
 use super::{CUSTOMERS, INVOICES, PAYMENTS, currency_of, payment, resolve};
 use crate::define::*;
-use crate::engine::update::find_visible;
+use crate::engine::update::find_changeable;
 
 /// What the body may hold.
 pub fn inputs() -> Vec<Field> {
@@ -25,7 +25,7 @@ pub async fn initiate(providers: Providers, engine: Engine, call: Call) -> Resul
     let input = Input::check(&inputs(), call.json_ref()?, Currency::parse(tenant.currency()))?;
     let runtime = engine.registry.find(PAYMENTS).ok_or_else(Problem::not_found)?.clone();
     let start: Start = Box::new(move |cx| {
-        let payment = find_visible(cx, &runtime, id)?;
+        let payment = find_changeable(cx, &runtime, id)?;
         require_startable(&payment)?;
         let phone = payer_phone(cx, &payment, &input)?;
         Ok((payment, phone))

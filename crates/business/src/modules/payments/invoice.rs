@@ -187,13 +187,6 @@ fn watch_due_date(cx: &mut Cx<'_, '_>, invoice: &Record) -> Result<()> {
     Ok(job::enqueue(cx.tx, cx.engine.kernel.as_ref(), &job)?)
 }
 
-/// An action's `amount` is not the invoice's.
-pub fn keep_amount(_: &mut Cx<'_, '_>, invoice: &mut Record, _: &Input) -> Result<()> {
-    let amount = invoice.original().and_then(|before| before.int("amount"));
-    invoice.set("amount", amount);
-    Ok(())
-}
-
 pub fn record_payment(cx: &mut Cx<'_, '_>, invoice: &mut Record, input: &Input) -> Result<()> {
     let amount = input.int("amount").unwrap_or_else(|| balance(invoice));
     let method = input.text("method").unwrap_or("cash").to_owned();
@@ -209,7 +202,7 @@ fn pay(cx: &mut Cx<'_, '_>, invoice: &Record, amount: i64, method: &str, referen
     let currency = currency_of(invoice)?;
     let body = json!({
         "invoice": invoice.id().to_string(), "method": method, "currency": currency.code(),
-        "amount": decimal_words(amount, currency), "reference": reference, "workspace": workspace_of(cx, invoice),
+        "amount": decimal_words(amount, currency), "reference": reference, "workspace": workspace_of(invoice),
     });
     let payment = cx.create(PAYMENTS, &body)?;
     cx.act(PAYMENTS, payment.id(), "confirm", &json!({}))?;
@@ -288,7 +281,6 @@ pub fn require_creditable(cx: &mut Cx<'_, '_>, invoice: &mut Record, input: &Inp
 }
 
 pub fn credit(cx: &mut Cx<'_, '_>, invoice: &mut Record, input: &Input) -> Result<()> {
-    keep_amount(cx, invoice, input)?;
     let credited = invoice.minor("amount_credited") + credit_amount(invoice, input);
     invoice.set("amount_credited", credited);
     settle_status(invoice, cx.now());
@@ -305,7 +297,7 @@ pub fn post_credit(cx: &mut Cx<'_, '_>, invoice: &mut Record, input: &Input) -> 
     let body = json!({
         "invoice": invoice.id().to_string(), "customer": text_of(invoice.id_in("customer")), "currency": currency.code(),
         "amount": decimal_words(amount, currency), "tax_amount": decimal_words(tax, currency),
-        "reason": input.text("reason"), "issued_at": cx.now().to_string(), "workspace": workspace_of(cx, invoice),
+        "reason": input.text("reason"), "issued_at": cx.now().to_string(), "workspace": workspace_of(invoice),
     });
     cx.create(CREDIT_NOTES, &body)?;
     Ok(())

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use loopd_kernel::Tenant;
-use loopd_types::{CompanyCode, Currency, random_token};
+use loopd_kernel::{Kernel, Tenant, limit::Rate};
+use loopd_types::{CompanyCode, Currency, random_token, sha256_hex};
 use loopd_web::{Call, Reply};
 use serde_json::{Value as Json, json};
 
@@ -16,6 +16,12 @@ use crate::modules::text_of;
 
 /// Bytes of chance in a token: nobody guesses 24 of them.
 const TOKEN_BYTES: usize = 24;
+/// How often a link has somebody asked, and how often one telephone is asked by links, whoever calls: each asking rings somebody's telephone,
+/// and they need not be the caller.
+const LINK_RATE: Rate = Rate::per_minute("payment-link", 5);
+const PHONE_RATE: Rate = Rate::per_minute("payment-link-phone", 3);
+/// Digits at a number's end that tell it apart, country and trunk prefix left out.
+const NATIONAL_DIGITS: usize = 9;
 
 pub fn prepare(cx: &mut Cx<'_, '_>, link: &mut Record) -> Result<()> {
     link.set("token", random_token(cx.engine.kernel.rng.as_ref(), TOKEN_BYTES));
@@ -86,6 +92,8 @@ pub async fn pay(providers: Providers, engine: Engine, call: Call) -> Result<Rep
     let tenant = Arc::new(tenant);
     let input = Input::check(&pay_inputs(), call.json_ref()?, Currency::parse(tenant.currency()))?;
     let token = call.param("token").to_owned();
+    let phone = input.text("payer_phone").unwrap_or_default().trim_start_matches('+').to_owned();
+    require_budget(&engine.kernel, &token, &phone).await?;
     let start: Start = Box::new(move |cx| {
         let which = Where::new().eq("token", token.as_str()).eq("status", "active").limit(1);
         let link = cx.select(LINKS, &which)?.into_iter().next().ok_or_else(Problem::not_found)?;
@@ -93,17 +101,16 @@ pub async fn pay(providers: Providers, engine: Engine, call: Call) -> Result<Rep
             return Err(Problem::not_found());
         }
         let currency = currency_of(&link)?;
-        let phone = input.text("payer_phone").unwrap_or_default().trim_start_matches('+').to_owned();
         let mut body = json!({
             "title": link.title(), "link": link.id().to_string(), "invoice": text_of(link.id_in("invoice")),
             "currency": currency.code(), "method": input.text("method"), "payer_phone": phone,
-            "workspace": workspace_of(cx, &link),
+            "workspace": workspace_of(&link),
         });
         if !link.has("invoice") {
             body["amount"] = json!(decimal_words(link.minor("amount"), currency));
         }
         let made = cx.create(PAYMENTS, &body)?;
-        Ok((cx.lock(PAYMENTS, made.id())?, phone))
+        Ok((cx.lock(PAYMENTS, made.id())?, phone.clone()))
     });
     ask_payer(providers, engine, tenant, &call, start, |payment| {
         let currency = currency_of(payment)?;
@@ -116,6 +123,20 @@ pub async fn pay(providers: Providers, engine: Engine, call: Call) -> Result<Rep
         )
     })
     .await
+}
+
+/// Counts one asking of a link and of a telephone.
+///
+/// # Errors
+/// 429 `throttled` when either has had its share of this minute.
+async fn require_budget(kernel: &Kernel, token: &str, phone: &str) -> Result<()> {
+    // a telephone is the same however its country is written in front of it
+    let national = &phone[phone.len().saturating_sub(NATIONAL_DIGITS)..];
+    for (rate, subject) in [(LINK_RATE, token), (PHONE_RATE, national)] {
+        // neither belongs into the keys of a shared counter as it is
+        kernel.limits.hit(rate, &sha256_hex(subject.as_bytes()), kernel.now()).await.require()?;
+    }
+    Ok(())
 }
 
 /// What [`pay`] answers.

@@ -176,8 +176,8 @@ fn cause<'a>(kind: &'static str, payment: &'a Record) -> ledger::Cause<'a> {
 }
 
 /// How much is given back: what was asked for, else all that is left.
-fn refund_amount(before: &Record, input: &Input) -> i64 {
-    input.int("amount").unwrap_or_else(|| before.minor("amount") - before.minor("amount_refunded"))
+fn refund_amount(payment: &Record, input: &Input) -> i64 {
+    input.int("amount").unwrap_or_else(|| payment.minor("amount") - payment.minor("amount_refunded"))
 }
 
 pub fn require_refundable(cx: &mut Cx<'_, '_>, payment: &mut Record, input: &Input) -> Result<()> {
@@ -197,12 +197,9 @@ pub fn require_refundable(cx: &mut Cx<'_, '_>, payment: &mut Record, input: &Inp
 }
 
 pub fn refund(_: &mut Cx<'_, '_>, payment: &mut Record, input: &Input) -> Result<()> {
-    // an action's `amount` is not the payment's
-    let Some(before) = payment.original().cloned() else { return Err(Problem::internal("a refund without a before")) };
-    payment.set("amount", before.minor("amount"));
-    let refunded = before.minor("amount_refunded") + refund_amount(&before, input);
+    let refunded = payment.minor("amount_refunded") + refund_amount(payment, input);
     payment.set("amount_refunded", refunded);
-    payment.set_status(if refunded == before.minor("amount") { "refunded" } else { "partly_refunded" });
+    payment.set_status(if refunded == payment.minor("amount") { "refunded" } else { "partly_refunded" });
     Ok(())
 }
 
@@ -215,7 +212,7 @@ pub fn post_refund(cx: &mut Cx<'_, '_>, payment: &mut Record, input: &Input) -> 
         &json!({
             "payment": payment.id().to_string(), "invoice": text_of(payment.id_in("invoice")), "customer": text_of(payment.id_in("customer")),
             "method": payment.text("method"), "currency": currency.code(), "amount": decimal_words(amount, currency),
-            "reason": input.text("reason"), "refunded_at": cx.now().to_string(), "workspace": workspace_of(cx, payment),
+            "reason": input.text("reason"), "refunded_at": cx.now().to_string(), "workspace": workspace_of(payment),
         }),
     )?;
     let cause = ledger::Cause { refund: Some(refund.id()), memo: refund.number(), ..cause("refund", payment) };

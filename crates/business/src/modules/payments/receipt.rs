@@ -26,7 +26,7 @@ pub fn issue(cx: &mut Cx<'_, '_>, payment: &Record, invoice: Option<&Record>) ->
             "payment": payment.id().to_string(), "invoice": text_of(payment.id_in("invoice")), "customer": text_of(payment.id_in("customer")),
             "method": payment.text("method"), "currency": currency.code(),
             "amount": decimal_words(payment.minor("amount"), currency), "sandbox": payment.is("sandbox"),
-            "issued_at": cx.now().to_string(), "workspace": workspace_of(cx, payment),
+            "issued_at": cx.now().to_string(), "workspace": workspace_of(payment),
         }),
     )?;
     let (legal_name, tax_id, country) = store::seller(cx.tx, cx.tenant.company)?;
