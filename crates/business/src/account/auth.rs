@@ -238,7 +238,7 @@ pub(super) async fn describe(
         "workspace": entered.as_ref().and_then(|tenant| tenant.workspace).map(|id| id.to_string()),
         "memberships": memberships,
         "products": products,
-        "permissions": entered.as_ref().map_or_else(Vec::new, |tenant| patterns(tenant)),
+        "permissions": entered.as_ref().map_or_else(Vec::new, patterns),
         "auth": caller.auth_word(),
     }))
 }

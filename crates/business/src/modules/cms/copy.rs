@@ -5,7 +5,6 @@ use serde_json::{Value as Json, json};
 use crate::define::*;
 use crate::engine::cx::runtime;
 use crate::engine::update::find_visible;
-use crate::modules::text_of;
 
 /// What a copy takes over, besides title and description. Fields that a resource does not have are left out.
 const COPIED: [&str; 10] =
@@ -82,8 +81,11 @@ fn body_of(original: &Record) -> Result<Json> {
     let mut body = json!({
         "title": original.title(),
         "description": original.description(),
-        "workspace": text_of(original.workspace()),
     });
+    // a copy of what is the whole company's is made where whoever copies makes their own
+    if let Some(workspace) = original.workspace() {
+        body["workspace"] = json!(workspace.to_string());
+    }
     for field in COPIED {
         if let Some(value) = json.get(field) {
             body[field] = value.clone();
