@@ -197,9 +197,7 @@ fn key_operations() -> Vec<Operation> {
             )
             .optional_body(schema::object([("grace_seconds", schema::integer_between(0, 2_592_000))]))
             .responds(201, "The new key with its secret in `key`.", with_secret()),
-            |call: Call| async move {
-                show_once(call, credential::rotate).await
-            },
+            |call: Call| async move { show_once(call, credential::rotate).await },
         ),
     ]
 }
