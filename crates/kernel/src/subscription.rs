@@ -49,6 +49,9 @@ pub const MOVES: [(&str, &[&str], &str, &str); 5] = [
     ("renew", &["active", "past_due", "expired"], "active", "renewed"),
 ];
 
+/// The moves of [`MOVES`] that only superusers make: the installation's own matter, not the company's.
+pub const SUPERUSER_MOVES: [&str; 2] = ["suspend", "resume"];
+
 /// A trial of every product in the catalogue.
 pub(crate) fn start_trials(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId) -> Result<()> {
     for slug in kernel.catalogue.slugs() {
@@ -157,7 +160,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
 /// Makes a move of [`MOVES`].
 ///
 /// # Errors
-/// 404; 409 `invalid_transition`.
+/// 404; 403 `permission_denied` for [`SUPERUSER_MOVES`] by others; 409 `invalid_transition`.
 pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: &str) -> Result<()> {
     // Locked: two renewals at once must both count.
     let sql = format!(
@@ -172,6 +175,9 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: 
     let Some((_, allowed_from, to, past)) = MOVES.iter().find(|(name, ..)| *name == action) else {
         return Err(Problem::not_found());
     };
+    if SUPERUSER_MOVES.contains(&action) && !tenant.is_superuser() {
+        return Err(Problem::permission_denied());
+    }
     if !allowed_from.contains(&from.as_str()) {
         let allowed: Vec<&str> =
             MOVES.iter().filter(|(_, froms, ..)| froms.contains(&from.as_str())).map(|(name, ..)| *name).collect();
