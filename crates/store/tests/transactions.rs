@@ -217,7 +217,9 @@ async fn a_refusal_after_a_write_undoes_only_itself_in_a_full_batch() {
             assert_eq!(outcome.is_err(), number % 7 == 0, "{number}");
         }
         let kept = db
-            .read(View::System, |reader| Ok(reader.query("SELECT id FROM lots ORDER BY id", &params![], |row| row.i64(0))?))
+            .read(View::System, |reader| {
+                Ok(reader.query("SELECT id FROM lots ORDER BY id", &params![], |row| row.i64(0))?)
+            })
             .await
             .unwrap();
         let expected: Vec<i64> = (0..200).filter(|number| number % 7 != 0).collect();

@@ -18,10 +18,12 @@ pub fn operations() -> Vec<Operation> {
             .summary("Whether the API process runs")
             .rate(RateClass::Unlimited)
             .responds(200, "It runs.", ok),
-        Operation::get("loopwave_version", "/api/version", |_| async { Reply::json(200, &json!({"version": API_VERSION})) })
-            .tag("loopwave")
-            .summary("The version of the Loopwave API")
-            .rate(RateClass::Unlimited)
-            .responds(200, "The version.", version),
+        Operation::get("loopwave_version", "/api/version", |_| async {
+            Reply::json(200, &json!({"version": API_VERSION}))
+        })
+        .tag("loopwave")
+        .summary("The version of the Loopwave API")
+        .rate(RateClass::Unlimited)
+        .responds(200, "The version.", version),
     ]
 }
