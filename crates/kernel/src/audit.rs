@@ -131,11 +131,6 @@ impl Kernel {
     pub fn audit_installation(&self, tx: &mut Tx<'_>, actor: &Actor, entry: Entry<'_>) -> Result<(), StoreError> {
         record_by(tx, self, INSTALLATION, actor, entry)
     }
-
-    /// The view that system-wide rows need.
-    pub fn system_view(&self) -> View {
-        View::System
-    }
 }
 
 /// Audit rows as the API shows them; newest first.

@@ -28,11 +28,6 @@ impl PermissionSet {
         self.0.iter().rev().find(|pattern| pattern.matches(permission)).is_some_and(|pattern| pattern.allows)
     }
 
-    /// Whether any permission of `module` may be allowed; for catalogues, never for decisions.
-    pub fn touches_module(&self, module: &str) -> bool {
-        self.0.iter().any(|p| p.allows && (&*p.segments[0] == "*" || &*p.segments[0] == module))
-    }
-
     pub fn patterns(&self) -> impl Iterator<Item = String> + '_ {
         self.0.iter().map(ToString::to_string)
     }

@@ -127,9 +127,7 @@ pub fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File
 /// # Errors
 /// A newer schema, an altered migration, or a definition that would destroy data.
 pub async fn migrate(db: &Db, registry: &Registry, clock: &dyn Clock) -> anyhow::Result<()> {
-    for step in migrate::run(db, clock).await? {
-        tracing::info!(number = step.number, name = step.name, "migrated");
-    }
+    migrate::run(db, clock).await?;
     let tables = registry.tables();
     let plan = plan_tables(db, tables.clone()).await?;
     if plan.statements.is_empty() && plan.refusals.is_empty() {

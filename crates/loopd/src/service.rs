@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use loopd_business::engine::{Engine, Registry};
 use loopd_business::modules::{self, Ports};
 use loopd_kernel::{Kernel, Presented, job};
@@ -160,13 +161,13 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
     // The document describes these pages too, so it can only be written when they are there.
     let served: Arc<OnceLock<Vec<Operation>>> = Arc::default();
     let described = served.clone();
-    let rendered: Arc<OnceLock<(Vec<u8>, String)>> = Arc::default();
+    let rendered: Arc<OnceLock<(Bytes, Bytes)>> = Arc::default();
     let document = Arc::new(move || {
         rendered
             .get_or_init(|| {
                 let operations = described.get().map_or(&[][..], Vec::as_slice);
                 let document = openapi_document(&base_url, &registry, operations);
-                (document.to_string().into_bytes(), yaml::render(&document))
+                (Bytes::from(document.to_string()), Bytes::from(yaml::render(&document)))
             })
             .clone()
     });
@@ -251,7 +252,7 @@ fn reply(document: Document, _call: &Call) -> Result<Reply> {
 }
 
 /// YAML unless JSON is asked for (drf-spectacular's habit, spec/loop.md 4.10).
-fn schema_reply(call: &Call, json: Vec<u8>, yaml: String) -> Result<Reply> {
+fn schema_reply(call: &Call, json: Bytes, yaml: Bytes) -> Result<Reply> {
     let accept = call.header("accept").unwrap_or_default();
     let wants_json = match call.query().get("format") {
         Some("json") => true,
@@ -269,7 +270,7 @@ fn schema_reply(call: &Call, json: Vec<u8>, yaml: String) -> Result<Reply> {
     } else {
         let content_type =
             if accept.contains("application/yaml") { "application/yaml" } else { "application/vnd.oai.openapi" };
-        (content_type, "LOOP API.yaml", yaml.into_bytes())
+        (content_type, "LOOP API.yaml", yaml)
     };
     Ok(Reply::bytes(200, content_type, body)
         .with_header(http::header::CONTENT_DISPOSITION, &format!("inline; filename=\"{name}\""))

@@ -37,6 +37,20 @@ const COLUMNS: [Column; 14] = [
     column("version", "k.version", ColumnKind::Int),
 ];
 
+const READ_ONLY: [&str; 11] = [
+    "id",
+    "company",
+    "prefix",
+    "user",
+    "created_by",
+    "created_at",
+    "updated_at",
+    "last_used_at",
+    "last_used_ip",
+    "revoked_at",
+    "version",
+];
+
 /// What every internal key begins with; a leak scanner can look for it.
 pub const INTERNAL_PREFIX: &str = "loop_ik_";
 /// How long the old secret lives on after a rotation, unless the caller says otherwise.
@@ -62,19 +76,7 @@ fn mint(rng: &dyn Rng) -> (String, String) {
 /// 400 with every complaint; 403 for scopes beyond the caller's own.
 pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> Result<Minted> {
     let mut input = Input::new(body, false)?;
-    input.ignore(&[
-        "id",
-        "company",
-        "prefix",
-        "user",
-        "created_by",
-        "created_at",
-        "updated_at",
-        "last_used_at",
-        "last_used_ip",
-        "revoked_at",
-        "version",
-    ]);
+    input.ignore(&READ_ONLY);
     let name = input.required_text("name", 120);
     let scopes = read_scopes(&mut input);
     let expires_at = read_expiry(&mut input, kernel.now());
@@ -220,19 +222,7 @@ fn get(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Stored> {
 /// 400; 403 for scopes beyond the caller's own and for the key of somebody else; 404; 409 `key_revoked`.
 pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json, partial: bool) -> Result<()> {
     let mut input = Input::new(body, partial)?;
-    input.ignore(&[
-        "id",
-        "company",
-        "prefix",
-        "user",
-        "created_by",
-        "created_at",
-        "updated_at",
-        "last_used_at",
-        "last_used_ip",
-        "revoked_at",
-        "version",
-    ]);
+    input.ignore(&READ_ONLY);
     let name = input.required_text("name", 120);
     let scopes = read_scopes(&mut input);
     let expires_at = read_expiry(&mut input, kernel.now());
