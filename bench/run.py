@@ -38,7 +38,6 @@ def compare(options, folder):
         os.mkdir(f"{folder}/{name}")
         server = servers.START[name](f"{folder}/{name}")
         running.append(server)
-        server.rss_at_start = load.rss_mib(server.process)
         server.ids = load.seed(server, options.rows)
     results = {work: {server.name: [] for server in running} for work in WORK}
     for number in range(options.rounds):

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 
-from load import SERVER_CORE, free_port
+from load import SERVER_CORE, free_port, rss_mib
 from peers import pocketbase
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -129,7 +129,7 @@ def start(name, argv, env, port, health="/health/", **words):
     process = spawn(argv, env)
     base = f"http://127.0.0.1:{port}"
     wait_for(base + health, process)
-    return Server(name, base, process, argv, env, health=health, **words)
+    return Server(name, base, process, argv, env, health=health, rss_at_start=rss_mib(process), **words)
 
 
 def loopd(folder):
@@ -150,7 +150,7 @@ def floor(folder):
     port = free_port()
     target = f"{PEERS}/floor-target"
     subprocess.run(["cargo", "build", "--release", "-q", "--manifest-path", f"{HERE}/floor/Cargo.toml"],
-                   env={**os.environ, "CARGO_TARGET_DIR": target}, check=True)
+                   env={**os.environ, "CARGO_TARGET_DIR": target}, cwd=ROOT, check=True)
     return start("floor", [f"{target}/release/floor", f"{folder}/floor.db", f"127.0.0.1:{port}"], {}, port,
                  create="/create", newest="/list", item="/get/%s")
 

@@ -27,6 +27,15 @@ pub struct Verified {
     pub user_id: Uuid,
     pub session_id: Uuid,
     pub jti: String,
+    expires_s: i64,
+}
+
+impl Verified {
+    /// # Errors
+    /// 401 `token_not_valid` once its time is over.
+    pub fn require_current(&self, now: Timestamp) -> Result<()> {
+        if self.expires_s <= now.seconds() { Err(not_valid("Token is expired")) } else { Ok(()) }
+    }
 }
 
 /// Signs and verifies with a key derived from the installation's secret.
@@ -96,11 +105,11 @@ impl Tokens {
         if claims.token_type != kind {
             return Err(not_valid("Token has wrong type"));
         }
-        if claims.exp <= now.seconds() {
-            return Err(not_valid("Token is expired"));
-        }
         let parse = |text: &str| Uuid::parse_str(text).map_err(|_| not_valid("Token is invalid"));
-        Ok(Verified { user_id: parse(&claims.user_id)?, session_id: parse(&claims.sid)?, jti: claims.jti })
+        let (user_id, session_id) = (parse(&claims.user_id)?, parse(&claims.sid)?);
+        let verified = Verified { user_id, session_id, jti: claims.jti, expires_s: claims.exp };
+        verified.require_current(now)?;
+        Ok(verified)
     }
 }
 

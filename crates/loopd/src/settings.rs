@@ -40,6 +40,8 @@ pub struct Settings {
     pub log: String,
     pub request_timeout: Duration,
     pub shutdown_timeout: Duration,
+    pub max_connections: usize,
+    pub max_connections_per_address: usize,
     pub database_pool: usize,
     pub database_wait: Duration,
     /// Argon2id memory; tests use little, and no setting of an operator's leads here.
@@ -92,6 +94,8 @@ struct Raw {
     log: String,
     request_timeout: u64,
     shutdown_timeout: u64,
+    max_connections: usize,
+    max_connections_per_address: usize,
     database_pool: usize,
     database_wait: u64,
 }
@@ -253,6 +257,14 @@ impl Settings {
                 return Err(refuse(name, "must be between 1 and 3600 seconds"));
             }
         }
+        for (name, count) in [
+            ("max_connections", raw.max_connections),
+            ("max_connections_per_address", raw.max_connections_per_address),
+        ] {
+            if !(1..=1_000_000).contains(&count) {
+                return Err(refuse(name, "must be between 1 and 1000000"));
+            }
+        }
         if !(1..=500).contains(&raw.database_pool) {
             return Err(refuse("database_pool", "must be between 1 and 500"));
         }
@@ -283,6 +295,8 @@ impl Settings {
             log: raw.log,
             request_timeout: Duration::from_secs(raw.request_timeout),
             shutdown_timeout: Duration::from_secs(raw.shutdown_timeout),
+            max_connections: raw.max_connections,
+            max_connections_per_address: raw.max_connections_per_address,
             database_pool: raw.database_pool,
             database_wait: Duration::from_secs(raw.database_wait),
             password_memory_kib: None,
@@ -319,8 +333,21 @@ impl Settings {
             allowed_origins: self.allowed_origins.clone(),
             request_timeout: self.request_timeout,
             shutdown_timeout: self.shutdown_timeout,
+            max_connections: self.max_connections,
+            max_connections_per_address: self.max_connections_per_address,
+            access_log: self.logs_requests().then_some(match self.log_format {
+                LogFormat::Pretty => loopd_web::AccessFormat::Text,
+                LogFormat::Json => loopd_web::AccessFormat::Json,
+            }),
             ..loopd_web::Settings::default()
         }
+    }
+
+    /// Whether the filter of the log lets a line for each request pass (`log = "info,loopd::access=off"` does not).
+    fn logs_requests(&self) -> bool {
+        let filter = self.log.parse::<tracing_subscriber::filter::Targets>();
+        // directives that tell spans apart are the subscriber's; what they say of targets is not known here
+        filter.map_or(true, |filter| filter.would_enable("loopd::access", &tracing::Level::INFO))
     }
 
     /// The address people reach this server by.

@@ -20,6 +20,7 @@ use loopd_kernel::Kernel;
 use loopd_types::{Kind, Problem, Result};
 use tracing::Instrument as _;
 
+use crate::access_log::{AccessLog, Line};
 use crate::operation::Access;
 use crate::pipeline::{self, Trail};
 use crate::proxy::{self, Client};
@@ -50,6 +51,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     /// Turns true when the server stops, so that event streams end and do not hold the shutdown up.
     ending: tokio::sync::watch::Sender<bool>,
+    access_log: Option<AccessLog>,
 }
 
 impl App {
@@ -73,7 +75,8 @@ impl App {
     ) -> Result<Self, String> {
         let routes = Routes::build(operations)?;
         let ending = tokio::sync::watch::Sender::new(false);
-        Ok(Self(Arc::new(Inner { kernel, settings, routes, metrics, ending })))
+        let access_log = settings.access_log.map(AccessLog::new);
+        Ok(Self(Arc::new(Inner { kernel, settings, routes, metrics, ending, access_log })))
     }
 
     pub fn kernel(&self) -> &Arc<Kernel> {
@@ -88,6 +91,12 @@ impl App {
     /// Ends every event stream; the accept loop calls it when the server stops.
     pub fn end_streams(&self) {
         self.0.ending.send_replace(true);
+    }
+    /// Writes the access log's last lines; the accept loop calls it when the server has stopped.
+    pub(crate) fn flush_access_log(&self) {
+        if let Some(log) = &self.0.access_log {
+            log.flush();
+        }
     }
     /// Every operation that is served, for coverage tests and documents.
     pub fn operations(&self) -> impl Iterator<Item = &Arc<Operation>> {
@@ -125,7 +134,21 @@ impl App {
         let took = started.elapsed();
         let status = reply.status.as_u16();
         inner.metrics.record(surface, status, took);
-        log(&parts, surface, status, took, &request_id, &client, &trail);
+        if let Some(log) = &inner.access_log {
+            log.note(&Line {
+                at: inner.kernel.now(),
+                method: parts.method.as_str(),
+                path: trail.template.as_deref().unwrap_or("(none)"),
+                status,
+                took,
+                request_id: &request_id,
+                surface: surface.as_str(),
+                address: client.address,
+                company: trail.company,
+                user: trail.user,
+                app_id: trail.app_id.as_deref(),
+            });
+        }
         let is_events = reply.headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
         if is_events && let Payload::Stream(body) = reply.body {
             reply.body = Payload::Stream(until_the_end(body, self.0.ending.subscribe()));
@@ -467,22 +490,4 @@ fn note(problem: &Problem) {
     } else if !cause.is_empty() {
         tracing::debug!(status, code, cause, "{}", problem.message());
     }
-}
-
-/// One line for each request. Never a query, a header or a body: credentials travel in them.
-fn log(parts: &Parts, surface: Surface, status: u16, took: Duration, request_id: &str, client: &Client, trail: &Trail) {
-    tracing::info!(
-        target: "loopd::access",
-        method = %parts.method,
-        path = trail.template.as_deref().unwrap_or("(none)"),
-        status,
-        ms = took.as_micros() as f64 / 1e3,
-        request_id,
-        surface = surface.as_str(),
-        address = %client.address,
-        company = trail.company.map(|company| tracing::field::display(company.code())),
-        user = trail.user.map(tracing::field::display),
-        app = trail.app_id.as_deref(),
-        "answered"
-    );
 }

@@ -3,7 +3,7 @@
 //! Invariants: no SQL, no rule of a product. A surface hands in a list of [`Operation`] values; routing, credentials, tenancy,
 //! rate limits, idempotency, documents and refusals all follow from them. Only [`dialect`] knows that there are dialects.
 
-pub mod assets;
+mod access_log;
 mod call;
 mod cors;
 pub mod dialect;
@@ -26,6 +26,7 @@ mod settings;
 mod surface;
 pub mod yaml;
 
+pub use access_log::AccessFormat;
 pub use call::{Call, python_type};
 pub use edge::App;
 pub use idempotent::{Claimed, Ticket};

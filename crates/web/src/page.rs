@@ -17,7 +17,7 @@ impl PageWriter {
     ///
     /// `page` is the resolved page number ([`resolve`]) and `count` the number of all rows.
     pub fn new(base: &str, query: &Query, page: u32, size: u32, count: u64) -> Self {
-        let mut out = Vec::with_capacity(512 + size as usize * 512);
+        let mut out = Vec::with_capacity(512 + size as usize * 1_024);
         let _ = write!(out, "{{\"count\":{count}");
         let pages = page_count(count, size);
         write_link(&mut out, "next", (u64::from(page) < pages).then(|| page + 1), base, query);

@@ -84,6 +84,7 @@ pub async fn run(app: App, listener: TcpListener, shutdown: impl Future<Output =
     if tokio::time::timeout(settings.shutdown_timeout, drained).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut");
     }
+    app.flush_access_log();
 }
 
 /// How many connections each address has open.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::access_log::AccessFormat;
 use crate::proxy::Network;
 
 /// Settings of the edge and of the accept loop.
@@ -27,6 +28,8 @@ pub struct Settings {
     pub max_connections_per_address: usize,
     /// After the signal to stop, how long running requests may take.
     pub shutdown_timeout: Duration,
+    /// How each request is logged on stderr; `None` logs none.
+    pub access_log: Option<AccessFormat>,
 }
 
 impl Default for Settings {
@@ -42,6 +45,7 @@ impl Default for Settings {
             max_connections: 10_000,
             max_connections_per_address: 1_000,
             shutdown_timeout: Duration::from_secs(20),
+            access_log: None,
         }
     }
 }

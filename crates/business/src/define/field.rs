@@ -26,8 +26,10 @@ pub struct Field {
     pub fixed: bool,
     /// May stand in a list's query.
     pub filterable: bool,
-    /// Gets an index of its own (references always have one).
+    /// Gets an index of its own (references always have one). Filters and orders.
     pub indexed: bool,
+    /// Gets an index of only the rows that have a value: filters, and costs nothing where there is none.
+    pub sparse: bool,
     pub example: Option<Json>,
     /// For an action's input: the record's field that takes the value. The record's field of the same name does so by itself.
     pub goes_to: Option<String>,
@@ -77,6 +79,7 @@ impl Field {
             fixed: false,
             filterable,
             indexed: false,
+            sparse: false,
             example: None,
             goes_to: None,
             input_only: false,
@@ -124,6 +127,10 @@ impl Field {
     }
     pub fn indexed(mut self) -> Self {
         self.indexed = true;
+        self
+    }
+    pub fn sparse(mut self) -> Self {
+        self.sparse = true;
         self
     }
     pub fn example(mut self, example: impl Into<Json>) -> Self {

@@ -167,9 +167,12 @@ impl Style {
                 out.push(b'"');
             }),
             Style::Money { currency, of_owner } => {
+                let Some(value) = cells.int(place)? else {
+                    out.extend_from_slice(b"null");
+                    return Ok(());
+                };
                 let code = if of_owner { owner_currency } else { cells.text(currency)? };
-                let exponent = code.and_then(Currency::parse).map_or(2, Currency::exponent);
-                or_null(out, cells.int(place)?, |out, value| decimal(out, value, exponent));
+                decimal(out, value, code.and_then(Currency::parse).map_or(2, Currency::exponent));
             }
         }
         Ok(())
@@ -203,8 +206,7 @@ pub fn uuid(out: &mut Vec<u8>, id: Uuid) {
 }
 
 pub fn integer(out: &mut Vec<u8>, number: i64) {
-    use std::io::Write as _;
-    write!(out, "{number}").expect("a Vec takes every byte");
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn decimal(out: &mut Vec<u8>, value: i64, scale: u32) {

@@ -119,10 +119,11 @@ const LIVE: &str = "deleted_at IS NULL";
 
 fn indexes(resource: &Resource) -> Vec<IndexDef> {
     let live = |columns: &[&str]| IndexDef { columns: words(columns), unique: false, where_sql: Some(LIVE.into()) };
-    let mut indexes = vec![live(&["company_id", "id"]), live(&["company_id", "status", "id"])];
+    // The key itself serves the newest-first list: deleted rows are few, and passed over.
+    let mut indexes = vec![live(&["company_id", "status", "id"])];
     for field in &resource.fields {
-        if matches!(field.kind, Kind::Reference { .. } | Kind::User) {
-            // Most links are empty in most rows; rows without one cost nothing here.
+        if field.sparse || matches!(field.kind, Kind::Reference { .. } | Kind::User) {
+            // Empty in most rows; rows without a value cost nothing here.
             indexes.push(IndexDef {
                 columns: words(&["company_id", &field.name]),
                 unique: false,

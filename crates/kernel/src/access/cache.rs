@@ -11,24 +11,36 @@ use loopd_types::{CompanyId, Uuid};
 use super::caller::KeyAccess;
 use super::load::{CompanyAccess, UserAccess};
 use crate::app::KnownApp;
+use crate::token::Verified;
 
-/// The three caches of the hot path. Every write that changes what they hold calls a `forget_*` in its transaction.
+/// The caches of the hot path. Every write that changes what they hold calls a `forget_*` in its transaction.
 pub(crate) struct AccessCache {
     pub users: Cache<Uuid, UserAccess>,
     pub companies: Cache<CompanyId, CompanyAccess>,
     pub keys: Cache<String, KeyAccess>,
     /// App ids; an unknown one is kept as `None`.
     pub apps: Cache<String, Option<KnownApp>>,
+    /// Access tokens with a good signature. What a token says never changes, so nothing is ever forgotten here but by age.
+    pub tokens: Cache<String, Verified>,
 }
 
 impl AccessCache {
     pub fn new(life: Duration) -> Self {
-        Self { users: Cache::new(life), companies: Cache::new(life), keys: Cache::new(life), apps: Cache::new(life) }
+        Self {
+            users: Cache::new(life, CAPACITY),
+            companies: Cache::new(life, CAPACITY),
+            keys: Cache::new(life, CAPACITY),
+            apps: Cache::new(life, CAPACITY),
+            tokens: Cache::new(TOKEN_LIFE, TOKENS),
+        }
     }
 }
 
 /// Most entries a cache holds; past it the cache is emptied, which costs each caller one look-up.
 const CAPACITY: usize = 100_000;
+/// Tokens are half a kilobyte each, and are seldom used longer than this.
+const TOKENS: usize = 20_000;
+const TOKEN_LIFE: Duration = Duration::from_secs(600);
 
 pub(crate) struct Cache<K, V>(Arc<Shared<K, V>>);
 
@@ -37,6 +49,7 @@ struct Shared<K, V> {
     /// Rises at every `forget`: what was read before may be stale and is not kept.
     epoch: AtomicU64,
     life: Duration,
+    capacity: usize,
 }
 
 /// Taken before reading the database, handed back with what was read.
@@ -46,8 +59,8 @@ pub(crate) struct Ticket {
 }
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Cache<K, V> {
-    fn new(life: Duration) -> Self {
-        Self(Arc::new(Shared { map: papaya::HashMap::new(), epoch: AtomicU64::new(0), life }))
+    fn new(life: Duration, capacity: usize) -> Self {
+        Self(Arc::new(Shared { map: papaya::HashMap::new(), epoch: AtomicU64::new(0), life, capacity }))
     }
 
     pub fn get<Q: Hash + papaya::Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<Arc<V>> {
@@ -68,7 +81,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Cac
             return;
         }
         let map = self.0.map.pin();
-        if map.len() >= CAPACITY {
+        if map.len() >= self.0.capacity {
             map.clear();
         }
         map.insert(key.clone(), (value, ticket.at));
@@ -119,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_was_read_before_a_revocation_is_not_kept() {
-        let cache: Cache<u8, u8> = Cache::new(Duration::from_secs(60));
+        let cache: Cache<u8, u8> = Cache::new(Duration::from_secs(60), CAPACITY);
         let (before, other) = (cache.ticket(), cache.ticket());
         cache.forget(&1);
         cache.put(before, 1, Arc::new(7));
@@ -131,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_as_old_as_its_reading() {
-        let cache: Cache<u8, u8> = Cache::new(Duration::from_millis(20));
+        let cache: Cache<u8, u8> = Cache::new(Duration::from_millis(20), CAPACITY);
         let ticket = cache.ticket();
         std::thread::sleep(Duration::from_millis(25));
         cache.put(ticket, 1, Arc::new(7));

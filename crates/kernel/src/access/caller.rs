@@ -8,6 +8,7 @@ use loopd_types::{CompanyId, Problem, Result, Uuid};
 use super::load::UserAccess;
 use crate::Kernel;
 use crate::permission::PermissionSet;
+use crate::token::Verified;
 
 /// Where a request comes from; never trusted for a decision but the rate limit's.
 #[derive(Clone, Debug)]
@@ -166,7 +167,7 @@ impl Kernel {
     }
 
     async fn authenticate_token(&self, token: &str, origin: Origin) -> Result<Caller> {
-        let claims = self.tokens.verify_access(token, self.now())?;
+        let claims = self.verify_access(token)?;
         let user = self
             .user_access(claims.user_id)
             .await?
@@ -178,6 +179,19 @@ impl Kernel {
             return Err(crate::token::not_valid("Session has ended"));
         }
         Ok(Caller { origin, auth: Auth::Session(claims.session_id), user: Some(user) })
+    }
+
+    /// A token's signature is checked at its first use; whether its time and its session last, at every use.
+    fn verify_access(&self, token: &str) -> Result<Arc<Verified>> {
+        let now = self.now();
+        if let Some(known) = self.cache.tokens.get(token) {
+            known.require_current(now)?;
+            return Ok(known);
+        }
+        let ticket = self.cache.tokens.ticket();
+        let verified = Arc::new(self.tokens.verify_access(token, now)?);
+        self.cache.tokens.put(ticket, token.to_owned(), verified.clone());
+        Ok(verified)
     }
 
     async fn authenticate_key(&self, key: &str, origin: Origin) -> Result<Caller> {

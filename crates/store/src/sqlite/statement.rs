@@ -11,19 +11,20 @@ pub const CACHED_STATEMENTS: usize = 256;
 
 pub fn prepare<'c>(connection: &'c Connection, sql: &str, params: &[Value]) -> Result<CachedStatement<'c>, StoreError> {
     let mut statement = connection.prepare_cached(sql).map_err(failure::from)?;
-    bind(&mut statement, params)?;
+    bind(&mut statement, sql, params)?;
     Ok(statement)
 }
 
 /// Binds by the marker's number. SQLite takes `$2` for a *name* and numbers names by first use, so that
 /// `select $2, $1` bound in order would come out swapped.
-fn bind(statement: &mut Statement<'_>, params: &[Value]) -> Result<(), StoreError> {
+fn bind(statement: &mut Statement<'_>, sql: &str, params: &[Value]) -> Result<(), StoreError> {
     let markers = statement.parameter_count();
     if markers != params.len() {
         return Err(StoreError::Other(format!("{markers} markers but {} values", params.len())));
     }
+    let in_order = are_in_order(sql, markers);
     for index in 1..=markers {
-        let number = statement.parameter_name(index).and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+        let number = if in_order { Some(index) } else { marker_number(statement, index) };
         let value = number.and_then(|number| params.get(number.checked_sub(1)?)).ok_or_else(|| {
             let name = statement.parameter_name(index).unwrap_or("?");
             StoreError::Other(format!("marker {name} has no value: markers are $1 to ${}", params.len()))
@@ -43,6 +44,29 @@ fn bind(statement: &mut Statement<'_>, params: &[Value]) -> Result<(), StoreErro
         .map_err(failure::from)?;
     }
     Ok(())
+}
+
+fn marker_number(statement: &Statement<'_>, index: usize) -> Option<usize> {
+    statement.parameter_name(index).and_then(|name| name.strip_prefix('$')?.parse().ok())
+}
+
+/// Whether the text names `$1`, `$2` … `$markers` in this order, each once or again later: then SQLite's number of a marker is
+/// its own, and need not be asked for (SQLite searches a list for each name, which makes a wide insert's binding quadratic).
+/// A text with strings in it, which may hold dollars, is left to SQLite.
+fn are_in_order(sql: &str, markers: usize) -> bool {
+    if sql.contains('\'') {
+        return false;
+    }
+    let mut highest = 0;
+    for rest in sql.split('$').skip(1) {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        match rest[..digits].parse::<usize>() {
+            Ok(number) if (1..=highest).contains(&number) => {}
+            Ok(number) if number == highest + 1 => highest = number,
+            _ => return false,
+        }
+    }
+    highest == markers
 }
 
 /// Runs a statement for its effect and returns the number of rows changed.
@@ -73,4 +97,19 @@ pub fn each(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_in_order;
+
+    #[test]
+    fn only_markers_in_their_own_order_are_bound_without_asking() {
+        assert!(are_in_order("INSERT INTO t VALUES ($1, $2, $3)", 3));
+        assert!(are_in_order("SELECT $1, $2 WHERE a = $1", 2));
+        assert!(are_in_order("SELECT 1", 0));
+        assert!(!are_in_order("SELECT $2, $1", 2));
+        assert!(!are_in_order("SELECT $1, '$2', $3, $2", 3));
+        assert!(!are_in_order("SELECT $1, $3", 2));
+    }
 }

@@ -154,6 +154,8 @@ struct FieldFile {
     filterable: Option<bool>,
     #[serde(default)]
     indexed: bool,
+    #[serde(default)]
+    sparse: bool,
     example: Option<Json>,
     goes_to: Option<String>,
     #[serde(default)]
@@ -412,6 +414,7 @@ impl FieldFile {
         field.fixed = self.fixed;
         field.filterable = self.filterable.unwrap_or(field.filterable);
         field.indexed = self.indexed;
+        field.sparse = self.sparse;
         field.example = self.example;
         field.goes_to = self.goes_to;
         field.input_only = self.input_only;

@@ -52,7 +52,7 @@ fn fields() -> Resource {
         .field(
             date_time("blocked_from")
                 .read_only()
-                .indexed()
+                .sparse()
                 .help("Beginning of the time kept free for it, buffer included."),
         )
         .field(date_time("blocked_until").read_only().help("End of the time kept free for it, buffer included."))

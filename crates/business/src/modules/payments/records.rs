@@ -50,7 +50,7 @@ pub fn receipts() -> Resource {
         .field(date_time("issued_at").indexed().help("When."))
         .field(integer("copies").default(0).help("Prints beyond the first."))
         .field(date_time("reprinted_at").help("When it was last printed again."))
-        .field(text("fiscal_number", 120).indexed().help("Number that the revenue authority's device gave."))
+        .field(text("fiscal_number", 120).sparse().help("Number that the revenue authority's device gave."))
         .field(text("fiscal_signature", 1_000).help("What proves that number."))
         .field(date_time("fiscalized_at").help("When the number was given."))
         .states(&["issued", "fiscalized"])
@@ -145,9 +145,9 @@ pub fn customers() -> Resource {
         .help("Somebody who is invoiced.")
         .title_from(&["name"])
         .field(text("name", 255).help("Name of the customer; the title when none is given."))
-        .field(phone("phone").indexed().help("Telephone.").example("+250788123456"))
-        .field(email("email").indexed().help("E-mail address."))
-        .field(text("tax_id", 64).indexed().help("Taxpayer number (TIN)."))
+        .field(phone("phone").sparse().help("Telephone.").example("+250788123456"))
+        .field(email("email").sparse().help("E-mail address."))
+        .field(text("tax_id", 64).sparse().help("Taxpayer number (TIN)."))
         .field(text("address", 500).help("Postal address."))
         .field(
             integer("payment_terms_days").min(0).max(3_650).help("Days to pay; sets the due date of their invoices."),
