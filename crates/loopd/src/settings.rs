@@ -257,10 +257,9 @@ impl Settings {
                 return Err(refuse(name, "must be between 1 and 3600 seconds"));
             }
         }
-        for (name, count) in [
-            ("max_connections", raw.max_connections),
-            ("max_connections_per_address", raw.max_connections_per_address),
-        ] {
+        for (name, count) in
+            [("max_connections", raw.max_connections), ("max_connections_per_address", raw.max_connections_per_address)]
+        {
             if !(1..=1_000_000).contains(&count) {
                 return Err(refuse(name, "must be between 1 and 1000000"));
             }
