@@ -1,9 +1,10 @@
-//! The SQLite engine: one writer thread with group commit, a reader connection for every thread that reads.
+//! The SQLite engine: one writer thread with group commit, a thread that folds its log in beside it, a reader connection for every thread that reads.
 
 pub mod backup;
 pub mod column;
 mod connection;
 pub mod failure;
+mod folder;
 mod readers;
 pub mod statement;
 mod writer;
@@ -35,9 +36,11 @@ impl Sqlite {
         let counters = Arc::new(Counters::default());
         let writes = Arc::new(Queue::new(config.queue_limit));
         let long_reads = Arc::new(Queue::new(config.queue_limit));
-        let writer = writer::Writer::open(path.clone(), config.clone(), Arc::clone(&writes), Arc::clone(&counters))?;
+        let (folder, fold) = folder::Folder::new(path.clone());
+        let writer =
+            writer::Writer::open(path.clone(), config.clone(), Arc::clone(&writes), Arc::clone(&counters), folder)?;
         let source = Arc::new(readers::Source { path, config: config.clone(), counters: Arc::clone(&counters) });
-        let mut threads = vec![spawn("store-writer", move || writer.run())?];
+        let mut threads = vec![spawn("store-writer", move || writer.run())?, spawn("store-folder", fold)?];
         counters.connections.add(1);
         for _ in 0..config.long_readers.max(1) {
             let (source, queue) = (Arc::clone(&source), Arc::clone(&long_reads));

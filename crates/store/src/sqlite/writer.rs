@@ -19,6 +19,7 @@ use loopd_types::Problem;
 
 use super::connection::{self, Guarded};
 use super::failure;
+use super::folder::{self, Folder, PASSIVE, State};
 use crate::job::{self, Job, Mode};
 use crate::queue::{Popped, Queue};
 use crate::reader::{Connection, Hook, Reader};
@@ -33,6 +34,7 @@ pub struct Writer {
     config: Config,
     queue: Arc<Queue>,
     counters: Arc<Counters>,
+    folder: Folder,
     /// `None` after trouble; opened again for the next batch.
     connection: Option<Guarded>,
     /// Pages in the log, as of the last commit.
@@ -66,11 +68,17 @@ enum Left {
 
 impl Writer {
     /// Opens the database file, so that a bad path is refused before anything else starts.
-    pub fn open(path: PathBuf, config: Config, queue: Arc<Queue>, counters: Arc<Counters>) -> Result<Self, StoreError> {
+    pub fn open(
+        path: PathBuf,
+        config: Config,
+        queue: Arc<Queue>,
+        counters: Arc<Counters>,
+        folder: Folder,
+    ) -> Result<Self, StoreError> {
         let log_pages = Arc::new(AtomicU64::new(0));
         let connection = Some(connection::open_writer(&path, &config, Arc::clone(&log_pages))?);
         let checkpoint_at = config.checkpoint_pages.into();
-        Ok(Self { checkpoint_at, path, config, queue, counters, connection, log_pages, dirty: true })
+        Ok(Self { checkpoint_at, path, config, queue, counters, folder, connection, log_pages, dirty: true })
     }
 
     /// Runs until the queue is closed and empty.
@@ -84,9 +92,7 @@ impl Writer {
                         self.connection = None;
                     }
                     self.counters.busy.set(0);
-                    if self.log_pages.load(Ordering::Relaxed) >= self.checkpoint_at {
-                        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
-                    }
+                    self.fold_when_long();
                 }
                 Popped::Idle if self.dirty => self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)"),
                 Popped::Idle => {}
@@ -172,13 +178,25 @@ impl Writer {
         }
     }
 
+    /// A long log is folded beside us first; when that is done, we fold the rest, so that the log can begin anew.
+    fn fold_when_long(&mut self) {
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        match self.folder.state() {
+            State::Resting if pages >= self.checkpoint_at => self.folder.ask(),
+            State::Resting | State::Busy => {}
+            State::Done => {
+                self.folder.rest();
+                self.checkpoint(PASSIVE);
+            }
+        }
+    }
+
     /// Folds the log into the file. PASSIVE waits for nobody; TRUNCATE gives up at once when a reader is in the way.
     fn checkpoint(&mut self, pragma: &str) {
         let Some(guarded) = &self.connection else { return };
         let connection = &guarded.connection;
         let _ = connection.busy_timeout(Duration::ZERO);
-        let answer = connection
-            .query_row(pragma, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+        let answer = folder::pass(connection, pragma);
         let _ = connection.busy_timeout(connection::BUSY_TIMEOUT);
         let step = u64::from(self.config.checkpoint_pages);
         match answer {
