@@ -57,13 +57,14 @@ fn operation(door: &Door, public: Arc<Public>) -> Operation {
         .param(Param::path("company", schema::string()).describe("The company's code."))
 }
 
-/// The company of the path, acted in by the system on a stranger's behalf. Whether there is such a company, it is open and has the product
-/// is told to nobody apart: all are 404.
+/// The company of the path, acted in by the system on a stranger's behalf. Whether there is such a company, it is open, has the product and
+/// lets strangers in (`settings.<module>.public`) is told to nobody apart: all are 404.
 pub(super) async fn company(call: &Call, module: &str) -> Result<Arc<Tenant>> {
     let code = CompanyCode::parse(call.param("company")).ok_or_else(Problem::not_found)?;
     let access = call.kernel.company_access(code.0).await?.ok_or_else(Problem::not_found)?;
     let is_open = !matches!(access.status.as_str(), "suspended" | "closed");
-    if !is_open || !access.has_product(module, call.kernel.now()) {
+    let lets_in = !access.closed_doors.iter().any(|closed| closed == module);
+    if !is_open || !lets_in || !access.has_product(module, call.kernel.now()) {
         return Err(Problem::not_found());
     }
     let mut tenant = Tenant::system(access, "a public door");

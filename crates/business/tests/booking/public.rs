@@ -70,6 +70,26 @@ each_engine! {
         stranger.get(FREE).query("service", &cut).await.expect_status(404);
     }
 
+    async fn a_company_that_lets_no_strangers_in_has_no_doors(world: &World) {
+        let cut = world.make("services", json!({"title": "Cut"})).await;
+        let stranger = world.owner.anonymous();
+        const SERVICES: &str = "/api/v1/booking/public/001/services/";
+        world.set_up(json!({"public": false})).await;
+        // whatever is asked, well or badly: the answer is that of a company that does not exist
+        for path in [SERVICES.to_owned(), FREE.to_owned(), format!("{FREE}?service={cut}")] {
+            let closed = stranger.get(&path).await.expect_refusal(404, "not_found");
+            let nobody = stranger.get(&path.replace("/001/", "/999/")).await.expect_refusal(404, "not_found");
+            assert_eq!(closed.at("/error/message"), nobody.at("/error/message"));
+        }
+        for body in [json!({}), json!({"service": cut, "starts_at": "2026-07-01T08:00:00Z", "name": "x", "phone": "+250788000001"})] {
+            stranger.post(BOOK).json(&body).await.expect_refusal(404, "not_found");
+        }
+        // those inside work on
+        world.booked(json!({"service": cut, "starts_at": "2026-07-01T08:00:00Z"})).await;
+        world.set_up(json!({"public": true})).await;
+        assert_eq!(stranger.get(SERVICES).await.expect_status(200).at("/count"), 1);
+    }
+
     async fn strangers_race_too(world: &World) {
         let ann = world.make("staff-members", json!({"title": "Ann"})).await;
         let cut = world.make("services", json!({"title": "Cut", "staff": [ann]})).await;

@@ -69,6 +69,8 @@ pub struct CompanyAccess {
     pub language: String,
     /// Setting `known_apps_only`: refuse app ids that nobody registered.
     pub known_apps_only: bool,
+    /// Modules whose section of the settings says `"public": false`: strangers find none of their doors.
+    pub closed_doors: Vec<String>,
     pub products: Vec<ProductAccess>,
     pub workspaces: Vec<WorkspaceAccess>,
 }
@@ -238,6 +240,7 @@ fn load_company(reader: &mut Reader<'_>, company: CompanyId) -> Result<Option<Co
                 timezone: row.text(5)?.to_owned(),
                 language: row.text(6)?.to_owned(),
                 known_apps_only: settings["known_apps_only"] == true,
+                closed_doors: closed_doors(&settings),
                 products: Vec::new(),
                 workspaces: Vec::new(),
             })
@@ -262,6 +265,11 @@ fn load_company(reader: &mut Reader<'_>, company: CompanyId) -> Result<Option<Co
         |row| Ok(WorkspaceAccess { id: row.uuid(0)?, is_default: row.bool(1)? }),
     )?;
     Ok(Some(access))
+}
+
+fn closed_doors(settings: &serde_json::Value) -> Vec<String> {
+    let sections = settings.as_object().into_iter().flatten();
+    sections.filter(|(_, section)| section["public"] == false).map(|(module, _)| module.clone()).collect()
 }
 
 fn load_key(reader: &mut Reader<'_>, hash: &str, now: Timestamp) -> Result<Option<KeyAccess>, StoreError> {

@@ -26,8 +26,6 @@ pub struct Settings {
     pub slot_step_min: i64,
     /// `offer_min`: how long an offer to somebody who waits holds.
     pub offer_min: i64,
-    /// `public`: whether strangers may book.
-    pub is_public: bool,
 }
 
 impl Settings {
@@ -40,7 +38,6 @@ impl Settings {
             cancellation_window_min: minutes("cancellation_window_min", 0, 0),
             slot_step_min: minutes("slot_step_min", 5, 15),
             offer_min: minutes("offer_min", 1, 24 * 60),
-            is_public: given["public"].as_bool().unwrap_or(true),
         }
     }
 }
