@@ -6,6 +6,11 @@ use crate::Engine;
 pub(crate) const LOCK: &str =
     "INSERT INTO transaction_locks (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name";
 
+/// PostgreSQL: shares the row lock behind [`crate::Tx::lock`], if the row is there.
+pub(crate) const LOCK_SHARED: &str = "SELECT name FROM transaction_locks WHERE name = $1 FOR SHARE";
+/// PostgreSQL: makes the row that [`LOCK_SHARED`] did not find.
+pub(crate) const LOCK_ROW: &str = "INSERT INTO transaction_locks (name) VALUES ($1) ON CONFLICT (name) DO NOTHING";
+
 /// End of a SELECT whose rows stay locked until the transaction ends. SQLite has one writer, so all of it is locked.
 pub fn for_update(engine: Engine) -> &'static str {
     match engine {

@@ -229,6 +229,20 @@ impl Tx<'_> {
             }
         }
     }
+
+    /// Holds the lock `name` together with others who share it, against whoever takes it alone with [`Tx::lock`], to the end of the
+    /// transaction: many may read what one changes seldom. A transaction that shares a lock must not take it alone afterwards.
+    pub fn lock_shared(&mut self, name: &str) -> Result<(), StoreError> {
+        if self.engine() == Engine::Sqlite {
+            return Ok(());
+        }
+        let bucket = crate::params![bucket(name)];
+        if self.first(crate::dialect::LOCK_SHARED, &bucket, |_| Ok(()))?.is_none() {
+            self.execute(crate::dialect::LOCK_ROW, &bucket)?;
+            self.first(crate::dialect::LOCK_SHARED, &bucket, |_| Ok(()))?;
+        }
+        Ok(())
+    }
 }
 
 /// The row that stands for a lock's name. Names may hold what clients send, and rows stay: there are 65 536 of them at most, and

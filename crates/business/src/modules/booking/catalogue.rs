@@ -1,9 +1,16 @@
 //! What can be booked and with whom: services, staff members, resources; and when: schedules and time off.
 
+use super::fit;
 use super::hours::{Span, Week, read_exceptions};
 use super::store::{self, LONGEST_BUFFER_MIN, LONGEST_US};
 use crate::define::*;
 use loopd_types::MINUTE_US;
+
+const TIME_OFF: &str = "booking/time-off";
+/// The status in which a time off takes its time.
+const APPROVED: &str = "approved";
+/// What decides which appointments lie in a time off.
+const PLANNING: [&str; 4] = ["staff", "resource", "starts_at", "ends_at"];
 
 pub fn services() -> Resource {
     Resource::new("services", "SRV")
@@ -197,7 +204,8 @@ fn check_schedule(_: &mut Cx<'_, '_>, schedule: &mut Record) -> Result<()> {
     if problem.has_fields() { Err(problem) } else { Ok(()) }
 }
 
-fn check_time_off(_: &mut Cx<'_, '_>, time_off: &mut Record) -> Result<()> {
+/// Sensible times, one owner; and what is approved already takes no appointment that it had not taken before.
+fn check_time_off(cx: &mut Cx<'_, '_>, time_off: &mut Record) -> Result<()> {
     let mut problem = Problem::validation();
     require_one_owner(time_off, &mut problem);
     if let (Some(start), Some(end)) = (time_off.time("starts_at"), time_off.time("ends_at"))
@@ -205,7 +213,34 @@ fn check_time_off(_: &mut Cx<'_, '_>, time_off: &mut Record) -> Result<()> {
     {
         problem.add_field("ends_at", "invalid", "The end must lie behind the beginning.");
     }
-    if problem.has_fields() { Err(problem) } else { Ok(()) }
+    if problem.has_fields() {
+        return Err(problem);
+    }
+    if time_off.status() != APPROVED {
+        return Ok(());
+    }
+    let before = match time_off.original() {
+        Some(before) => Some(before.clone()),
+        // saved by another rule, or deleted so far: then all that lies in it is new to it
+        None => cx.find(TIME_OFF, time_off.id())?,
+    };
+    match before {
+        // being approved now: the action has looked, and may have been told to look away
+        Some(before) if before.status() != APPROVED => Ok(()),
+        Some(before) if PLANNING.iter().all(|field| before.value(field) == time_off.value(field)) => Ok(()),
+        before => {
+            let known = match &before {
+                Some(before) => taken_by(cx, before)?,
+                None => Vec::new(),
+            };
+            refuse_appointments(
+                cx,
+                time_off,
+                &known,
+                "Move them first, or reject it, change it and approve it with \"force\": true.",
+            )
+        }
+    }
 }
 
 fn require_one_owner(record: &Record, problem: &mut Problem) {
@@ -214,20 +249,39 @@ fn require_one_owner(record: &Record, problem: &mut Problem) {
     }
 }
 
-/// Whoever approves must know of the appointments that lie in it. Locked, so that none can be made meanwhile.
+/// Whoever approves must know of the appointments that lie in it.
 fn require_no_appointments(cx: &mut Cx<'_, '_>, time_off: &mut Record, input: &Input) -> Result<()> {
-    let (Some(start), Some(end)) = (time_off.time("starts_at"), time_off.time("ends_at")) else { return Ok(()) };
-    let (company, staff, resource) = (cx.company(), time_off.id_in("staff"), time_off.id_in("resource"));
-    if let Some(id) = staff {
-        store::staff(cx.tx, company, id, true)?;
-    }
-    if let Some(id) = resource {
-        store::resource(cx.tx, company, id, true)?;
-    }
-    let count = store::count_live(cx.tx, company, (staff, resource), Span::new(start, end))?;
-    if count == 0 || input.is("force") {
+    if input.is("force") {
         return Ok(());
     }
-    let words = format!("{count} appointments lie in this time. Move them first, or approve with \"force\": true.");
+    refuse_appointments(cx, time_off, &[], "Move them first, or approve with \"force\": true.")
+}
+
+/// Refuses when live appointments other than the `known` ones lie in it. Locked, so that none can be made meanwhile.
+fn refuse_appointments(cx: &mut Cx<'_, '_>, time_off: &Record, known: &[Uuid], way_out: &'static str) -> Result<()> {
+    let company = cx.company();
+    match (time_off.id_in("staff"), time_off.id_in("resource")) {
+        (Some(id), _) => {
+            store::staff(cx.tx, company, id, true)?;
+        }
+        (_, Some(id)) => {
+            store::resource(cx.tx, company, id, true)?;
+        }
+        (None, None) => fit::hold_for_closure(cx)?,
+    }
+    let count = taken_by(cx, time_off)?.iter().filter(|id| !known.contains(id)).count();
+    if count == 0 {
+        return Ok(());
+    }
+    let words = format!("{count} appointments lie in this time. {way_out}");
     Err(Problem::conflict("has_appointments", words).with_extra("appointments", count))
+}
+
+/// The live appointments that lie in a time off.
+fn taken_by(cx: &mut Cx<'_, '_>, time_off: &Record) -> Result<Vec<Uuid>> {
+    let (Some(start), Some(end)) = (time_off.time("starts_at"), time_off.time("ends_at")) else {
+        return Ok(Vec::new());
+    };
+    let (company, owner) = (cx.company(), (time_off.id_in("staff"), time_off.id_in("resource")));
+    store::live_in(cx.tx, company, owner, Span::new(start, end))
 }

@@ -2,6 +2,8 @@
 //!
 //! Two that want the same staff member, resource or session wait for each other: on SQLite because there is one writer, on PostgreSQL at
 //! the locked row. Rows are locked in one order (staff, resource, service), so that two who want the same things do not lock each other out.
+//! Time off of the whole company concerns bookings of nobody in particular too: every booking shares one lock of the company's calendar, first
+//! of all, and such a closure takes it alone ([`hold_for_closure`]).
 
 use jiff::tz::TimeZone;
 use loopd_types::{CompanyId, DAY_US, Problem, Result, Timestamp, Uuid};
@@ -40,6 +42,7 @@ pub fn blocked(time: Span, service: Option<&Service>) -> Span {
 /// 409 `slot_unavailable` with the range that is taken, 409 `outside_hours`; both with the next free times.
 pub fn require_free(cx: &mut Cx<'_, '_>, wanted: &Wanted, service: Option<&Service>, zone: &TimeZone) -> Result<()> {
     let company = cx.company();
+    hold_for_booking(cx)?;
     let staff = match wanted.staff {
         Some(id) => store::staff(cx.tx, company, id, true)?,
         None => None,
@@ -85,6 +88,22 @@ pub fn require_free(cx: &mut Cx<'_, '_>, wanted: &Wanted, service: Option<&Servi
     offers.truncate(OFFERS);
     let offers: Vec<Json> = offers.iter().map(|slot| range(slot.time)).collect();
     Err(refused(refusal, wanted, zone).with_extra("next_free", offers))
+}
+
+fn calendar_lock(cx: &Cx<'_, '_>) -> String {
+    format!("booking.calendar:{}", cx.company().0)
+}
+
+/// No closure of the whole company comes between what this transaction reads and what it writes.
+pub fn hold_for_booking(cx: &mut Cx<'_, '_>) -> Result<()> {
+    let name = calendar_lock(cx);
+    Ok(cx.tx.lock_shared(&name)?)
+}
+
+/// No booking comes between what this transaction reads and what it writes.
+pub fn hold_for_closure(cx: &mut Cx<'_, '_>) -> Result<()> {
+    let name = calendar_lock(cx);
+    Ok(cx.tx.lock(&name)?)
 }
 
 /// `{"starts_at", "ends_at"}`

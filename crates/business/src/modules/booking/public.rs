@@ -117,6 +117,8 @@ fn book(cx: &mut Cx<'_, '_>, input: &Input) -> Result<Json> {
         return Ok(receipt);
     }
     check(cx, &service, time, party, input)?;
+    // before the customer is written: who closes the company waits for the company's counters while it holds the calendar
+    fit::hold_for_booking(cx)?;
     let customer = customer(cx, input)?;
     let staff = choose_staff(cx, &service, time, party)?;
     let name = input.text("name").unwrap_or_default();

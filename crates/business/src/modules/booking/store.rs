@@ -199,7 +199,11 @@ impl Book {
             window,
             schedules: schedules(reader, company)?,
             away: away(reader, company, window)?,
-            bookings: bookings(reader, company, window, only, except)?,
+            bookings: bookings(reader, company, window, only)?
+                .into_iter()
+                .filter(|(id, _)| Some(*id) != except)
+                .map(|(_, booking)| booking)
+                .collect(),
         })
     }
 
@@ -300,8 +304,7 @@ fn bookings(
     company: CompanyId,
     window: Span,
     only: Option<Only>,
-    except: Option<Uuid>,
-) -> Result<Vec<Booking>> {
+) -> Result<Vec<(Uuid, Booking)>> {
     // A blocked time has a longest length, so the index over its beginning bounds the search on both sides, and no appointment of last
     // year is looked at. COALESCE keeps the planners from taking the index over a staff member's whole past instead.
     let earliest = window.from.plus(-LONGEST_US - 2 * LONGEST_BUFFER_MIN * MINUTE_US);
@@ -332,22 +335,22 @@ fn bookings(
         };
         Ok((row.uuid(0)?, booking))
     })?;
-    Ok(rows.into_iter().filter(|(id, _)| Some(*id) != except).map(|(_, booking)| booking).collect())
+    Ok(rows)
 }
 
-/// How many live appointments of a staff member, a resource, or (neither given) the company overlap a stretch of time.
-pub fn count_live(
+/// Ids of the live appointments of a staff member, a resource, or (neither given) the company that overlap a stretch of time.
+pub fn live_in(
     reader: &mut Reader<'_>,
     company: CompanyId,
     owner: (Option<Uuid>, Option<Uuid>),
     span: Span,
-) -> Result<usize> {
+) -> Result<Vec<Uuid>> {
     let only = match owner {
         (None, None) => None,
         (staff, resource) => Some(Only { staff, resource, service: None }),
     };
-    let near = bookings(reader, company, span, only, None)?;
-    Ok(near.iter().filter(|booking| booking.time.overlaps(span)).count())
+    let near = bookings(reader, company, span, only)?;
+    Ok(near.into_iter().filter(|(_, booking)| booking.time.overlaps(span)).map(|(id, _)| id).collect())
 }
 
 /// How many live appointments that are not over yet name `id` in their field `by`.
