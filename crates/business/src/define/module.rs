@@ -37,7 +37,7 @@ pub struct Custom {
     pub path: String,
     pub summary: String,
     pub help: String,
-    /// The query of a GET, the body of a POST; checked before `run`. Names in the path are not repeated here.
+    /// The query of a GET, the body of a POST or PUT; checked before `run`. Names in the path are not repeated here.
     pub input: Vec<Field>,
     /// Whether several values of the body that are not declared are let through (`Input::json` sees them).
     pub open_input: bool,
@@ -54,6 +54,8 @@ pub struct Custom {
 pub enum Method {
     Get,
     Post,
+    /// As POST; for callers who choose the method themselves.
+    Put,
 }
 
 /// Who may call a custom operation.

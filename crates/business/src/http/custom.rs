@@ -26,6 +26,7 @@ fn operation(registry: &Arc<Registry>, module: &Module, custom: &Custom) -> Oper
     let operation = match custom.method {
         Method::Get => Operation::get(id, path, handler),
         Method::Post => Operation::post(id, path, handler),
+        Method::Put => Operation::put(id, path, handler),
     };
     let mut operation = operation.tag(&module.slug).summary(&custom.summary).describe(&custom.help);
     if let CustomAccess::Permission(permission) = &custom.access {
@@ -50,7 +51,7 @@ fn operation(registry: &Arc<Registry>, module: &Module, custom: &Custom) -> Oper
                 operation = operation.param(if field.required { param.required() } else { param });
             }
         }
-        Method::Post => {
+        Method::Post | Method::Put => {
             let (properties, required) = object(&custom.input, Use::Write);
             let mut body = json!({"type": "object", "properties": properties});
             if !required.is_empty() {
@@ -73,7 +74,7 @@ async fn run(registry: Arc<Registry>, module: Arc<str>, custom: Arc<Custom>, cal
     };
     let given = match custom.method {
         Method::Get => query_object(&custom, &call)?,
-        Method::Post => call.json()?,
+        Method::Post | Method::Put => call.json()?,
     };
     let currency = Currency::parse(tenant.currency());
     let path: Vec<(String, String)> =

@@ -26,6 +26,7 @@ fn the_reference_is_sound_and_names_every_operation() {
         "payments_payment_link_pay",
         "payments_payments_initiate",
         "payments_providers_callback",
+        "payments_providers_callback_put",
         "payments_invoices_finalize",
         "payments_invoices_credit_note",
         "payments_payments_refund",
@@ -34,11 +35,19 @@ fn the_reference_is_sound_and_names_every_operation() {
     ] {
         assert!(ids.contains(&id), "{id}");
     }
-    // strangers reach these three and no others
+    // strangers reach these and no others
     let public: Vec<&str> = operations
         .iter()
         .filter(|operation| operation.access == loopd_web::Access::Public)
         .map(|operation| operation.id.as_str())
         .collect();
-    assert_eq!(public, ["payments_payment_link_page", "payments_payment_link_pay", "payments_providers_callback"]);
+    assert_eq!(
+        public,
+        [
+            "payments_payment_link_page",
+            "payments_payment_link_pay",
+            "payments_providers_callback",
+            "payments_providers_callback_put",
+        ]
+    );
 }

@@ -42,6 +42,19 @@ each_engine! {
         assert_eq!(world.mtn.see(|inside| inside.tokens_given), 1, "one token serves many calls");
     }
 
+    async fn mtn_calls_back_by_put_as_well(world: &World) {
+        let invoice = world.open_invoice(700).await;
+        let id = world.momo(&invoice, "mtn_momo", PAYER).await;
+        let asked = world.act("payments", &id, "initiate", json!({})).await.expect_status(200).json();
+        world.mtn.set(|inside| inside.status = json!({"status": "SUCCESSFUL", "financialTransactionId": "5"}));
+        let put = |body: Json| world.stranger.put("/api/v1/payments/providers/mtn-momo/callback/").json(&body);
+        put(json!({"externalId": "001"})).await.expect_refusal(400, "invalid_callback");
+        let (first, second) = tokio::join!(async { put(callback_of(&asked)).await }, world.callback("mtn-momo", callback_of(&asked)));
+        assert_eq!((first.status, second.status), (200, 200), "{} {}", first.text(), second.text());
+        assert_eq!(world.get("payments", &id).await["status"], "succeeded");
+        assert_eq!((world.account("1020").await, world.all("receipts", &[]).await.len()), (700, 1));
+    }
+
     async fn callbacks_of_nobody_s_payment_change_nothing(world: &World) {
         for body in [json!({}), json!({"externalId": 7}), json!({"externalId": "001"}), json!({"externalId": "abc-def"})] {
             world.callback("mtn-momo", body).await.expect_refusal(400, "invalid_callback");

@@ -69,7 +69,8 @@ pub fn module_with(providers: &Providers) -> Module {
         .operation(link_page())
         .operation(link_payment(providers.clone()))
         .operation(initiate_operation(providers.clone()))
-        .operation(callback_operation(providers.clone()))
+        .operation(callback_operation("providers_callback", Method::Post, providers))
+        .operation(callback_operation("providers_callback_put", Method::Put, providers))
 }
 
 fn invoices() -> Resource {
@@ -296,13 +297,15 @@ fn initiate_operation(providers: Providers) -> Custom {
             "provider": {"type": ["string", "null"]}, "provider_ref": {"type": ["string", "null"]}}}))
 }
 
-fn callback_operation(providers: Providers) -> Custom {
+/// MTN MoMo calls back by PUT in production and by POST in its sandbox; others by POST.
+fn callback_operation(name: &str, method: Method, providers: &Providers) -> Custom {
+    let providers = providers.clone();
     let run = Run::Call(Arc::new(move |engine, call| Box::pin(resolve::callback(providers.clone(), engine, call))));
-    Custom::new("providers_callback", Method::Post, "providers/{name}/callback/", run)
-        .summary("A provider reports on a payment")
+    Custom::new(name, method, "providers/{name}/callback/", run)
+        .summary(if method == Method::Put { "A provider reports on a payment, by PUT" } else { "A provider reports on a payment" })
         .help(
-            "For providers of mobile money. The body names the payment (`externalId`); nothing else in it is believed: the provider is asked \
-             over our own connection what became of the payment. The same callback twice has one effect.",
+            "For providers of mobile money, who call by POST or by PUT (MTN MoMo in production). The body names the payment (`externalId`); nothing else in \
+             it is believed: the provider is asked over our own connection what became of the payment. The same callback twice has one effect.",
         )
         .public()
         .open_input()

@@ -354,7 +354,8 @@ async fn payments(world: &World, tour: &mut Tour) {
     let pending = tour.owner.make(&format!("{base}/payments/"), body).await;
     let asked = tour.post(&format!("{base}/payments/{pending}/initiate/"), json!({})).await.json();
     let told = json!({"externalId": format!("001-{}", asked["provider_ref"].as_str().unwrap_or_default())});
-    tour.post_as(&nobody, &format!("{base}/providers/sandbox/callback/"), told).await;
+    tour.post_as(&nobody, &format!("{base}/providers/sandbox/callback/"), told.clone()).await;
+    tour.put(&format!("{base}/providers/sandbox/callback/"), told).await;
 }
 
 async fn content(world: &World, tour: &mut Tour) {

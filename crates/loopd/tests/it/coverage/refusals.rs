@@ -29,6 +29,7 @@ const PUBLIC: [&str; 21] = [
     "payments_payment_link_pay",
     // A provider signs its calls itself.
     "payments_providers_callback",
+    "payments_providers_callback_put",
     "portal",
     "protector_public_report",
     "protector_public_verify",
