@@ -34,6 +34,7 @@ pub struct Settings {
     /// MTN's Collections API; without it only the sandbox can be asked.
     pub momo: Option<payments::MtnSettings>,
     pub allow_sandboxes: Vec<String>,
+    pub license: LicenseSettings,
     pub metrics_listen: Option<SocketAddr>,
     pub metrics_token: Option<Secret<String>>,
     pub log_format: LogFormat,
@@ -54,6 +55,14 @@ pub struct AiSettings {
     pub base_url: String,
     pub api_key: Secret<String>,
     pub model: String,
+}
+
+/// By what Loopwave's licences are judged.
+#[derive(Clone, Debug)]
+pub struct LicenseSettings {
+    /// The vendor's.
+    pub public_key: Option<loopd_wave::license::Verifier>,
+    pub grace_days: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +97,8 @@ struct Raw {
     momo_api_key: String,
     momo_target_environment: String,
     allow_sandboxes: Vec<String>,
+    license_public_key: String,
+    license_grace_days: i64,
     metrics_listen: String,
     metrics_token: String,
     log_format: String,
@@ -109,7 +120,13 @@ pub struct Refused {
 }
 
 fn refuse(name: &str, reason: impl Into<String>) -> Refused {
-    Refused { name: format!("LOOP_{}", name.to_uppercase()), reason: reason.into() }
+    Refused { name: variable(name), reason: reason.into() }
+}
+
+/// A setting's name in the environment. Those of licences are Loopwave's own and have no prefix (spec/loopwave.md 3).
+fn variable(name: &str) -> String {
+    let name = name.to_uppercase();
+    if name.starts_with("LICENSE_") { name } else { format!("LOOP_{name}") }
 }
 
 impl Settings {
@@ -138,11 +155,19 @@ impl Settings {
             Err(_) => {}
         }
         for (name, text) in environment {
-            let Some(key) = name.strip_prefix("LOOP_").map(str::to_lowercase) else { continue };
+            let key = match name.strip_prefix("LOOP_") {
+                Some(key) => key.to_lowercase(),
+                None if name.starts_with("LICENSE_") => name.to_lowercase(),
+                None => continue,
+            };
             if key == "config" {
                 continue;
             }
             let Some(default) = table.get(&key) else {
+                // other programs may have licences too
+                if name.starts_with("LICENSE_") {
+                    continue;
+                }
                 return Err(Refused {
                     name: name.clone(),
                     reason: "is no setting; `loopd check --defaults` lists them".to_owned(),
@@ -243,6 +268,17 @@ impl Settings {
                 format!("there is no sandbox `{unknown}`; there is {}", payments::SANDBOX),
             ));
         }
+        let public_key = match raw.license_public_key.as_str() {
+            "" => None,
+            text => Some(
+                loopd_wave::license::Verifier::parse(text)
+                    .ok_or_else(|| refuse("license_public_key", "is no Ed25519 public key in base64url"))?,
+            ),
+        };
+        if !(0..=365).contains(&raw.license_grace_days) {
+            return Err(refuse("license_grace_days", "must be between 0 and 365"));
+        }
+        let license = LicenseSettings { public_key, grace_days: raw.license_grace_days };
         let log_format = match raw.log_format.as_str() {
             "pretty" => LogFormat::Pretty,
             "json" => LogFormat::Json,
@@ -284,6 +320,7 @@ impl Settings {
             ai,
             momo,
             allow_sandboxes: raw.allow_sandboxes,
+            license,
             metrics_listen: if raw.metrics_listen.is_empty() {
                 None
             } else {
@@ -369,9 +406,16 @@ impl Settings {
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    write_for_owner(std::fs::OpenOptions::new().write(true).create(true).truncate(true), path, text)
+}
+
+/// Writes a secret into a file that must not be there yet, for its owner's eyes only.
+pub fn write_private_new(path: &Path, text: &str) -> std::io::Result<()> {
+    write_for_owner(std::fs::OpenOptions::new().write(true).create_new(true), path, text)
+}
+
+fn write_for_owner(options: &mut std::fs::OpenOptions, path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;

@@ -1,6 +1,8 @@
 //! Loopwave: a WhatsApp team inbox. Its paths speak its own error dialect already (`web::Surface`); what stands here so far are the
 //! two calls that its installers make after an update (spec/loopwave.md 1.5).
 
+pub mod license;
+
 use loopd_web::operation::RateClass;
 use loopd_web::{Operation, Reply, Schema as _, schema};
 use serde_json::json;

@@ -4,6 +4,7 @@ mod admin;
 mod check;
 mod demo;
 mod key;
+mod license;
 mod maintenance;
 mod serve;
 
@@ -61,6 +62,9 @@ enum Command {
     /// Keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// Offline licences of Loopwave: the vendor's side, and a look at one.
+    #[command(subcommand)]
+    License(license::License),
     /// Write a copy of the running database (SQLite).
     Backup {
         /// The file to write; must not exist.
@@ -148,6 +152,10 @@ fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
         Command::User(command) => ok(runtime.block_on(admin::user(settings, command, output))),
         Command::Company(command) => ok(runtime.block_on(admin::company(settings, command, output))),
         Command::Key(command) => ok(runtime.block_on(key::run(settings, command, output))),
+        Command::License(command) => {
+            let stands = license::run(&settings, command, output)?;
+            Ok(if stands { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Command::Backup { to } => ok(runtime.block_on(maintenance::backup(settings, &to, output))),
         Command::Restore { from, force } => ok(runtime.block_on(maintenance::restore(&settings, &from, force, output))),
         Command::Demo { company, rows } => ok(runtime.block_on(demo::run(settings, &company, rows, output))),

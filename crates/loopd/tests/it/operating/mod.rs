@@ -2,5 +2,6 @@
 
 mod commands;
 mod killed;
+mod licenses;
 mod settings;
 mod trouble;
