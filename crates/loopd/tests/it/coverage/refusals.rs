@@ -11,7 +11,7 @@ use super::{NOBODY, ask, is_secured, operations, path_of, request};
 use crate::support::World;
 
 /// Operations that are open to everybody, by intention. One that is not here asks for credentials.
-const PUBLIC: [&str; 21] = [
+const PUBLIC: [&str; 22] = [
     "assets",
     "auth_login",
     "auth_refresh",
