@@ -2,6 +2,8 @@
 # Runs a command with a throw-away PostgreSQL and Redis beside it, then removes both:
 #   scripts/with-services.sh cargo nextest run -p loopd-store
 # The command finds them in LOOPD_TEST_POSTGRES and LOOPD_TEST_REDIS. One that is set already is used as it is.
+# PostgreSQL offers TLS under the name localhost; the folder LOOPD_TEST_POSTGRES_TLS holds its authority, ca.pem, and stranger.pem, which
+# has signed nothing. The address itself says sslmode=disable, because hundreds of handshakes prove nothing more.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 [ $# -gt 0 ] || die "usage: scripts/with-services.sh COMMAND…"
@@ -25,12 +27,28 @@ trap 'exit 143' TERM
 AS=(env)
 [ "$(id -u)" = 0 ] && AS=(setpriv --reuid=postgres --regid=postgres --init-groups)
 
+ssl() { openssl "$@" >"$WORK/openssl.log" 2>&1 || { cat "$WORK/openssl.log" >&2; die "openssl $1 failed"; }; }
+
+# make_certificates FOLDER: an authority, a certificate that it gives localhost, and another authority.
+make_certificates() {
+  local name key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+  mkdir "$1"
+  for name in ca stranger; do
+    ssl req -x509 "${key[@]}" -keyout "$1/$name.key" -out "$1/$name.pem" -subj "/CN=loopd test $name" -days 2
+  done
+  ssl req "${key[@]}" -keyout "$1/server.key" -out "$1/server.csr" -subj "/CN=loopd test server"
+  echo 'subjectAltName = DNS:localhost' >"$1/server.ext"
+  ssl x509 -req -in "$1/server.csr" -CA "$1/ca.pem" -CAkey "$1/ca.key" -set_serial 1 -days 2 -extfile "$1/server.ext" -out "$1/server.pem"
+  chmod 600 "$1/server.key"
+}
+
 start_postgres() {
-  need_packages "/usr/lib/postgresql/*/bin/initdb:postgresql"
-  local bin port data=$WORK/postgres
+  need_packages "/usr/lib/postgresql/*/bin/initdb:postgresql" openssl:openssl
+  local bin port data=$WORK/postgres tls=$WORK/tls
   bin=$(dirname "$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1)")
   mkdir "$data"
-  [ "$(id -u)" = 0 ] && chown postgres "$WORK" "$data"
+  make_certificates "$tls"
+  [ "$(id -u)" = 0 ] && chown postgres "$WORK" "$data" "$tls/server.key"
   say "starting PostgreSQL"
   (cd "$WORK" && "${AS[@]}" "$bin/initdb" --pgdata="$data" --username=postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 \
     --no-sync --no-instructions >"$WORK/initdb.log" 2>&1) || { cat "$WORK/initdb.log" >&2; die "initdb failed"; }
@@ -38,6 +56,7 @@ start_postgres() {
   # fsync off: these rows live as long as the tests. Every test is a process with pools of its own, hence the connections.
   (cd "$WORK" && exec "${AS[@]}" "$bin/postgres" -D "$data" -p "$port" -c listen_addresses=127.0.0.1 \
     -c unix_socket_directories="$WORK" -c max_connections=500 -c fsync=off -c full_page_writes=off \
+    -c ssl=on -c ssl_cert_file="$tls/server.pem" -c ssl_key_file="$tls/server.key" \
     -c shared_buffers=128MB -c log_min_messages=warning -c autovacuum=off) >"$WORK/postgres.log" 2>&1 &
   POSTGRES_PID=$!
   local deadline=$((SECONDS + 60))
@@ -47,7 +66,7 @@ start_postgres() {
       { cat "$WORK/postgres.log" "$WORK/psql.log" >&2; die "PostgreSQL did not start"; }
     sleep 0.1
   done
-  export LOOPD_TEST_POSTGRES=postgres://loopd_test@127.0.0.1:$port/postgres
+  export LOOPD_TEST_POSTGRES="postgres://loopd_test@127.0.0.1:$port/postgres?sslmode=disable" LOOPD_TEST_POSTGRES_TLS=$tls
 }
 
 start_redis() {

@@ -1,16 +1,12 @@
 //! A PostgreSQL address: libpq's `sslmode` words on top of what the driver understands.
 
-use std::sync::Arc;
+use std::error::Error as _;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::tls::{self, Check};
 use crate::{Config, StoreError};
 
 /// Everything needed to make a connection.
@@ -20,34 +16,25 @@ pub struct Address {
     pub tls: MakeRustlsConnect,
 }
 
-/// Reads the address. `sslmode` as in libpq: `disable`, `prefer` (the default), `require` (encrypted, the certificate
-/// is not looked at), `verify-ca` and `verify-full` (both check chain and host name). `sslrootcert=FILE` names the
-/// authority; without it Mozilla's list counts.
+/// Reads the address. `sslmode` and `sslrootcert=FILE` mean what they mean to libpq, with these differences, all on the safe side:
+/// a handshake that fails under `prefer` is an error and not a reason to go on in the clear; `allow` is `prefer`; over a Unix socket,
+/// where PostgreSQL has no TLS, `require` and above are refused; `verify-ca` needs a file, because anybody can have a certificate
+/// from a public authority; without a file, `verify-full` believes Mozilla's list.
+///
+/// # Errors
+/// `Other` in words that name the setting.
 ///
 /// Source: <https://www.postgresql.org/docs/current/libpq-ssl.html>, table 34.1.
 pub fn parse(config: &Config) -> Result<Address, StoreError> {
-    let other = |what: &dyn std::fmt::Display| StoreError::Other(format!("the database address: {what}"));
-    let (base, query) = config.url.split_once('?').unwrap_or((&config.url, ""));
-    let mut mode = None;
-    let mut authority = None;
-    let mut rest = Vec::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some(("sslmode", value)) => mode = Some(value),
-            Some(("sslrootcert", value)) => authority = Some(value),
-            _ => rest.push(pair),
-        }
+    let Query { url, mode, authority } = split(&config.url)?;
+    let mut driver: tokio_postgres::Config = url.parse().map_err(|error| unread(&error))?;
+    if driver.get_ssl_mode() != SslMode::Prefer {
+        // A raw ? or @ in the password or a name: the driver has found an sslmode where this file did not.
+        return Err(other(
+            &"sslmode cannot be told from the rest: write special characters of user and password as %XX",
+        ));
     }
-    let url = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
-    let mut driver: tokio_postgres::Config = url.parse().map_err(|error| other(&error))?;
-    let (wire, verify) = match mode.unwrap_or("prefer") {
-        "disable" => (SslMode::Disable, false),
-        // the driver has no "allow"; prefer is the same with the safer order
-        "allow" | "prefer" => (SslMode::Prefer, false),
-        "require" => (SslMode::Require, authority.is_some()),
-        "verify-ca" | "verify-full" => (SslMode::Require, true),
-        word => return Err(other(&format!("sslmode={word} is not one of disable, prefer, require, verify-full"))),
-    };
+    let (wire, check) = security(mode.as_deref(), authority.as_deref())?;
     driver
         .ssl_mode(wire)
         .application_name("loopd")
@@ -59,70 +46,93 @@ pub fn parse(config: &Config) -> Result<Address, StoreError> {
     let limit = format!("-c statement_timeout={}", config.read_timeout.as_millis());
     let options = driver.get_options().map_or_else(|| limit.clone(), |theirs| format!("{theirs} {limit}"));
     driver.options(options);
-    Ok(Address { driver, tls: connector(verify, authority)? })
+    Ok(Address { driver, tls: tls::connector(check)? })
 }
 
-fn connector(verify: bool, authority: Option<&str>) -> Result<MakeRustlsConnect, StoreError> {
-    let broken = |error: &dyn std::fmt::Display| StoreError::Other(format!("TLS to the database: {error}"));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    if verify && authority.is_none() {
-        // An error means that the process has a provider already, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        return Ok(MakeRustlsConnect::with_webpki_roots());
+fn other(what: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Other(format!("the database address: {what}"))
+}
+
+/// The driver names the setting in the cause. A cause with an @ in it may be the end of a password that was cut in the wrong place.
+fn unread(error: &tokio_postgres::Error) -> StoreError {
+    match error.source().map(ToString::to_string).filter(|cause| !cause.contains('@')) {
+        Some(cause) => other(&format!("{error}: {cause}")),
+        None => other(error),
     }
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| broken(&error))?;
-    let config = match authority {
-        Some(file) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in
-                CertificateDer::pem_file_iter(file).map_err(|error| broken(&format!("{file}: {error}")))?
-            {
-                let certificate = certificate.map_err(|error| broken(&format!("{file}: {error}")))?;
-                roots.add(certificate).map_err(|error| broken(&error))?;
-            }
-            builder.with_root_certificates(roots)
+}
+
+/// What the two settings ask for: on the wire, and of the certificate.
+fn security<'a>(mode: Option<&str>, authority: Option<&'a str>) -> Result<(SslMode, Check<'a>), StoreError> {
+    if authority == Some("system") {
+        return Err(other(
+            &"sslrootcert=system: name a file, or leave it out, and verify-full believes Mozilla's list",
+        ));
+    }
+    Ok(match (mode.unwrap_or("prefer"), authority) {
+        ("disable", _) => (SslMode::Disable, Check::Nothing),
+        ("allow" | "prefer", None) => (SslMode::Prefer, Check::Nothing),
+        ("allow" | "prefer", Some(file)) => (SslMode::Prefer, Check::Chain(file)),
+        ("require", None) => (SslMode::Require, Check::Nothing),
+        ("require" | "verify-ca", Some(file)) => (SslMode::Require, Check::Chain(file)),
+        ("verify-full", file) => (SslMode::Require, Check::ChainAndHost(file)),
+        ("verify-ca", None) => {
+            return Err(other(
+                &"sslmode=verify-ca needs sslrootcert=FILE: anybody can have a certificate from a public \
+                               authority; verify-full looks at the host as well",
+            ));
         }
-        None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider))),
-    };
-    Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
+        (word, _) => {
+            return Err(other(&format!(
+                "sslmode={word} is not one of disable, prefer, require, verify-ca, verify-full"
+            )));
+        }
+    })
 }
 
-/// `sslmode=require` encrypts against listeners only; who answers is checked from `verify-full` on, as libpq has it.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
+/// An address without the settings that the driver does not know.
+struct Query {
+    url: String,
+    mode: Option<String>,
+    authority: Option<String>,
+}
 
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+fn split(url: &str) -> Result<Query, StoreError> {
+    // As libpq: user and password end at the first @ before any slash, and may hold a question mark.
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let host = url[host..].find(['@', '/']).map_or(host, |at| host + at);
+    let Some(question) = url[host..].find('?').map(|at| host + at) else {
+        return Ok(Query { url: url.to_owned(), mode: None, authority: None });
+    };
+    let (mut mode, mut authority, mut rest) = (None, None, Vec::new());
+    for pair in url[question + 1..].split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("sslmode", value)) => mode = Some(decoded("sslmode", value)?),
+            Some(("sslrootcert", value)) => authority = Some(decoded("sslrootcert", value)?),
+            _ => rest.push(pair),
+        }
     }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    let mut url = url[..question].to_owned();
+    if !rest.is_empty() {
+        url = format!("{url}?{}", rest.join("&"));
     }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    Ok(Query { url, mode, authority })
+}
+
+/// `%2F` and the like as what they stand for.
+fn decoded(name: &str, value: &str) -> Result<String, StoreError> {
+    let refused = || other(&format!("{name}={value}: after a % come two hexadecimal digits, and all is UTF-8"));
+    let mut out = Vec::with_capacity(value.len());
+    let mut bytes = value.bytes();
+    while let Some(byte) = bytes.next() {
+        let byte = if byte == b'%' {
+            let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16)).ok_or_else(refused);
+            (digit()? * 16 + digit()?) as u8
+        } else {
+            byte
+        };
+        out.push(byte);
     }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    String::from_utf8(out).map_err(|_| refused())
 }
 
 #[cfg(test)]
@@ -134,12 +144,47 @@ mod tests {
         for (url, expected) in [
             ("postgres://u@h/d", Some(SslMode::Prefer)),
             ("postgres://u@h/d?sslmode=disable", Some(SslMode::Disable)),
+            ("postgres://u@h/d?sslmode=disable&sslrootcert=/no/such/file", Some(SslMode::Disable)),
             ("postgres://u@h/d?connect_timeout=3&sslmode=verify-full", Some(SslMode::Require)),
-            ("postgres://u@h/d?sslmode=yes", None),
-            ("postgres://u@h/d?sslmode=require&sslrootcert=/no/such/file", None),
+            ("postgres://u:p?p@h/d?sslmode=require", Some(SslMode::Require)),
+            ("postgres://h/d?sslmode=%72equire&user=me%40work", Some(SslMode::Require)),
         ] {
-            let parsed = parse(&Config::new(url)).ok().map(|address| address.driver.get_ssl_mode());
-            assert_eq!(parsed, expected, "{url}");
+            let parsed = parse(&Config::new(url)).map(|address| address.driver.get_ssl_mode());
+            assert_eq!(parsed.ok(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn with_a_file_require_checks_the_chain_and_only_verify_full_the_host() {
+        for (mode, file, expected) in [
+            (None, None, (SslMode::Prefer, Check::Nothing)),
+            (None, Some("f"), (SslMode::Prefer, Check::Chain("f"))),
+            (Some("require"), None, (SslMode::Require, Check::Nothing)),
+            (Some("require"), Some("f"), (SslMode::Require, Check::Chain("f"))),
+            (Some("verify-ca"), Some("f"), (SslMode::Require, Check::Chain("f"))),
+            (Some("verify-full"), Some("f"), (SslMode::Require, Check::ChainAndHost(Some("f")))),
+            (Some("verify-full"), None, (SslMode::Require, Check::ChainAndHost(None))),
+        ] {
+            assert_eq!(security(mode, file).unwrap(), expected, "{mode:?} {file:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused_by_name() {
+        for (url, name) in [
+            ("postgres://u@h/d?sslmode=yes", "sslmode=yes"),
+            ("postgres://u@h/d?sslmode=", "sslmode="),
+            ("postgres://u@h/d?sslmode=verify-ca", "sslmode=verify-ca"),
+            ("postgres://u@h/d?sslmode=verify-full&sslrootcert=system", "sslrootcert=system"),
+            ("postgres://u@h/d?sslmode=require&sslrootcert=/no/such%20file", "sslrootcert=/no/such file"),
+            ("postgres://u@h/d?sslmode=require&sslrootcert=/a%2", "sslrootcert=/a%2"),
+            ("postgres://u@h/d?sslmode=require&sslcert=/a", "sslcert"),
+            // the driver would read these another way than libpq, and the connection would not be encrypted
+            ("postgres://u:a/b?c@h/d?sslmode=require", "sslmode"),
+            ("postgres://u@h/d?ssl%6Dode=require", "sslmode"),
+        ] {
+            let refusal = parse(&Config::new(url)).err().unwrap_or_else(|| panic!("{url} was taken")).to_string();
+            assert!(refusal.contains(name), "{url}: {refusal}");
         }
     }
 }

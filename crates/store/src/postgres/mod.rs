@@ -6,6 +6,7 @@ pub mod column;
 mod failure;
 mod pool;
 mod session;
+mod tls;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
