@@ -2,8 +2,8 @@
 
 use loopd_store::migrate::{self, Migration};
 use loopd_store::testing::TestDb;
-use loopd_store::{View, params};
-use loopd_types::{ManualClock, Timestamp};
+use loopd_store::{Db, Engine, Value, View, params, security};
+use loopd_types::{CompanyId, ManualClock, Timestamp, Uuid};
 
 const fn step(number: u32, name: &'static str, sql: &'static str) -> Migration {
     Migration { number, name, sqlite: sql, postgres: sql }
@@ -104,5 +104,73 @@ async fn the_embedded_steps_apply() {
     for db in TestDb::both().await {
         let applied = migrate::run(&db, &clock()).await.unwrap();
         assert_eq!(applied.len(), migrate::EMBEDDED.len());
+    }
+}
+
+const COUNTERS: &str = "SELECT company_id, name, value, live, deleted FROM counters ORDER BY company_id, name";
+const AUDIT_LOGS: &str = "SELECT company_id, id, at, action, module, resource, target_id, target_label, actor_user_id, credential_id, \
+     app_id, address, request_id, reason, changes FROM audit_logs ORDER BY company_id, id";
+
+/// Every row of a statement, column by column.
+async fn rows(db: &Db, view: View, sql: &'static str) -> Vec<Vec<Value>> {
+    let rows = db.read_long(view, move |reader| {
+        Ok(reader.query(sql, &[], |row| (0..row.width()).map(|place| row.value(place)).collect())?)
+    });
+    rows.await.unwrap()
+}
+
+#[tokio::test]
+async fn counters_and_audit_logs_are_rebuilt_with_every_row() {
+    for db in TestDb::both().await {
+        let before = migrate::EMBEDDED.split(|step| step.name == "keyed_tables").next().unwrap();
+        assert_eq!(migrate::run_these(&db, &clock(), before).await.unwrap().len(), 3);
+        db.write(View::System, |tx| {
+            for company in 1..=3_i64 {
+                for name in ["a", "b"] {
+                    let values = params![company, name, company * 10, company, 1];
+                    tx.execute("INSERT INTO counters VALUES ($1, $2, $3, $4, $5)", &values)?;
+                }
+                for entry in 1..=40_i64 {
+                    let id = Uuid::from_u128((company * 1_000 + entry) as u128);
+                    // every second entry leaves out what may be left out
+                    let some = (entry % 2 == 0).then_some("x");
+                    let user = (entry % 2 == 0).then_some(id);
+                    tx.execute(
+                        "INSERT INTO audit_logs VALUES ($1, $2, $3, 'create', 'crm', 'contacts', $4, 'É', $5, $5, $6, $6, $6, $6, $7)",
+                        &params![company, id, entry, id.to_string(), user, some, some.map(|_| Value::Json("{\"a\": 1}".into()))],
+                    )?;
+                }
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let (counters, logs) = (rows(&db, View::System, COUNTERS).await, rows(&db, View::System, AUDIT_LOGS).await);
+        assert_eq!((counters.len(), logs.len()), (6, 120));
+
+        migrate::run(&db, &clock()).await.unwrap();
+        assert_eq!(rows(&db, View::System, COUNTERS).await, counters);
+        assert_eq!(rows(&db, View::System, AUDIT_LOGS).await, logs);
+        let again =
+            db.write(View::System, |tx| Ok(tx.execute("INSERT INTO counters VALUES (1, 'a', 1, 1, 1)", &[])?)).await;
+        assert_eq!(again.unwrap_err().kind(), loopd_types::Kind::Conflict);
+        match db.engine() {
+            Engine::Sqlite => {
+                for sql in ["SELECT rowid FROM counters", "SELECT rowid FROM audit_logs"] {
+                    let hidden = db.read(View::System, move |reader| Ok(reader.query(sql, &[], |_| Ok(()))?)).await;
+                    assert!(hidden.is_err(), "the key is the table");
+                }
+                let index = "SELECT name FROM sqlite_schema WHERE type = 'index' AND name = 'audit_logs_target'";
+                assert_eq!(rows(&db, View::System, index).await.len(), 1);
+            }
+            Engine::Postgres => {
+                assert_eq!(security::warnings(&db).await.unwrap(), [""; 0]);
+                let two = View::Company(CompanyId(2));
+                assert_eq!(rows(&db, two.clone(), COUNTERS).await, counters[2..4]);
+                assert_eq!(rows(&db, two, AUDIT_LOGS).await, logs[40..80]);
+                let index = "SELECT 1 FROM pg_indexes WHERE indexname = 'audit_logs_target'";
+                assert_eq!(rows(&db, View::System, index).await.len(), 1);
+            }
+        }
     }
 }

@@ -1,5 +1,4 @@
--- The two tables that every write touches. On SQLite their key becomes the table itself, without a hidden row number and a second
--- tree for the key; on PostgreSQL they come out as they were.
+-- The two tables that every write touches: their key becomes the table itself, without a hidden row number and a second tree for the key.
 
 CREATE TABLE new_counters (
     company_id BIGINT NOT NULL,

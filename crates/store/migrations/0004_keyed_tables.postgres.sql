@@ -1,0 +1,1 @@
+-- Nothing to do: PostgreSQL has no such tables. Copying them would lock a long audit log for nothing and take its row policy away.
