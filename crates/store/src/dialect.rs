@@ -45,11 +45,12 @@ pub fn json_text(engine: Engine, column: &str, key: &str) -> String {
 }
 
 /// `expression` contains the text bound to `marker`, letters compared without case. The caller binds the needle as it
-/// is, no wildcards: both engines search for it literally.
+/// is, no wildcards: both engines search for it literally. `loop_lower` is ours, because the engines' own lower() knows only ASCII, on
+/// PostgreSQL under some locales.
 pub fn contains(engine: Engine, expression: &str, marker: &str) -> String {
     match engine {
-        Engine::Sqlite => format!("(instr(lower({expression}), lower({marker})) > 0)"),
-        Engine::Postgres => format!("(position(lower({marker}::text) IN lower({expression}::text)) > 0)"),
+        Engine::Sqlite => format!("(instr(loop_lower({expression}), loop_lower({marker})) > 0)"),
+        Engine::Postgres => format!("(position(loop_lower({marker}::text) IN loop_lower({expression}::text)) > 0)"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{failure, statement};
+use super::{failure, function, statement};
 use crate::{Config, StoreError};
 
 /// How long a connection waits for another process that holds the write lock (`loopd user create` beside a server).
@@ -41,6 +41,7 @@ fn guard(mut connection: Connection) -> Result<Guarded, StoreError> {
     // Without the stability guarantee SQLite re-prepares a statement at every new value of a marker that it compared while it looked
     // whether a partial index applies: every list and insert would be parsed again at every call (measured: a third of a list's time).
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failure::from)?;
+    function::register(&connection).map_err(failure::from)?;
     let limit = Arc::new(Limit { epoch: Instant::now(), until_us: AtomicU64::new(NEVER) });
     let seen = Arc::clone(&limit);
     connection

@@ -5,6 +5,7 @@ pub mod column;
 mod connection;
 pub mod failure;
 mod folder;
+mod function;
 mod readers;
 pub mod statement;
 mod writer;

@@ -1,0 +1,1 @@
+-- Nothing to do: every connection brings loop_lower with it (src/sqlite/function.rs).
