@@ -33,6 +33,10 @@ impl Client {
         format!("http://{}", self.authority)
     }
 
+    /// The same caller, at another server.
+    pub fn at(&self, base: &str) -> Self {
+        Self { headers: self.headers.clone(), ..Self::new(base) }
+    }
     /// The same server, nobody in particular: no header is kept.
     pub fn anonymous(&self) -> Self {
         Self { authority: self.authority.clone(), headers: Vec::new() }

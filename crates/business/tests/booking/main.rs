@@ -1,5 +1,8 @@
 //! Booking through its doors, on both databases.
 
+#[path = "../house/mod.rs"]
+mod house;
+
 mod support;
 
 mod free_times;
@@ -8,4 +11,3 @@ mod others;
 mod properties;
 mod public;
 mod slots;
-mod time_off;

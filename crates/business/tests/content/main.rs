@@ -1,5 +1,8 @@
 //! CMS, chat, protector and AI through their doors, on both databases.
 
+#[path = "../house/mod.rs"]
+mod house;
+
 mod support;
 
 mod ai;

@@ -1,5 +1,8 @@
 //! The engine through its doors, on both databases.
 
+#[path = "../house/mod.rs"]
+mod house;
+
 mod booking;
 mod shop;
 mod support;

@@ -1,5 +1,8 @@
 //! Payments through the doors that people use, on both engines.
 
+#[path = "../house/mod.rs"]
+mod house;
+
 mod documents;
 mod invoices;
 mod ledger;

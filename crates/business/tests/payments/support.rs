@@ -1,68 +1,40 @@
-//! The business API with payments over a database of the test's own, MTN's side of mobile money played by [`Mtn`], and short words.
+//! The world of payments' tests, MTN's side of mobile money played by [`Mtn`], and short words.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
-use loopd_business::engine::{Engine, Registry};
+use loopd_business::modules::Ports;
 use loopd_business::modules::payments::{self, MtnSettings, Providers, Settings};
-use loopd_kernel::{Catalogue, Environment, Kernel, job::Runner};
-use loopd_store::{Db, ddl, migrate};
 use loopd_testkit::{Answer, Boot, Client, Database, json};
-use loopd_types::{DAY_US, ManualClock, Rng, Secret, SeededRng, Timestamp};
-use loopd_web::App;
+use loopd_types::{ManualClock, Rng, Secret, SeededRng};
 use serde_json::Value as Json;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
+use crate::house::records::Records;
+use crate::house::{self, House};
 use crate::mtn::Mtn;
 
+pub use crate::house::{START, register};
+
 pub struct World {
-    /// Owner of company 001.
-    pub owner: Client,
     pub stranger: Client,
-    pub clock: Arc<ManualClock>,
     pub mtn: Mtn,
-    kernel: Arc<Kernel>,
-    engine: Engine,
-    providers: Providers,
-    stop: Option<oneshot::Sender<()>>,
-    _database: Database,
+    ports: Ports,
+    records: Records,
 }
 
-/// 2026-06-22T10:00:00Z, a Monday; noon in Kigali.
-pub const START: Timestamp = Timestamp(1_782_122_400_000_000);
+impl Deref for World {
+    type Target = Records;
 
-async fn open(database: &Database, providers: &Providers) -> (Arc<Kernel>, Arc<Registry>, Arc<ManualClock>) {
-    let clock = Arc::new(ManualClock::at(START));
-    let db = Db::open(database.config()).await.expect("the database opens");
-    let registry = Registry::build(vec![payments::module_with(providers)]).expect("the definitions are sound");
-    let registry = Arc::new(registry);
-    let mut settings = loopd_kernel::Settings::new(Environment::Development, "a-secret-key-of-at-least-32-bytes!");
-    settings.rate_limits = false;
-    settings.password_memory_kib = 64;
-    // tests move the clock and stay signed in
-    settings.access_ttl_us = 3_650 * DAY_US;
-    settings.refresh_ttl_us = 3_650 * DAY_US;
-    settings.trial_us = 3_650 * DAY_US;
-    let catalogue = Catalogue::new(registry.products("test"));
-    let rng = Arc::new(SeededRng::new(std::process::id().into()));
-    let kernel = Kernel::new(db, clock.clone(), rng, settings, catalogue).expect("a kernel");
-    (kernel, registry, clock)
+    fn deref(&self) -> &Records {
+        &self.records
+    }
 }
 
 impl Boot for World {
     const NAME: &'static str = "payments";
 
     async fn prepare(database: &Database) {
-        let (kernel, registry, clock) = open(database, &Providers::sandbox()).await;
-        migrate::run(&kernel.db, clock.as_ref()).await.expect("migrations run");
-        let tables = registry.tables();
-        let made = kernel.db.write_unlimited(move |tx| {
-            let plan = ddl::plan(tx, &tables)?;
-            ddl::apply(tx, &plan)?;
-            Ok(())
-        });
-        made.await.expect("the tables of the definitions can be made");
-        kernel.db.close().await;
+        house::prepare(database, vec![payments::module()]).await;
     }
 
     async fn boot(database: Database) -> Self {
@@ -78,56 +50,15 @@ impl Boot for World {
             }),
             sandbox: true,
         };
-        let providers = Providers::new(settings, Arc::new(ManualClock::at(START))).expect("TLS can be set up");
-        let (kernel, registry, clock) = open(&database, &providers).await;
-        loopd_kernel::app::seed(&kernel).await.expect("the known apps");
-        let engine = Engine::new(kernel.clone(), registry.clone());
-        let mut operations = loopd_business::account::operations();
-        operations.extend(loopd_business::http::operations(&registry));
-        let app = App::new(kernel.clone(), loopd_web::Settings::default(), operations).expect("operations are sound");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let base = format!("http://{}", listener.local_addr().expect("an address"));
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(async move {
-            loopd_web::serve::run(app, listener, async {
-                let _ = stopped.await;
-            })
-            .await;
-        });
-        let owner = register(&Client::new(&base), "owner").await;
-        let stranger = owner.anonymous();
-        Self { owner, stranger, clock, mtn, kernel, engine, providers, stop: Some(stop), _database: database }
+        let mobile_money = Providers::new(settings, Arc::new(ManualClock::at(START))).expect("TLS can be set up");
+        let house = House::boot(database, vec![payments::module_with(&mobile_money)], false).await;
+        let stranger = house.owner.anonymous();
+        let ports = Ports { mobile_money, ..Ports::default() };
+        Self { stranger, mtn, ports, records: Records::of("payments", house) }
     }
-
-    async fn close(mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
-    }
-}
-
-/// Registers somebody with a company of their own and signs them in to it.
-pub async fn register(client: &Client, name: &str) -> Client {
-    let body = json!({"email": format!("{name}@example.com"), "username": name, "password": "strongpass123", "company_name": format!("{name} Ltd")});
-    let answer = client.anonymous().post("/api/v1/auth/register/").json(&body).await.expect_status(201);
-    let code = answer.text_at("/company/code");
-    client.anonymous().with_token(&answer.text_at("/access")).company(&code)
 }
 
 impl World {
-    pub async fn post(&self, resource: &str, body: Json) -> Answer {
-        self.owner.post(&format!("/api/v1/payments/{resource}/")).json(&body).await
-    }
-    /// Makes a record and gives its id.
-    pub async fn make(&self, resource: &str, body: Json) -> String {
-        self.post(resource, body).await.expect_status(201).text_at("/id")
-    }
-    pub async fn act(&self, resource: &str, id: &str, action: &str, body: Json) -> Answer {
-        self.owner.post(&format!("/api/v1/payments/{resource}/{id}/{action}/")).json(&body).await
-    }
-    pub async fn get(&self, resource: &str, id: &str) -> Json {
-        self.owner.get(&format!("/api/v1/payments/{resource}/{id}/")).await.expect_status(200).json()
-    }
     /// Everything in a list, page by page.
     pub async fn all(&self, resource: &str, filters: &[(&str, &str)]) -> Vec<Json> {
         let mut found = Vec::new();
@@ -156,34 +87,12 @@ impl World {
     pub async fn momo(&self, invoice: &str, method: &str, phone: &str) -> String {
         self.make("payments", json!({"invoice": invoice, "method": method, "payer_phone": phone})).await
     }
-    pub async fn set_up(&self, settings: Json) {
-        let body = json!({"settings": {"payments": settings}});
-        self.owner.patch("/api/v1/companies/001/").json(&body).await.expect_status(200);
-    }
     pub async fn callback(&self, provider: &str, body: Json) -> Answer {
         self.stranger.post(&format!("/api/v1/payments/providers/{provider}/callback/")).json(&body).await
     }
     /// Does the jobs that are due.
     pub async fn work(&self) -> usize {
-        let mut runner = Runner::default();
-        payments::register_jobs(&mut runner, &self.engine, &self.providers);
-        let mut done = 0;
-        loop {
-            match runner.run_due(&self.kernel).await.expect("jobs can be claimed") {
-                0 => return done,
-                count => done += count,
-            }
-        }
-    }
-    /// The payloads of the company's events of this kind.
-    pub async fn events(&self, kind: &'static str) -> Vec<Json> {
-        let work = move |reader: &mut loopd_store::Reader<'_>| {
-            let sql = "SELECT payload FROM events WHERE company_id = 1 AND kind = $1 ORDER BY position";
-            let read = |row: &loopd_store::Row<'_>| Ok(row.json(0)?.to_owned());
-            Ok(reader.query(sql, &loopd_store::params![kind], read)?)
-        };
-        let texts = self.kernel.db.read(loopd_store::View::System, work).await.expect("events can be read");
-        texts.iter().map(|text| serde_json::from_str(text).expect("a payload is JSON")).collect()
+        self.records.work(&self.ports).await
     }
     /// `{account key: debit minus credit}` from the trial balance, which must balance in every currency.
     pub async fn trial_balance(&self) -> Vec<(String, String, i64)> {
