@@ -11,3 +11,4 @@ mod others;
 mod properties;
 mod public;
 mod slots;
+mod time_off;
