@@ -256,6 +256,9 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json, par
     {
         input.refuse("settings", "invalid", "known_apps_only must be a valid boolean.");
     }
+    if let Some(settings) = &settings {
+        check_sections(kernel, settings, &mut input);
+    }
     input.finish()?;
     let changes = serde_json::json!({"name": name, "legal_name": legal_name, "tax_id": tax_id, "country": country, "currency": currency,
         "timezone": timezone, "language": language, "logo": logo, "settings": settings});
@@ -277,6 +280,23 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json, par
         ],
     )?;
     written(tx, kernel, tenant, "update", "core.company.updated", Json::Object(changes))
+}
+
+/// Every product's section of the settings, against what the product declares. Complaints are named by their path: `settings.booking.public`.
+fn check_sections(kernel: &Kernel, settings: &serde_json::Map<String, Json>, input: &mut Input) {
+    for product in kernel.catalogue.products() {
+        let (Some(section), Some(given)) = (&product.settings, settings.get(&product.slug)) else { continue };
+        let Err(problem) = section.check(given) else { continue };
+        for (field, errors) in problem.fields() {
+            let path = match field.as_str() {
+                loopd_types::NON_FIELD => format!("settings.{}", product.slug),
+                field => format!("settings.{}.{field}", product.slug),
+            };
+            for error in errors {
+                input.refuse(&path, error.code.clone(), error.message.clone());
+            }
+        }
+    }
 }
 
 /// Suspends, reactivates or closes: the statuses that stop or reopen work.

@@ -36,7 +36,12 @@ impl Input {
     }
 
     /// Adds a complaint of the caller's own.
-    pub fn refuse(&mut self, name: &str, code: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) {
+    pub fn refuse(
+        &mut self,
+        name: &str,
+        code: impl Into<std::borrow::Cow<'static, str>>,
+        message: impl Into<std::borrow::Cow<'static, str>>,
+    ) {
         self.problem.add_field(name, code, message);
     }
 

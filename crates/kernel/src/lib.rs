@@ -32,7 +32,7 @@ pub mod vault;
 pub mod workspace;
 
 pub use access::{Actor, Auth, Caller, CompanyAccess, Need, Origin, Presented, Tenant, UserAccess};
-pub use catalogue::{Catalogue, Product};
+pub use catalogue::{Catalogue, Product, SettingsSection};
 pub use kernel::Kernel;
 pub use permission::PermissionSet;
 pub use settings::{Environment, Settings};

@@ -186,6 +186,7 @@ pub fn operations(
 /// The operations that need nothing but definitions to be declared: what the OpenAPI document is made of.
 pub fn documented(settings: &Settings, registry: &Arc<Registry>) -> Vec<Operation> {
     let mut all = loopd_business::account::operations();
+    loopd_business::account::describe_settings(&mut all, registry.modules());
     all.extend(loopd_business::http::operations(registry));
     all.extend(loopd_wave::operations());
     all.extend(loopd_pay::operations());

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::auth::describe;
 use super::core::{Core, handled, list, list_params, nothing, settled};
+use crate::define::{Module, settings};
 
 pub(super) const COMPANIES: Core = Core { path: "companies", name: "Company", listing: &company::MINE };
 pub(super) const WORKSPACES: Core = Core { path: "workspaces", name: "Workspace", listing: &workspace::LISTING };
@@ -72,6 +73,21 @@ fn company_changes() -> Value {
     body["properties"]["logo"] = schema::text(0, 500);
     body["properties"]["settings"] = schema::free_object();
     body
+}
+
+/// Writes into the operations that change a company what each module lets it choose.
+pub fn describe_settings(operations: &mut [Operation], modules: &[Module]) {
+    let mut settings = schema::object([("known_apps_only", schema::boolean())]);
+    settings["description"] =
+        Value::from("Replaced as a whole. Each module has a section; what it declares is checked.");
+    for module in modules.iter().filter(|module| !module.settings.is_empty()) {
+        settings["properties"][&module.slug] = settings::schema_of(&module.settings);
+    }
+    let changing =
+        operations.iter_mut().filter(|o| ["companies_update", "companies_partial_update"].contains(&o.id.as_str()));
+    for content in changing.flat_map(|operation| &mut operation.request).flat_map(|request| &mut request.content) {
+        content.schema["properties"]["settings"] = settings.clone();
+    }
 }
 
 fn company_operations() -> Vec<Operation> {

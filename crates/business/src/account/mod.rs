@@ -11,6 +11,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 
+pub use companies::describe_settings;
 use loopd_web::Operation;
 use serde_json::Value;
 

@@ -74,6 +74,7 @@ fn product_schema() -> Value {
         ("resources", schema::array(schema::string())),
         ("actions", schema::array(schema::string())),
         ("version", schema::string()),
+        ("settings", schema::free_object()),
     ])
     .required(["slug", "name", "description", "resources", "actions", "version"])
 }

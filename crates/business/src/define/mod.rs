@@ -19,6 +19,7 @@ pub mod filter;
 pub mod parse;
 pub mod render;
 pub mod schema;
+pub mod settings;
 
 pub use action::Action;
 pub use field::*;

@@ -20,6 +20,8 @@ pub struct Module {
     pub description: String,
     pub resources: Vec<Resource>,
     pub operations: Vec<Custom>,
+    /// What a company may choose: the section `<slug>` of its settings. A boolean `public` closes the doors for strangers when it is false.
+    pub settings: Vec<Field>,
     /// Rows of the installation itself that a start makes sure of. Runs at every start, so it must be repeatable.
     pub install: Option<InstallFn>,
 }
@@ -112,6 +114,7 @@ impl Module {
             description: String::new(),
             resources: Vec::new(),
             operations: Vec::new(),
+            settings: Vec::new(),
             install: None,
         }
     }
@@ -130,6 +133,12 @@ impl Module {
     }
     pub fn operation(mut self, operation: Custom) -> Self {
         self.operations.push(operation);
+        self
+    }
+    /// Declares one choice of a company's: `boolean("public").default(true)`. From the first on, the section is checked when it is written,
+    /// and names that are not declared are refused.
+    pub fn setting(mut self, field: Field) -> Self {
+        self.settings.push(field);
         self
     }
     pub fn find_resource(&self, slug: &str) -> Option<&Resource> {

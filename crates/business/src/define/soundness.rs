@@ -186,6 +186,17 @@ impl Check<'_> {
         }
         self.at.1 = None;
         let mut names = BTreeSet::new();
+        for field in &module.settings {
+            let at = Some(field.name.as_str());
+            if !names.insert(&field.name) {
+                self.flaw(at, "another setting of the module has the same name");
+            }
+            if field.required || !super::settings::may_hold(&field.kind) {
+                self.flaw(at, "a setting is not required, and no amount, reference or user");
+            }
+            self.field(field, &module.settings);
+        }
+        let mut names = BTreeSet::new();
         for custom in &module.operations {
             let at = Some(custom.name.as_str());
             if !names.insert(&custom.name) {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use loopd_kernel::Product;
+use loopd_kernel::{Product, SettingsSection};
 use loopd_store::ddl::TableDef;
 
 use super::audience::AudienceSql;
 use super::runtime::ResourceRuntime;
 use super::tables;
-use crate::define::{Flaw, Module, RollUp, soundness};
+use crate::define::{Flaw, Module, RollUp, settings, soundness};
 
 /// Every module and resource.
 #[derive(Debug)]
@@ -91,6 +91,11 @@ impl Registry {
                 .flat_map(|resource| resource.actions.iter().map(|action| format!("{}.{}", resource.slug, action.name)))
                 .collect(),
             version: version.to_owned(),
+            settings: (!module.settings.is_empty()).then(|| {
+                let fields = module.settings.clone();
+                let schema = settings::schema_of(&fields);
+                SettingsSection::new(schema, move |section| settings::check(&fields, section))
+            }),
         };
         self.modules.iter().map(product).collect()
     }

@@ -10,5 +10,6 @@ mod life_cycle;
 mod others;
 mod properties;
 mod public;
+mod settings;
 mod slots;
 mod time_off;

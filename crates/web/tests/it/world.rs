@@ -59,6 +59,7 @@ impl Edge {
             resources: Vec::new(),
             actions: Vec::new(),
             version: "1".into(),
+            settings: None,
         };
         let catalogue = Catalogue::new(vec![product("booking")]);
         let clock = Arc::new(ManualClock::at(NOW));

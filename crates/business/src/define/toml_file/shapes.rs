@@ -17,6 +17,8 @@ pub(super) struct ModuleFile {
     description: String,
     #[serde(default)]
     resources: Vec<ResourceFile>,
+    #[serde(default)]
+    settings: Vec<FieldFile>,
 }
 
 #[derive(Deserialize)]
@@ -226,13 +228,14 @@ enum KindWord {
 
 impl ModuleFile {
     pub(super) fn into_module(self) -> Module {
-        let ModuleFile { slug, name, description, resources } = self;
+        let ModuleFile { slug, name, description, resources, settings } = self;
         Module {
             slug,
             name,
             description,
             resources: resources.into_iter().map(ResourceFile::into_resource).collect(),
             operations: Vec::new(),
+            settings: settings.into_iter().map(FieldFile::into_field).collect(),
             install: None,
         }
     }

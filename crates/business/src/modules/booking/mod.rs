@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use loopd_kernel::job::Runner;
 
-use crate::define::{Engine, Module};
+use crate::define::{Engine, Module, boolean, integer};
 
 const APPOINTMENTS: &str = "booking/appointments";
 
@@ -46,6 +46,35 @@ pub fn module() -> Module {
         .resource(catalogue::time_off())
         .resource(appointments::appointments())
         .resource(waitlist::waitlist_entries())
+        .setting(
+            integer("reminder_min")
+                .min(0)
+                .max(store::SETTING_MAX_MIN)
+                .default(24 * 60)
+                .help("Minutes before the beginning at which a reminder falls due; 0 for never."),
+        )
+        .setting(
+            integer("cancellation_window_min")
+                .min(0)
+                .max(store::SETTING_MAX_MIN)
+                .default(0)
+                .help("Minutes before the beginning from which cancelling needs force; a service may say otherwise."),
+        )
+        .setting(
+            integer("slot_step_min")
+                .min(5)
+                .max(store::SETTING_MAX_MIN)
+                .default(15)
+                .help("Minutes between two offered times."),
+        )
+        .setting(
+            integer("offer_min")
+                .min(1)
+                .max(store::SETTING_MAX_MIN)
+                .default(24 * 60)
+                .help("Minutes for which an offer to somebody who waits holds."),
+        )
+        .setting(boolean("public").default(true).help("Whether strangers may see services and free times, and book."))
         .operation(availability::operation())
         .operation(reminders::operation())
         .operation(public::availability_operation())

@@ -15,7 +15,10 @@ pub const LONGEST_BUFFER_MIN: i64 = 24 * 60;
 /// Staff members among whom free times are looked for.
 const STAFF_MAX: usize = 200;
 
-/// A company's choices: `{"booking": {…}}` in its settings.
+/// Most minutes in a setting: a leap year's.
+pub const SETTING_MAX_MIN: i64 = 366 * 24 * 60;
+
+/// A company's choices: `{"booking": {…}}` in its settings, as the module declares them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `reminder_min`: how long before the beginning a reminder is due; 0 for never.
@@ -31,8 +34,9 @@ pub struct Settings {
 impl Settings {
     fn read(json: &Json) -> Self {
         let given = &json["booking"];
-        let minutes =
-            |name: &str, least: i64, default: i64| given[name].as_i64().unwrap_or(default).clamp(least, 366 * 24 * 60);
+        let minutes = |name: &str, least: i64, default: i64| {
+            given[name].as_i64().unwrap_or(default).clamp(least, SETTING_MAX_MIN)
+        };
         Self {
             reminder_min: minutes("reminder_min", 0, 24 * 60),
             cancellation_window_min: minutes("cancellation_window_min", 0, 0),

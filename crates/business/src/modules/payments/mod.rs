@@ -65,6 +65,16 @@ pub fn module_with(providers: &Providers) -> Module {
         .resource(records::payment_methods())
         .resource(records::accounts())
         .resource(records::ledger_entries())
+        .setting(
+            boolean("overpayment")
+                .default(false)
+                .help("Whether an invoice may be paid by more than is due; the rest is the customer's credit."),
+        )
+        .setting(
+            boolean("four_eyes")
+                .default(false)
+                .help("Whether a payout is approved by somebody else than who submitted it."),
+        )
         .operation(trial_balance())
         .operation(link_page())
         .operation(link_payment(providers.clone()))
