@@ -1,5 +1,6 @@
 //! PostgreSQL over TLS: what `sslmode` and `sslrootcert` promise, against a server with a certificate for `localhost`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use loopd_store::{Config, Db, StoreError, View};
@@ -90,6 +91,20 @@ async fn require_and_prefer_encrypt_and_disable_does_not() {
     assert_eq!(server.by_address("sslmode=disable").await, Ok(false));
     // a certificate that is looked at and found wanting is no reason to go on in the clear
     assert_refused(&server.by_address(&format!("sslmode=prefer&{}", server.stranger())).await, "UnknownIssuer");
+}
+
+#[tokio::test]
+async fn a_unix_socket_has_no_tls_so_require_is_refused_there() {
+    let Some(server) = Server::find() else { return };
+    let folder = Path::new(&server.folder).parent().unwrap();
+    if !folder.join(format!(".s.PGSQL.{}", server.port)).exists() {
+        eprintln!("SKIPPED: no Unix socket beside LOOPD_TEST_POSTGRES_TLS");
+        return;
+    }
+    let host = folder.display().to_string().replace('/', "%2F");
+    let url = |mode: &str| format!("postgres://loopd_test@{host}:{}/postgres?sslmode={mode}", server.port);
+    assert_eq!(is_encrypted(&url("prefer")).await, Ok(false));
+    assert_refused(&is_encrypted(&url("require")).await, "server does not support TLS");
 }
 
 /// Answers one connection as a server without TLS does and returns whatever it hears after that.
