@@ -99,6 +99,33 @@ impl Program {
         text(&output.stderr)
     }
 
+    /// Starts the server without `--json` and gives what it printed for people.
+    pub fn serve_in_words(&self) -> (Served, String) {
+        let mut child = self
+            .command(&["serve"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary can be started");
+        let printed = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut greeting = String::new();
+        for line in printed.lines() {
+            let line = line.expect("standard output can be read");
+            greeting.push_str(&line);
+            greeting.push('\n');
+            if line.contains("Ctrl-C") {
+                break;
+            }
+        }
+        let portal = greeting.lines().find_map(|line| line.trim().strip_prefix("Portal")).map(str::trim);
+        let Some(base) = portal.map(|address| address.trim_end_matches('/').to_owned()) else {
+            let _ = child.kill();
+            panic!("the server said not where its portal is: {greeting}");
+        };
+        (Served { child, base }, greeting)
+    }
+
     /// Starts the server and waits until it says where it listens.
     pub fn serve(&self) -> Served {
         let mut child = self
