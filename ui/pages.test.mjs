@@ -57,6 +57,22 @@ describe('pages', { concurrency: false }, () => {
     }
   }
 
+  for (const scheme of ['light', 'dark']) {
+    it(`an opened call in Swagger UI fits a phone and keeps AA contrast in the ${scheme} theme`, () => visit('/api/docs/', async (page) => {
+      await page.locator('[data-ready] .opblock-tag').first().click({ timeout: 120_000 });
+      await page.locator('.opblock-post .opblock-summary-control').first().click();
+      await page.locator('.opblock.is-open .responses-table .microlight').first().waitFor();
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(wide <= 0, `${wide} px too wide`);
+      assert.deepEqual(await page.evaluate(faintTexts), []);
+    }, { width: 360, height: 740, scheme }));
+  }
+
+  it('the reference says from which state to which an action leads', () => visit('/api/developers/#booking-appointments', async (page) => {
+    const confirm = page.locator('#booking-appointments tr', { hasText: '/appointments/{id}/confirm/' });
+    assert.match(await confirm.innerText(), /pending.* → confirmed/);
+  }));
+
   it('the first Tab reaches a link that skips to the content', () => visit('/', async (page) => {
     await page.keyboard.press('Tab');
     assert.equal(await page.evaluate(() => document.activeElement.getAttribute('href')), '#main');

@@ -50,7 +50,7 @@ function colours() {
     probe.style.color = `var(${name})`;
     return getComputedStyle(probe).color;
   };
-  const found = Object.fromEntries(['--ink', '--ink-soft', '--ground', '--surface', '--line', '--brand', '--code-ground', '--good', '--bad'].map((name) => [name, value(name)]));
+  const found = Object.fromEntries(['--ink', '--ink-soft', '--ground', '--surface', '--line', '--brand', '--brand-strong', '--code-ground', '--good', '--bad'].map((name) => [name, value(name)]));
   probe.remove();
   return { found, font: style.getPropertyValue('--sans').trim(), mono: style.getPropertyValue('--mono').trim() };
 }
@@ -82,6 +82,7 @@ async function redoc() {
       sidebar: { width: '17rem', backgroundColor: c['--ground'], textColor: c['--ink'], activeTextColor: c['--brand'] },
       rightPanel: { backgroundColor: c['--code-ground'], textColor: '#e9f0ed' },
       codeBlock: { backgroundColor: 'rgb(0 0 0 / 0.35)' },
+      fab: { backgroundColor: c['--brand-strong'], color: '#ffffff' },
     };
     const bar = document.querySelector('.top');
     const top = getComputedStyle(bar).position === 'sticky' ? bar.offsetHeight : 0;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use http::Method;
 use loopd_business::account::CORE_PATHS;
+use loopd_business::define::Resource;
 use loopd_business::engine::Registry;
 use loopd_web::{Access as Served, Operation};
 use serde_json::Value;
@@ -40,7 +41,7 @@ pub fn describe(settings: &Settings, registry: &Registry, operations: &[Operatio
                         title: resource.title.clone(),
                         summary: resource.help.clone(),
                         states: resource.states.clone(),
-                        ..reader.resource(&format!("/{}/{}/", module.slug, resource.slug))
+                        ..with_moves(reader.resource(&format!("/{}/{}/", module.slug, resource.slug)), resource)
                     })
                     .collect();
                 let actions = reader.others(&module.slug, &resources);
@@ -54,6 +55,19 @@ pub fn describe(settings: &Settings, registry: &Registry, operations: &[Operatio
             })
             .collect(),
     }
+}
+
+/// Says of each action that the definition declares which states it leads from and to.
+fn with_moves(mut doc: ResourceDoc, resource: &Resource) -> ResourceDoc {
+    let record = format!("{}{{id}}/", doc.path);
+    for action in &mut doc.actions {
+        let name = action.path.strip_prefix(&record).map(|rest| rest.trim_end_matches('/'));
+        if let Some(declared) = name.and_then(|name| resource.find_action(name)) {
+            action.from = declared.from.clone();
+            action.to = (!declared.to.is_empty()).then(|| declared.to.join(" or "));
+        }
+    }
+    doc
 }
 
 fn title_of(path: &str) -> String {

@@ -100,9 +100,11 @@ pub(super) fn actions(caption: &str, actions: &[ActionDoc]) -> Markup {
 
 fn moves(from: &[String], to: Option<&str>) -> Markup {
     html! {
-        @if from.is_empty() && to.is_none() { span.none { "–" } } @else {
-            (if from.is_empty() { "any".to_owned() } else { from.join(", ") })
-            @if let Some(to) = to { " → " strong { (to) } }
+        @match (from.is_empty(), to) {
+            (true, None) => { span.none { "–" } }
+            (false, None) => { "stays " (from.join(", ")) }
+            (true, Some(to)) => { "any → " strong { (to) } }
+            (false, Some(to)) => { (from.join(", ")) " → " strong { (to) } }
         }
     }
 }
