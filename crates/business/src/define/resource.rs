@@ -23,6 +23,8 @@ pub struct Resource {
     pub fields: Vec<Field>,
     pub lines: Vec<Lines>,
     pub uniques: Vec<UniqueSet>,
+    /// Fields whose values are looked up together, in this order; each set gets an index.
+    pub indexes: Vec<Vec<String>>,
     /// The values of `status`. With actions that move, only those change it; without, a client may.
     pub states: Vec<String>,
     /// The status of a new record; the first of `states` when not said otherwise.
@@ -137,6 +139,7 @@ impl Resource {
             fields: Vec::new(),
             lines: Vec::new(),
             uniques: Vec::new(),
+            indexes: Vec::new(),
             states: owned(&["active", "archived"]),
             initial: String::from("active"),
             actions: Vec::new(),
@@ -191,6 +194,12 @@ impl Resource {
     /// No two records in one of `statuses` share all of these fields: one open session per register.
     pub fn unique_while(mut self, fields: &[&str], statuses: &[&str]) -> Self {
         self.uniques.push(UniqueSet { fields: owned(fields), statuses: owned(statuses) });
+        self
+    }
+    /// An index over these fields, for rules that look for some of the first within a range of the last: `index(&["staff", "starts_at"])`.
+    /// Records in which a reference or sparse field of it is empty cost nothing there.
+    pub fn index(mut self, fields: &[&str]) -> Self {
+        self.indexes.push(owned(fields));
         self
     }
     /// The values of `status`; the first is a new record's.

@@ -398,6 +398,14 @@ impl Check<'_> {
         {
             self.flaw(Some(order), "the list is to be ordered by a field that is not there");
         }
+        for fields in &resource.indexes {
+            for name in fields.iter().filter(|name| !is_column(name)) {
+                self.flaw(Some(name), "an index names a field that is not there");
+            }
+            if fields.len() < 2 {
+                self.flaw(None, "an index over one field is the field's own: indexed() or sparse()");
+            }
+        }
         for set in &resource.uniques {
             for name in set.fields.iter().filter(|name| !is_column(name)) {
                 self.flaw(Some(name), "a unique set names a field that is not there");

@@ -117,12 +117,17 @@ fn link(columns: &[&str; 2], table: &str) -> ForeignKeyDef {
 
 const LIVE: &str = "deleted_at IS NULL";
 
+/// Whether the rows without a value stay out of the field's indexes.
+fn is_sparse(field: &Field) -> bool {
+    field.sparse || matches!(field.kind, Kind::Reference { .. } | Kind::User)
+}
+
 fn indexes(resource: &Resource) -> Vec<IndexDef> {
     let live = |columns: &[&str]| IndexDef { columns: words(columns), unique: false, where_sql: Some(LIVE.into()) };
     // The key itself serves the newest-first list: deleted rows are few, and passed over.
     let mut indexes = vec![live(&["company_id", "status", "id"])];
     for field in &resource.fields {
-        if field.sparse || matches!(field.kind, Kind::Reference { .. } | Kind::User) {
+        if is_sparse(field) {
             // Empty in most rows; rows without a value cost nothing here.
             indexes.push(IndexDef {
                 columns: words(&["company_id", &field.name]),
@@ -132,6 +137,17 @@ fn indexes(resource: &Resource) -> Vec<IndexDef> {
         } else if field.indexed && !field.unique {
             indexes.push(live(&["company_id", &field.name, "id"]));
         }
+    }
+    for fields in &resource.indexes {
+        let mut columns = words(&["company_id"]);
+        let mut where_sql = LIVE.to_owned();
+        for name in fields {
+            columns.push(column_of(name).to_owned());
+            if resource.find_field(name).is_some_and(is_sparse) {
+                where_sql.push_str(&format!(" AND \"{name}\" IS NOT NULL"));
+            }
+        }
+        indexes.push(IndexDef { columns, unique: false, where_sql: Some(where_sql) });
     }
     let orders_by = resource.ordering.as_deref().map(|order| order.trim_start_matches('-'));
     if let Some(field) = orders_by.and_then(|name| resource.find_field(name))
@@ -245,4 +261,24 @@ fn unique_blames(resource: &Resource) -> Vec<Vec<String>> {
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::define::{date_time, integer, reference};
+
+    #[test]
+    fn an_index_over_several_fields_leaves_out_what_is_empty() {
+        let resource = Resource::new("visits", "VIS")
+            .field(reference("staff", "clinic/visits"))
+            .field(integer("floor"))
+            .field(date_time("begins_at").sparse())
+            .index(&["staff", "floor", "begins_at"]);
+        let index = indexes(&resource).into_iter().find(|index| index.columns.len() == 4 && !index.unique);
+        let index = index.expect("the index");
+        assert_eq!(index.columns, ["company_id", "staff", "floor", "begins_at"]);
+        let condition = "deleted_at IS NULL AND \"staff\" IS NOT NULL AND \"begins_at\" IS NOT NULL";
+        assert_eq!(index.where_sql.as_deref(), Some(condition));
+    }
 }

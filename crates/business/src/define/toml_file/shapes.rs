@@ -38,6 +38,8 @@ struct ResourceFile {
     lines: Vec<LinesFile>,
     #[serde(default)]
     unique: Vec<UniqueFile>,
+    #[serde(default)]
+    indexes: Vec<Vec<String>>,
     states: Option<Vec<String>>,
     initial: Option<String>,
     #[serde(default)]
@@ -254,6 +256,7 @@ impl ResourceFile {
             fields,
             lines,
             unique,
+            indexes,
             states,
             initial,
             automatic,
@@ -276,6 +279,7 @@ impl ResourceFile {
         };
         made.fields = fields.into_iter().map(FieldFile::into_field).collect();
         made.lines = lines.into_iter().map(LinesFile::into_lines).collect();
+        made.indexes = indexes;
         made.uniques =
             unique.into_iter().map(|UniqueFile { fields, statuses }| UniqueSet { fields, statuses }).collect();
         if let Some(states) = states {

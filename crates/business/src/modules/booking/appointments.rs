@@ -16,6 +16,8 @@ const PLANNING: [&str; 6] = ["service", "staff", "resource", "starts_at", "ends_
 
 pub fn appointments() -> Resource {
     actions(fields())
+        .index(&["staff", "blocked_from"])
+        .index(&["resource", "blocked_from"])
         .search(&["title", "description", "number", "notes"])
         .before_create(plan)
         .before_update(replan)

@@ -303,30 +303,52 @@ fn away(reader: &mut Reader<'_>, company: CompanyId, window: Span) -> Result<Vec
     Ok(rows)
 }
 
+/// A blocked time has a longest length: what reaches beyond `moment` began after this. It bounds a search over the index of beginnings on
+/// both sides, so that no appointment of last year is looked at.
+fn earliest(moment: Timestamp) -> Timestamp {
+    moment.plus(-LONGEST_US - 2 * LONGEST_BUFFER_MIN * MINUTE_US)
+}
+
 fn bookings(
     reader: &mut Reader<'_>,
     company: CompanyId,
     window: Span,
     only: Option<Only>,
 ) -> Result<Vec<(Uuid, Booking)>> {
-    // A blocked time has a longest length, so the index over its beginning bounds the search on both sides, and no appointment of last
-    // year is looked at. COALESCE keeps the planners from taking the index over a staff member's whole past instead.
-    let earliest = window.from.plus(-LONGEST_US - 2 * LONGEST_BUFFER_MIN * MINUTE_US);
-    let mut params: Vec<Value> = params![company, window.from, window.to, earliest].to_vec();
-    let mut conditions = String::new();
-    if let Some(only) = only {
-        params.extend([Value::from(only.staff), Value::from(only.resource), Value::from(only.service)]);
-        conditions.push_str(
-            " AND (COALESCE(a.staff = $5, FALSE) OR COALESCE(a.resource = $6, FALSE) \
-             OR COALESCE(a.service = $7 AND a.staff IS NULL AND a.resource IS NULL, FALSE))",
-        );
-    }
-    let sql = format!(
-        "SELECT a.id, a.service, a.staff, a.resource, a.starts_at, a.ends_at, a.blocked_from, a.blocked_until, a.party_size, \
-         s.capacity FROM booking_appointments a LEFT JOIN booking_services s ON s.company_id = a.company_id AND s.id = a.service \
-         WHERE a.company_id = $1 AND a.deleted_at IS NULL AND a.blocked_from < $3 AND a.blocked_from >= $4 AND a.blocked_until > $2 \
-         AND a.status IN ('pending', 'confirmed', 'checked_in'){conditions} ORDER BY a.blocked_from"
-    );
+    let mut params: Vec<Value> = params![company, window.from, window.to, earliest(window.from)].to_vec();
+    // One search for each owner, so that each takes the index over that owner's blocked times.
+    let whose: Vec<&str> = match only {
+        None => vec![""],
+        Some(Only { staff: None, resource: None, service: None }) => return Ok(Vec::new()),
+        Some(Only { staff: None, resource: None, service }) => {
+            params.push(Value::from(service));
+            vec![" AND a.service = $5 AND a.staff IS NULL AND a.resource IS NULL"]
+        }
+        Some(Only { staff, resource: None, .. }) => {
+            params.push(Value::from(staff));
+            vec![" AND a.staff = $5"]
+        }
+        Some(Only { staff: None, resource, .. }) => {
+            params.push(Value::from(resource));
+            vec![" AND a.resource = $5"]
+        }
+        Some(Only { staff, resource, .. }) => {
+            params.extend([Value::from(staff), Value::from(resource)]);
+            vec![" AND a.staff = $5", " AND a.resource = $6 AND (a.staff IS NULL OR a.staff <> $5)"]
+        }
+    };
+    let searches: Vec<String> = whose
+        .iter()
+        .map(|whose| {
+            format!(
+                "SELECT a.id, a.service, a.staff, a.resource, a.starts_at, a.ends_at, a.blocked_from, a.blocked_until, a.party_size, \
+                 s.capacity FROM booking_appointments a LEFT JOIN booking_services s ON s.company_id = a.company_id AND s.id = a.service \
+                 WHERE a.company_id = $1 AND a.deleted_at IS NULL AND a.blocked_from < $3 AND a.blocked_from >= $4 \
+                 AND a.blocked_until > $2 AND a.status IN ('pending', 'confirmed', 'checked_in'){whose}"
+            )
+        })
+        .collect();
+    let sql = format!("{} ORDER BY 7", searches.join(" UNION ALL "));
     let rows = reader.query(&sql, &params, |row| {
         let booking = Booking {
             service: row.opt_uuid(1)?,
@@ -367,9 +389,9 @@ pub fn count_upcoming(
 ) -> Result<i64> {
     let sql = format!(
         "SELECT COUNT(*) FROM booking_appointments WHERE company_id = $1 AND {by} = $2 AND deleted_at IS NULL \
-         AND status IN ('pending', 'confirmed', 'checked_in') AND ends_at > $3"
+         AND status IN ('pending', 'confirmed', 'checked_in') AND ends_at > $3 AND blocked_from >= $4"
     );
-    Ok(reader.one(&sql, &params![company, id, now], |row| row.i64(0))?)
+    Ok(reader.one(&sql, &params![company, id, now, earliest(now)], |row| row.i64(0))?)
 }
 
 /// Ids of appointments that begin in `window` and whose customers have not been reminded.
