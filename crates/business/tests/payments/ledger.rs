@@ -1,6 +1,6 @@
 //! Whatever is done in whatever order: entries balance, balances agree with documents, nothing is owed below zero.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loopd_testkit::{each_engine, json};
 use loopd_types::MINUTE_US;
@@ -20,6 +20,42 @@ async fn assert_transactions_balance(world: &World, seed: u64) {
     }
     for (transaction, (debit, credit)) in sums {
         assert_eq!(debit, credit, "seed {seed}: {transaction:?}");
+    }
+}
+
+/// Sums of `amount` over the records that name an invoice and are in one of `states`, by that invoice.
+async fn sums_by_invoice(world: &World, resource: &str, states: &[&str]) -> BTreeMap<String, i64> {
+    let mut sums = BTreeMap::new();
+    for record in world.all(resource, &[]).await {
+        if let (Some(invoice), true) =
+            (record["invoice"].as_str(), states.contains(&record["status"].as_str().unwrap()))
+        {
+            *sums.entry(invoice.to_owned()).or_default() += minor(&record["amount"]);
+        }
+    }
+    sums
+}
+
+/// What an invoice says was paid, refunded and credited is the sum of its payments, refunds and credit notes.
+async fn assert_invoices_sum_up(world: &World, seed: u64) {
+    let sums = [
+        ("amount_paid", sums_by_invoice(world, "payments", &["succeeded", "partly_refunded", "refunded"]).await),
+        ("amount_refunded", sums_by_invoice(world, "refunds", &["succeeded"]).await),
+        ("amount_credited", sums_by_invoice(world, "credit-notes", &["issued"]).await),
+    ];
+    for invoice in world.all("invoices", &[]).await {
+        for (field, sums) in &sums {
+            let wanted = sums.get(invoice["id"].as_str().unwrap()).copied().unwrap_or(0);
+            assert_eq!(minor(&invoice[field]), wanted, "seed {seed}: {field} of {invoice}");
+        }
+    }
+    let mut refunded: BTreeMap<String, i64> = BTreeMap::new();
+    for refund in world.all("refunds", &[]).await {
+        *refunded.entry(refund["payment"].as_str().unwrap().to_owned()).or_default() += minor(&refund["amount"]);
+    }
+    for payment in world.all("payments", &[]).await {
+        let back = refunded.get(payment["id"].as_str().unwrap()).copied().unwrap_or(0);
+        assert_eq!(minor(&payment["amount_refunded"]), back, "seed {seed}: {payment}");
     }
 }
 
@@ -106,7 +142,7 @@ each_engine! {
             }
             let answer = match dice.below(14) {
                 0 | 1 => {
-                    let currency = *dice.one(&["RWF", "USD"]);
+                    let currency = *dice.one(&["RWF", "USD", "KWD"]);
                     let price = dice.below(150).to_string();
                     let answer = world.post("invoices", json!({"title": "Work", "currency": currency, "lines": [
                         {"unit_price": price, "qty": "1.5", "tax_rate": "18", "discount": "0"}, {"unit_price": "7", "tax_rate": "3.3"}]})).await;
@@ -160,10 +196,18 @@ each_engine! {
             *tally.entry(answer.status).or_default() += 1;
             if step % 40 == 39 {
                 assert_documents_agree(world, seed).await;
+                assert_invoices_sum_up(world, seed).await;
             }
         }
         assert!(tally.len() >= 4, "seed {seed}: acts were accepted and refused alike: {tally:?}");
+        // what was never done proves nothing
+        for resource in ["refunds", "credit-notes", "receipts"] {
+            assert!(!world.all(resource, &[]).await.is_empty(), "seed {seed}: no {resource} came about");
+        }
+        let currencies: BTreeSet<String> = world.trial_balance().await.into_iter().map(|(_, currency, _)| currency).collect();
+        assert_eq!(currencies.len(), 3, "seed {seed}: {currencies:?}");
         assert_documents_agree(world, seed).await;
+        assert_invoices_sum_up(world, seed).await;
         assert_transactions_balance(world, seed).await;
     }
 }
