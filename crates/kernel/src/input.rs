@@ -168,12 +168,12 @@ impl Input {
             Value::String(text) => match loopd_types::Timestamp::parse(&text) {
                 Some(moment) => Some(Some(moment)),
                 None => {
-                    self.refuse(name, "invalid", "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].");
+                    self.refuse(name, "invalid", loopd_types::Timestamp::WRONG_FORMAT);
                     None
                 }
             },
             _ => {
-                self.refuse(name, "invalid", "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].");
+                self.refuse(name, "invalid", loopd_types::Timestamp::WRONG_FORMAT);
                 None
             }
         }

@@ -70,6 +70,7 @@ pub enum PageRef {
 pub struct ListQuery {
     pub page: PageRef,
     pub page_size: u32,
+    /// As [`split_terms`] gives them.
     pub search: Vec<String>,
     /// Field and whether descending.
     pub ordering: Vec<(String, bool)>,
@@ -224,7 +225,7 @@ impl Listing {
         if !self.columns.iter().any(|column| column.searched) && !query.search.is_empty() {
             return Err(Problem::field("search", "unknown_filter", "Unknown filter."));
         }
-        for term in query.search.iter().take(MAX_TERMS) {
+        for term in &query.search {
             let any: Vec<&Column> = self.columns.iter().filter(|column| column.searched).collect();
             let sql = any.iter().map(|c| dialect::contains(engine, c.sql, "{}")).collect::<Vec<_>>().join(" OR ");
             conditions.add(&format!("({sql})"), any.iter().map(|_| Value::from(term.as_str())));
@@ -316,18 +317,36 @@ fn render_value(row: &Row<'_>, at: usize, kind: ColumnKind, out: &mut Vec<u8>) -
     Ok(())
 }
 
-/// Splits `?search=`: quoted phrases whole, the rest on blanks and commas (spec/loop.md 4.4).
+/// The terms of `?search=`: phrases in single or double quotes stay whole, others end at blanks and commas (spec/loop.md 4.4).
+/// Blank ones are dropped, and those after the twelfth.
 pub fn split_terms(text: &str) -> Vec<String> {
-    let mut terms = Vec::new();
-    for (at, part) in text.split('"').enumerate() {
-        if at % 2 == 1 {
-            terms.push(part.to_owned());
-        } else {
-            terms.extend(part.split([' ', ',', '\t', '\n']).map(str::to_owned));
+    let (mut terms, mut term, mut quote) = (Vec::new(), String::new(), None);
+    for letter in text.chars() {
+        match (quote, letter) {
+            (Some(open), _) if open == letter => {
+                quote = None;
+                terms.push(std::mem::take(&mut term));
+            }
+            (Some(_), _) => term.push(letter),
+            // within a word it is an apostrophe
+            (None, '"' | '\'') if term.is_empty() => quote = Some(letter),
+            (None, _) if letter.is_whitespace() || letter == ',' => terms.push(std::mem::take(&mut term)),
+            (None, _) => term.push(letter),
         }
     }
+    terms.push(term);
     terms.retain(|term| !term.trim().is_empty());
+    terms.truncate(MAX_TERMS);
     terms
+}
+
+/// The truth in a query: `true/false/1/0/yes/no/on/off`, any case, or their first letters.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" | "t" | "y" => Some(true),
+        "false" | "0" | "no" | "off" | "f" | "n" => Some(false),
+        _ => None,
+    }
 }
 
 /// Writes `text` as a JSON string.
@@ -340,14 +359,8 @@ fn parse(kind: ColumnKind, text: &str) -> Result<Value, (&'static str, String)> 
     Ok(match kind {
         ColumnKind::Text | ColumnKind::Json => Value::from(text),
         ColumnKind::Uuid => Value::from(Uuid::parse_str(text).map_err(|_| invalid("Must be a valid UUID."))?),
-        ColumnKind::Time => Value::from(Timestamp::parse(text).ok_or_else(|| {
-            invalid("Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].")
-        })?),
-        ColumnKind::Bool => match text {
-            "true" | "True" | "1" => Value::Bool(true),
-            "false" | "False" | "0" => Value::Bool(false),
-            _ => return Err(invalid("Must be a valid boolean.")),
-        },
+        ColumnKind::Time => Value::from(Timestamp::parse(text).ok_or_else(|| invalid(Timestamp::WRONG_FORMAT))?),
+        ColumnKind::Bool => Value::Bool(parse_bool(text).ok_or_else(|| invalid("Must be a valid boolean."))?),
         ColumnKind::Int => Value::from(text.parse::<i64>().map_err(|_| invalid("A valid integer is required."))?),
         ColumnKind::Company => {
             let code = loopd_types::CompanyCode::parse(text).ok_or_else(|| invalid("Not a company code."))?;
@@ -359,4 +372,19 @@ fn parse(kind: ColumnKind, text: &str) -> Result<Value, (&'static str, String)> 
 /// 404 with DRF's words for a page out of range.
 pub fn invalid_page() -> Problem {
     Problem::new(loopd_types::Kind::NotFound, "not_found", "Invalid page.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_TERMS, split_terms};
+
+    #[test]
+    fn phrases_stay_whole() {
+        assert_eq!(split_terms("anna  \"first visit\",x 'y z'"), ["anna", "first visit", "x", "y z"]);
+        assert_eq!(split_terms("it's"), ["it's"]);
+        assert_eq!(split_terms("\"it's here\" 'a \"b\"'"), ["it's here", "a \"b\""]);
+        assert_eq!(split_terms("a \"not closed"), ["a", "not closed"]);
+        assert!(split_terms(" ,\"\" ' '\t\u{a0}").is_empty());
+        assert_eq!(split_terms(&"word ".repeat(50)).len(), MAX_TERMS);
+    }
 }

@@ -23,6 +23,10 @@ impl Timestamp {
         Self(self.0.saturating_add(micros))
     }
 
+    /// What a client hears, in DRF's words, of a text that [`Timestamp::parse`] refuses.
+    pub const WRONG_FORMAT: &'static str =
+        "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].";
+
     /// Reads RFC 3339 / ISO 8601 with an offset or `Z`; a date-time without an offset is read as UTC.
     /// `None` when the text is neither or lies outside the years 1 to 9999.
     pub fn parse(text: &str) -> Option<Self> {

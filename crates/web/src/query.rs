@@ -1,6 +1,9 @@
 //! [`Query`]: typed access to the query string. Order and repeated keys are kept, because lists and filters need both.
 
+use loopd_kernel::listing::split_terms;
 use loopd_types::{Problem, Result, Timestamp, Uuid};
+
+pub use loopd_kernel::listing::{invalid_page, parse_bool};
 
 /// Rows on a page when the caller does not say (spec/loop.md 4.3).
 pub const DEFAULT_PAGE_SIZE: u32 = 25;
@@ -86,6 +89,16 @@ impl Query {
         self.all(key).flat_map(|value| value.split(',')).map(str::trim).filter(|entry| !entry.is_empty()).collect()
     }
 
+    /// The terms of `?search=`, of the last one as in DRF ([`split_terms`]).
+    pub fn search(&self) -> Vec<String> {
+        split_terms(self.get("search").unwrap_or_default())
+    }
+
+    /// The fields of `?ordering=` as [`Query::list`] gives them, each with whether it is descending (`-name`).
+    pub fn ordering(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.list("ordering").into_iter().map(descending)
+    }
+
     /// `true/false/1/0/yes/no/on/off`, any case; absent or empty is `None`.
     pub fn bool(&self, key: &str) -> Result<Option<bool>> {
         self.typed(key, "Must be a valid boolean.", parse_bool)
@@ -103,11 +116,7 @@ impl Query {
 
     /// A moment (RFC 3339, without an offset UTC); absent or empty is `None`.
     pub fn time(&self, key: &str) -> Result<Option<Timestamp>> {
-        self.typed(
-            key,
-            "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].",
-            Timestamp::parse,
-        )
+        self.typed(key, Timestamp::WRONG_FORMAT, Timestamp::parse)
     }
 
     /// `page` and `page_size` (spec/loop.md 4.3, 5.8).
@@ -162,17 +171,11 @@ impl Query {
     }
 }
 
-/// 404 "Invalid page.": what DRF answers for a page out of range.
-pub fn invalid_page() -> Problem {
-    Problem::new(loopd_types::Kind::NotFound, "not_found", "Invalid page.")
-}
-
-/// `true/false/1/0/yes/no/on/off`, any case.
-pub fn parse_bool(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" | "t" | "y" => Some(true),
-        "false" | "0" | "no" | "off" | "f" | "n" => Some(false),
-        _ => None,
+/// The name in `name` or `-name`, and whether it is the latter.
+pub fn descending(word: &str) -> (&str, bool) {
+    match word.strip_prefix('-') {
+        Some(name) => (name, true),
+        None => (word, false),
     }
 }
 

@@ -192,23 +192,14 @@ const RESERVED: [&str; 5] = ["page", "page_size", "search", "ordering", "format"
 
 fn list_query(call: &Call) -> Result<ListQuery> {
     let request = call.query().page()?;
-    let ordering = call.query().get("ordering").unwrap_or_default();
     Ok(ListQuery {
         page: match request.page {
             PageNumber::Last => PageRef::Last,
             PageNumber::Number(page) => PageRef::Number(page.into()),
         },
         page_size: request.size,
-        search: listing::split_terms(call.query().get("search").unwrap_or_default()),
-        ordering: ordering
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
-            .map(|name| match name.strip_prefix('-') {
-                Some(name) => (name.to_owned(), true),
-                None => (name.to_owned(), false),
-            })
-            .collect(),
+        search: call.query().search(),
+        ordering: call.query().ordering().map(|(name, descending)| (name.to_owned(), descending)).collect(),
         filters: call
             .query()
             .pairs()

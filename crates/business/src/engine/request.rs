@@ -5,6 +5,7 @@ use std::sync::Arc;
 use loopd_kernel::Tenant;
 use loopd_store::Value;
 use loopd_types::{CompanyId, Currency, Problem, Result};
+use loopd_web::query::descending;
 use loopd_web::{PageRequest, Query};
 
 use super::condition::{Deleted, Where};
@@ -19,8 +20,6 @@ use crate::define::{Kind, Stored};
 
 /// Rows that a page may lie behind and still be read like any other.
 const DEEP: u64 = 5_000;
-/// Words and phrases of one search; more are left out, as no person types them.
-const MAX_TERMS: usize = 12;
 
 /// What a list is asked for.
 #[derive(Clone, Debug)]
@@ -59,12 +58,7 @@ impl ListRequest {
         let mut problem = Problem::validation();
         for (parameter, text) in query.pairs() {
             match parameter {
-                "page" | "page_size" | "ordering" | "expand" | "fields" | "format" => {}
-                "search" => {
-                    for term in terms(text).into_iter().take(MAX_TERMS) {
-                        which = which.term(&runtime.resource.search, &term);
-                    }
-                }
+                "page" | "page_size" | "search" | "ordering" | "expand" | "fields" | "format" => {}
                 "deleted" => match (loopd_web::query::parse_bool(text), text) {
                     (_, "all") => which = which.deleted(Deleted::Too),
                     (Some(true), _) => which = which.deleted(Deleted::Only),
@@ -80,6 +74,9 @@ impl ListRequest {
                     Err((code, message)) => problem.add_field(parameter, code, message),
                 },
             }
+        }
+        for term in query.search() {
+            which = which.term(&runtime.resource.search, &term);
         }
         let show = Show::read(query, runtime, engine, tenants, &mut problem)?;
         if problem.has_fields() {
@@ -251,41 +248,17 @@ fn filter(runtime: &ResourceRuntime, tenant: &Tenant, parameter: &str, text: &st
     Ok((name.to_owned(), None, test, found))
 }
 
-/// Quoted phrases stay whole; other terms end at blanks and commas (spec/loop.md 4.4).
-fn terms(text: &str) -> Vec<String> {
-    let (mut terms, mut term, mut quote) = (Vec::new(), String::new(), None);
-    for letter in text.chars() {
-        match (quote, letter) {
-            (Some(open), _) if open == letter => {
-                quote = None;
-                terms.push(std::mem::take(&mut term));
-            }
-            (Some(_), _) => term.push(letter),
-            (None, '"' | '\'') if term.is_empty() => quote = Some(letter),
-            (None, _) if letter.is_whitespace() || letter == ',' => terms.push(std::mem::take(&mut term)),
-            (None, _) => term.push(letter),
-        }
-    }
-    terms.push(term);
-    terms.retain(|term| !term.trim().is_empty());
-    terms
-}
-
 /// Unknown fields are silently dropped, as DRF's ordering filter does; nothing valid means the default order.
 fn order(query: &Query, runtime: &ResourceRuntime) -> Vec<(usize, bool)> {
     let mut order: Vec<(usize, bool)> = Vec::new();
-    let read = |word: &str| {
-        let (name, descending) = match word.strip_prefix('-') {
-            Some(name) => (name, true),
-            None => (word, false),
-        };
+    let read = |(name, descending): (&str, bool)| {
         let place = runtime.place(name).filter(|place| is_sortable(runtime, *place))?;
         // ids are made in the order of time, and have the index
         Some((if place == CREATED_AT { ID } else { place }, descending))
     };
-    let mut asked: Vec<(usize, bool)> = query.list("ordering").into_iter().filter_map(read).collect();
+    let mut asked: Vec<(usize, bool)> = query.ordering().filter_map(read).collect();
     if asked.is_empty() {
-        asked.extend(runtime.resource.ordering.as_deref().and_then(read));
+        asked.extend(runtime.resource.ordering.as_deref().map(descending).and_then(read));
     }
     for (place, descending) in asked {
         if !order.iter().any(|(known, _)| *known == place) {
@@ -301,17 +274,5 @@ pub(crate) fn is_sortable(runtime: &ResourceRuntime, place: usize) -> bool {
         COMPANY | DATA | TAGS => false,
         _ if place < FIRST_FIELD => true,
         _ => column.stored != Stored::Json && runtime.field_at(place).is_some_and(|field| field.filterable),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::terms;
-
-    #[test]
-    fn phrases_stay_whole() {
-        assert_eq!(terms("anna  \"first visit\",x 'y z'"), ["anna", "first visit", "x", "y z"]);
-        assert_eq!(terms("it's"), ["it's"]);
-        assert!(terms(" ,\"\" ").is_empty());
     }
 }

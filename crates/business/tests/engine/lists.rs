@@ -41,6 +41,34 @@ each_engine! {
         world.owner.get(APPOINTMENTS).query("page", "9").await.expect_refusal(404, "not_found");
     }
 
+    async fn lists_of_core_resources_read_a_query_as_lists_of_records_do(world: &World) {
+        let owner = &world.owner;
+        for name in ["North side", "South side", "Annex", "Anna's"] {
+            owner.post("/api/v1/workspaces/").json(&json!({"name": name})).await.expect_status(201);
+        }
+        let cases: &[(Asked, &[&str])] = &[
+            (&[("search", "'north side'")], &["North side"]),
+            (&[("search", "\"side south\"")], &[]),
+            (&[("search", "side,south")], &["South side"]),
+            (&[("search", "anna's")], &["Anna's"]),
+            (&[("search", "anna's"), ("search", "annex")], &["Annex"]),
+            (&[("is_default", "NO"), ("ordering", "-name"), ("page_size", "2")], &["South side", "North side"]),
+            (&[("is_default", "off"), ("name__lt", "B"), ("ordering", "-is_default"), ("ordering", "name")], &["Anna's", "Annex"]),
+        ];
+        for (query, expected) in cases {
+            let asked = query.iter().fold(owner.get("/api/v1/workspaces/"), |asked, (name, value)| asked.query(name, value));
+            let page = asked.await.expect_status(200).json();
+            let names: Vec<&str> = page["results"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+            assert_eq!(names, *expected, "{query:?}");
+        }
+        // as many conditions would be more than SQLite reads
+        let long = "side ".repeat(50);
+        for path in ["/api/v1/workspaces/", APPOINTMENTS] {
+            (0..150).fold(owner.get(path), |asked, _| asked.query("search", &long)).await.expect_status(200);
+        }
+        owner.get("/api/v1/workspaces/").query("is_default", "maybe").await.expect_field("is_default", "invalid");
+    }
+
     async fn filters_say_what_they_mean(world: &World) {
         let owner = &world.owner;
         let anna = owner.post("/api/v1/booking/customers/").json(&json!({"title": "Anna"})).await.json();
@@ -51,6 +79,8 @@ each_engine! {
             (&[("search", "alpha")], &["Gamma", "Alpha visit"]),
             (&[("search", "visit beta")], &["beta Visit"]),
             (&[("search", "\"alpha visit\"")], &["Alpha visit"]),
+            (&[("search", "'alpha visit'")], &["Alpha visit"]),
+            (&[("search", "gamma"), ("search", "beta")], &["beta Visit"]),
             (&[("search", "100%")], &[]),
             (&[("status", "draft")], &["Gamma"]),
             (&[("status__in", "draft,pending")], &["Gamma", "beta Visit", "Alpha visit"]),
