@@ -40,24 +40,12 @@ pub const COLUMNS: [&str; FIRST_FIELD] = [
 ];
 
 /// Their names on the wire.
-pub const NAMES: [&str; FIRST_FIELD] = [
-    "company",
-    "id",
-    "workspace",
-    "number",
-    "title",
-    "description",
-    "status",
-    "data",
-    "tags",
-    "external_id",
-    "created_by",
-    "updated_by",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-    "version",
-];
+pub const NAMES: [&str; FIRST_FIELD] = {
+    let mut names = COLUMNS;
+    names[COMPANY] = "company";
+    names[WORKSPACE] = "workspace";
+    names
+};
 
 /// Characters of a title.
 pub const TITLE_MAX: usize = 255;

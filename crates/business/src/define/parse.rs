@@ -40,7 +40,9 @@ pub fn parse(kind: &Kind, json: &Json, currency: Option<Currency>) -> Result<Val
         Kind::Timezone => checked(json, 64, is_timezone, "Enter a valid time zone such as Africa/Kigali."),
         Kind::Currency => {
             let text = string(json)?;
-            Currency::parse(&text).map(|currency| Value::Text(currency.code().to_owned())).ok_or_else(|| not_a_choice(&text))
+            Currency::parse(&text)
+                .map(|currency| Value::Text(currency.code().to_owned()))
+                .ok_or_else(|| not_a_choice(&text))
         }
         Kind::Choice { choices } => {
             let text = string(json)?;
@@ -56,14 +58,16 @@ pub fn parse(kind: &Kind, json: &Json, currency: Option<Currency>) -> Result<Val
             None => Err(invalid("Give a currency first.")),
         },
         Kind::Date => match json.as_str().and_then(|text| text.trim().parse::<jiff::civil::Date>().ok()) {
-            Some(date) if json.as_str().is_some_and(|text| text.trim().len() == 10) => Ok(Value::Text(date.to_string())),
+            Some(date) if json.as_str().is_some_and(|text| text.trim().len() == 10) => {
+                Ok(Value::Text(date.to_string()))
+            }
             _ => Err(invalid("Date has wrong format. Use one of these formats instead: YYYY-MM-DD.")),
         },
-        Kind::DateTime => json.as_str().and_then(|text| Timestamp::parse(text.trim())).map(Value::from).ok_or_else(|| {
-            invalid(
-                "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].",
-            )
-        }),
+        Kind::DateTime => json
+            .as_str()
+            .and_then(|text| Timestamp::parse(text.trim()))
+            .map(Value::from)
+            .ok_or_else(|| invalid(Timestamp::WRONG_FORMAT)),
         Kind::TimeOfDay => match json.as_str().and_then(time_of_day) {
             Some(text) => Ok(Value::Text(text)),
             None => Err(invalid("Time has wrong format. Use one of these formats instead: hh:mm[:ss].")),
@@ -71,13 +75,17 @@ pub fn parse(kind: &Kind, json: &Json, currency: Option<Currency>) -> Result<Val
         Kind::Reference { .. } | Kind::User => id(json).map(Value::Uuid),
         Kind::References { .. } => references(json),
         Kind::Tags => words(json),
-        Kind::Object if !json.is_object() => {
-            Err(complaint("not_a_dict", format!("Expected a dictionary of items but got type \"{}\".", type_name(json))))
-        }
+        Kind::Object if !json.is_object() => Err(complaint(
+            "not_a_dict",
+            format!("Expected a dictionary of items but got type \"{}\".", type_name(json)),
+        )),
         Kind::Object | Kind::Json => {
             let text = json.to_string();
             if text.len() > JSON_MAX_BYTES {
-                return Err(complaint("max_length", format!("Ensure this field has no more than {JSON_MAX_BYTES} bytes.")));
+                return Err(complaint(
+                    "max_length",
+                    format!("Ensure this field has no more than {JSON_MAX_BYTES} bytes."),
+                ));
             }
             Ok(Value::Json(text))
         }
@@ -279,11 +287,16 @@ fn id(json: &Json) -> Result<Uuid, FieldError> {
     }
 }
 
-fn references(json: &Json) -> Result<Value, FieldError> {
+fn list_of(json: &Json, max: usize) -> Result<&[Json], FieldError> {
     let list = json.as_array().ok_or_else(|| not_a_list(json))?;
-    if list.len() > REFERENCES_MAX {
-        return Err(complaint("max_length", format!("Ensure this field has no more than {REFERENCES_MAX} elements.")));
+    if list.len() > max {
+        return Err(complaint("max_length", format!("Ensure this field has no more than {max} elements.")));
     }
+    Ok(list)
+}
+
+fn references(json: &Json) -> Result<Value, FieldError> {
+    let list = list_of(json, REFERENCES_MAX)?;
     let mut ids: Vec<Uuid> = Vec::with_capacity(list.len());
     for entry in list {
         let id = id(entry)?;
@@ -295,10 +308,7 @@ fn references(json: &Json) -> Result<Value, FieldError> {
 }
 
 fn words(json: &Json) -> Result<Value, FieldError> {
-    let list = json.as_array().ok_or_else(|| not_a_list(json))?;
-    if list.len() > TAGS_MAX {
-        return Err(complaint("max_length", format!("Ensure this field has no more than {TAGS_MAX} elements.")));
-    }
+    let list = list_of(json, TAGS_MAX)?;
     let mut words: Vec<String> = Vec::with_capacity(list.len());
     for entry in list {
         let word = at_most(string(entry)?, TAG_MAX)?;

@@ -1,25 +1,11 @@
 //! The API reference of the modules: complete, without faults, and named as clients of DRF expect.
 
-use std::sync::Arc;
-
-use loopd_business::engine::Registry;
-use loopd_web::{Surface, openapi};
-
+use crate::house::documented;
 use crate::support::modules;
 
 #[test]
 fn the_reference_is_sound_and_named_as_expected() {
-    let registry = Arc::new(Registry::build(modules()).expect("the definitions are sound"));
-    let operations = loopd_business::http::operations(&registry);
-    let document = openapi::Document {
-        title: "LOOP".into(),
-        tags: loopd_business::http::tags(&registry),
-        schemas: loopd_business::http::schemas(&registry),
-        ..openapi::Document::default()
-    };
-    let assembled = openapi::assemble(Surface::Loop, &document, operations.iter());
-    let faults = openapi::lint(&assembled);
-    assert!(faults.is_empty(), "{faults:#?}");
+    let (operations, assembled) = documented(modules());
     let ids: Vec<&str> = operations.iter().map(|operation| operation.id.as_str()).collect();
     for verb in [
         "list",

@@ -13,7 +13,7 @@ use loopd_kernel::{Catalogue, Environment, Kernel, job::Runner};
 use loopd_store::{Db, Reader, Row, View, ddl, migrate, params};
 use loopd_testkit::{Client, Database, json};
 use loopd_types::{DAY_US, ManualClock, SeededRng, Timestamp};
-use loopd_web::App;
+use loopd_web::{App, Operation, Surface, openapi};
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -133,4 +133,20 @@ pub async fn register(client: &Client, name: &str) -> Client {
     let answer = client.anonymous().post("/api/v1/auth/register/").json(&body).await.expect_status(201);
     let code = answer.text_at("/company/code");
     client.anonymous().with_token(&answer.text_at("/access")).company(&code)
+}
+
+/// The operations of these modules and their API reference, which must be without faults.
+pub fn documented(modules: Vec<Module>) -> (Vec<Operation>, Json) {
+    let registry = Arc::new(Registry::build(modules).expect("the definitions are sound"));
+    let operations = loopd_business::http::operations(&registry);
+    let document = openapi::Document {
+        title: "LOOP".into(),
+        tags: loopd_business::http::tags(&registry),
+        schemas: loopd_business::http::schemas(&registry),
+        ..openapi::Document::default()
+    };
+    let assembled = openapi::assemble(Surface::Loop, &document, operations.iter());
+    let faults = openapi::lint(&assembled);
+    assert!(faults.is_empty(), "{faults:#?}");
+    (operations, assembled)
 }

@@ -1,24 +1,12 @@
 //! The API reference of payments: complete and without faults.
 
-use std::sync::Arc;
-
-use loopd_business::engine::Registry;
 use loopd_business::modules::payments;
-use loopd_web::{Surface, openapi};
+
+use crate::house::documented;
 
 #[test]
 fn the_reference_is_sound_and_names_every_operation() {
-    let registry = Arc::new(Registry::build(vec![payments::module()]).expect("the definitions are sound"));
-    let operations = loopd_business::http::operations(&registry);
-    let document = openapi::Document {
-        title: "LOOP".into(),
-        tags: loopd_business::http::tags(&registry),
-        schemas: loopd_business::http::schemas(&registry),
-        ..openapi::Document::default()
-    };
-    let assembled = openapi::assemble(Surface::Loop, &document, operations.iter());
-    let faults = openapi::lint(&assembled);
-    assert!(faults.is_empty(), "{faults:#?}");
+    let (operations, _) = documented(vec![payments::module()]);
     let ids: Vec<&str> = operations.iter().map(|operation| operation.id.as_str()).collect();
     for id in [
         "payments_ledger_trial_balance",
