@@ -140,7 +140,7 @@ each_engine! {
             if step == 120 {
                 world.set_up(json!({"overpayment": true})).await;
             }
-            let answer = match dice.below(14) {
+            let answer = match dice.below(15) {
                 0 | 1 => {
                     let currency = *dice.one(&["RWF", "USD", "KWD"]);
                     let price = dice.below(150).to_string();
@@ -189,6 +189,21 @@ each_engine! {
                     world.clock.advance(2 * MINUTE_US);
                     world.work().await;
                     continue;
+                }
+                13 | 14 => {
+                    // chance alone seldom finds what can be given back or taken off
+                    let (resource, action, states) = match dice.below(3) {
+                        0 => ("invoices", "credit-note", ["open", "partially_paid", "paid"]),
+                        _ => ("payments", "refund", ["succeeded", "partly_refunded", "succeeded"]),
+                    };
+                    let status = *dice.one(&states);
+                    let found = world.all(resource, &[("status", status)]).await;
+                    if found.is_empty() {
+                        continue;
+                    }
+                    let id = dice.one(&found)["id"].as_str().unwrap().to_owned();
+                    let extra = if action == "refund" { json!({"credit_invoice": dice.below(3) == 0}) } else { json!({}) };
+                    world.act(resource, &id, action, some_body(&dice, extra)).await
                 }
                 _ => continue,
             };
