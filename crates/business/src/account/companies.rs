@@ -24,20 +24,19 @@ pub fn operations() -> Vec<Operation> {
     all.push(handled(
         AUDIT
             .list_of_companies()
-            .describe("Superusers who name no company also see what belongs to none: sign-ins and the installation."),
+            .describe("Superusers who name no company see the whole installation: every company, and what belongs to none, such as sign-ins."),
         |call| async move {
-            let companies = audited(&call).await?;
-            list(&call, View::Companies(companies.clone()), move |reader, query| {
-                audit::LISTING.list(reader, query, Some(&companies), Conditions::default())
+            let (view, companies) = audited(&call).await?;
+            list(&call, view, move |reader, query| {
+                audit::LISTING.list(reader, query, companies.as_deref(), Conditions::default())
             })
             .await
         },
     ));
     all.push(handled(AUDIT.retrieve_in_companies(), |call| async move {
-        let (companies, id) = (audited(&call).await?, call.id()?);
-        let view = View::Companies(companies.clone());
+        let ((view, companies), id) = (audited(&call).await?, call.id()?);
         let read = move |reader: &mut loopd_store::Reader<'_>| {
-            audit::LISTING.find(reader, id, Some(&companies), Conditions::default())
+            audit::LISTING.find(reader, id, companies.as_deref(), Conditions::default())
         };
         let found = call.kernel.db.read(view, read).await?;
         Ok(Reply::json_bytes(200, found.ok_or_else(Problem::not_found)?))
@@ -45,15 +44,15 @@ pub fn operations() -> Vec<Operation> {
     all
 }
 
-/// The companies whose audit rows this caller may read; for superusers who name none, the installation's own rows too, and the
-/// look at those is on record first.
-async fn audited(call: &Call) -> Result<Arc<[CompanyId]>> {
-    let mut companies: Vec<CompanyId> = call.scope()?.iter().map(|tenant| tenant.company).collect();
+/// The companies whose audit rows this caller may read. `None`, the whole installation, for superusers who name none; that look is
+/// on record first.
+async fn audited(call: &Call) -> Result<(View, Option<Arc<[CompanyId]>>)> {
     if call.is_union() && call.caller.is_superuser() {
         audit::record_superuser_list(&call.kernel, &call.caller.actor(), "core.audit-logs.view").await?;
-        companies.push(audit::INSTALLATION);
+        return Ok((View::System, None));
     }
-    Ok(companies.into())
+    let companies: Arc<[CompanyId]> = call.scope()?.iter().map(|tenant| tenant.company).collect();
+    Ok((View::Companies(companies.clone()), Some(companies)))
 }
 
 fn company_body() -> Value {

@@ -1,7 +1,7 @@
 //! `/developer-profiles/`: people see and keep their own; superusers approve.
 
 use loopd_kernel::listing::Conditions;
-use loopd_kernel::{Caller, developer};
+use loopd_kernel::{Caller, audit, developer};
 use loopd_store::{Tx, Value as Sql, View};
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
@@ -79,6 +79,10 @@ fn visible(caller: &Caller) -> Result<Conditions> {
 
 async fn list_profiles(call: Call) -> Result<Reply> {
     let conditions = visible(&call.caller)?;
+    if call.caller.is_superuser() {
+        let permission = PROFILES.permission("view");
+        audit::record_superuser_list(&call.kernel, &call.caller.actor(), &permission).await?;
+    }
     list(&call, View::System, move |reader, query| developer::LISTING.list(reader, query, None, conditions.clone()))
         .await
 }

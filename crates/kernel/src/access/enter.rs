@@ -75,6 +75,7 @@ impl Kernel {
     /// Enters for a list: the header's company, or every company that the caller may see (T4's union).
     ///
     /// Companies without the product or the permission are left out of the union; when none is left, the refusal of the first is given.
+    /// Empty only for superusers of an installation without a company.
     ///
     /// # Errors
     /// As [`Kernel::enter`], without `company_required`.
@@ -103,6 +104,8 @@ impl Kernel {
         }
         match refusal {
             Some(problem) if entered.is_empty() => Err(problem),
+            // Superusers need nobody to let them in: no company is just an empty installation.
+            None if entered.is_empty() && caller.is_superuser() => Ok(entered),
             // Nobody has let this caller in anywhere: an empty list would be true, a refusal says why.
             None if entered.is_empty() => Err(company_access_denied()),
             _ => {
