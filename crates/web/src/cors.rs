@@ -16,7 +16,7 @@ const ALLOWED: HeaderValue = HeaderValue::from_static(
 );
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Content-Disposition, ETag, Idempotency-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, \
-     Retry-After, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID",
+     Retry-After, X-Count-Exact, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID",
 );
 
 /// The value of `Access-Control-Allow-Origin` for this request, when it comes from an allowed origin.

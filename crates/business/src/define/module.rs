@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use loopd_kernel::Tenant;
 use loopd_types::Result;
 use serde_json::Value as Json;
 
 use super::field::Field;
 use super::resource::Resource;
 use super::rule::{ReadFn, WriteFn};
+use crate::engine::Record;
 
 /// One product: its resources and whatever it does besides keeping records.
 #[derive(Clone, Debug)]
@@ -50,7 +52,12 @@ pub struct Custom {
     pub access: CustomAccess,
     pub rate: Rate,
     pub run: Run,
+    /// Whether it can begin on a record now; always, when `None`. What `GET …/{id}/actions/` tells of an operation on a record.
+    pub ready: Option<ReadyFn>,
 }
+
+/// Whether an operation can begin on a record in this state, and the refusal that it would meet.
+pub type ReadyFn = fn(&Tenant, &Record) -> Result<()>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -172,7 +179,13 @@ impl Custom {
             access: CustomAccess::Permission(format!("{resource}.{verb}")),
             rate: Rate::Normal,
             run,
+            ready: None,
         }
+    }
+    /// The verb of a `POST` on a record of `resource`: `initiate` of `payments/{id}/initiate/`.
+    pub fn verb_on(&self, resource: &str) -> Option<&str> {
+        let rest = self.path.strip_prefix(resource)?.strip_prefix("/{id}/")?.strip_suffix('/')?;
+        (self.method == Method::Post && !rest.contains('/')).then_some(rest)
     }
     pub fn summary(mut self, words: &str) -> Self {
         self.summary = words.to_owned();
@@ -201,6 +214,11 @@ impl Custom {
     /// `<resource>.<verb>` behind the module's slug, in place of the one that follows from path and method.
     pub fn permission(mut self, permission: &str) -> Self {
         self.access = CustomAccess::Permission(permission.to_owned());
+        self
+    }
+    /// What `GET …/{id}/actions/` asks before it offers this; `run` must still refuse by itself.
+    pub fn ready(mut self, ready: ReadyFn) -> Self {
+        self.ready = Some(ready);
         self
     }
     pub fn public(mut self) -> Self {

@@ -201,10 +201,19 @@ fn take_inputs(record: &mut Record, action: &Action, input: &Input) {
     }
 }
 
-/// The actions that this caller may run on this record now.
-pub fn allowed<'r>(runtime: &'r ResourceRuntime, tenant: &Tenant, record: &Record) -> Vec<&'r Action> {
-    let may_change = read::may_change(tenant, record);
-    moves(runtime, record.status()).filter(|action| may_change && may_act(runtime, tenant, action)).collect()
+/// Whether this caller may run an action on this record now, as far as its state and their rights decide it.
+///
+/// # Errors
+/// 403 `permission_denied`, `workspace_access_denied`; 409 `invalid_transition`.
+pub fn require_ready(runtime: &ResourceRuntime, tenant: &Tenant, record: &Record, action: &Action) -> Result<()> {
+    if !may_act(runtime, tenant, action) {
+        return Err(Problem::permission_denied());
+    }
+    read::require_may_change(tenant, record)?;
+    if !action.may_start_in(record.status()) {
+        return Err(invalid_transition(runtime, record, action));
+    }
+    Ok(())
 }
 
 /// Whether the caller's role and key allow an action: by its own permission, or by the one to update when it is a routine one and not denied

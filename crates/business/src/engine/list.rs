@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use loopd_kernel::{Tenant, counter};
+use loopd_kernel::Tenant;
 use loopd_store::{Reader, Row, StoreError, Value, params};
 use loopd_types::Result;
 use loopd_web::{PageWriter, Query, page};
 
 use super::Engine;
-use super::condition::{Deleted, bind};
+use super::condition::bind;
+use super::count::count;
 use super::expand::Expansions;
 use super::read;
 use super::record::Record;
@@ -17,8 +18,12 @@ use super::request::{ListRequest, Show};
 use super::runtime::ResourceRuntime;
 use crate::define::base::ID;
 
-/// Rows that a filtered count looks at; a longer list is told to have this many and can be paged that far.
-pub const COUNT_LIMIT: i64 = 100_000;
+/// One page.
+pub struct Listed {
+    pub json: Vec<u8>,
+    /// Whether `count` is the number of all rows. If not there are more, but only these can be paged through.
+    pub is_count_exact: bool,
+}
 
 /// One page as JSON. `base` is the list's absolute URL, `query` what its links repeat.
 ///
@@ -31,17 +36,17 @@ pub fn list(
     tenants: &[Arc<Tenant>],
     request: &ListRequest,
     (base, query): (&str, &Query),
-) -> Result<Vec<u8>> {
+) -> Result<Listed> {
     let plain_company = request.plain_company(runtime, tenants);
     let mut params = Vec::new();
     let conditions = match plain_company {
         Some(_) => String::new(),
         None => conditions(reader, runtime, tenants, request, &mut params)?,
     };
-    let count = count(reader, runtime, tenants, request, &conditions, &params)?;
-    let (page, offset) = page::resolve(request.page, count)?;
+    let count = count(reader, runtime, tenants, request, engine.registry.counting)?;
+    let (page, offset) = page::resolve(request.page, count.rows)?;
     let size = request.page.size;
-    let mut writer = PageWriter::new(base, query, page, size, count);
+    let mut writer = PageWriter::new(base, query, page, size, count.rows);
     let (limit, offset) = (i64::from(size), i64::try_from(offset).unwrap_or(i64::MAX));
     let (sql, params) = match plain_company {
         Some(company) => (Cow::Borrowed(runtime.sql.page.as_str()), params![company, limit, offset].to_vec()),
@@ -64,7 +69,7 @@ pub fn list(
         let mut records = reader.query(&sql, &params, |row| Record::from_row(runtime, row))?;
         write_records(reader, engine, tenants, &mut records, &request.show, &mut writer)?;
     }
-    Ok(writer.finish())
+    Ok(Listed { json: writer.finish(), is_count_exact: count.is_exact })
 }
 
 /// Straight from the database's row to bytes.
@@ -198,37 +203,4 @@ pub(crate) fn order_by(runtime: &ResourceRuntime, request: &ListRequest) -> Stri
         parts.push("id DESC".into());
     }
     format!(" ORDER BY {}", parts.join(", "))
-}
-
-/// How many rows there are: from the counters where they know, else by a count that ends at [`COUNT_LIMIT`].
-fn count(
-    reader: &mut Reader<'_>,
-    runtime: &ResourceRuntime,
-    tenants: &[Arc<Tenant>],
-    request: &ListRequest,
-    conditions: &str,
-    params: &[Value],
-) -> Result<u64> {
-    let sees_all = tenants.iter().all(|tenant| tenant.workspace.is_none() && tenant.workspace_limit().is_none());
-    let deleted = request.which.wants_deleted();
-    let knows = sees_all && runtime.audience.is_none() && request.which.clone().deleted(Deleted::Hidden).is_plain();
-    let count = if knows {
-        let mut sum = 0;
-        for tenant in tenants {
-            let (live, gone) = counter::counts(reader, tenant.company, &runtime.counter)?;
-            sum += match deleted {
-                Deleted::Hidden => live,
-                Deleted::Only => gone,
-                Deleted::Too => live + gone,
-            };
-        }
-        sum
-    } else {
-        let sql = format!(
-            "SELECT COUNT(*) FROM (SELECT 1 AS one FROM {} WHERE {conditions} LIMIT {COUNT_LIMIT}) AS bounded",
-            runtime.table
-        );
-        reader.one(&sql, params, |row| row.i64(0))?
-    };
-    Ok(u64::try_from(count).unwrap_or(0))
 }

@@ -7,6 +7,7 @@ use loopd_kernel::{Product, SettingsSection};
 use loopd_store::ddl::TableDef;
 
 use super::audience::AudienceSql;
+use super::count::Counting;
 use super::runtime::ResourceRuntime;
 use super::tables;
 use crate::define::{Flaw, Module, RollUp, settings, soundness};
@@ -17,6 +18,8 @@ pub struct Registry {
     modules: Vec<Module>,
     resources: Vec<Arc<ResourceRuntime>>,
     by_path: HashMap<String, usize>,
+    /// How far lists count.
+    pub counting: Counting,
 }
 
 impl Registry {
@@ -56,7 +59,12 @@ impl Registry {
         for at in 0..resources.len() {
             resources[at].audience = AudienceSql::compile(&resources[at].resource.audience, &resources[at], &resources);
         }
-        Ok(Self { modules, resources: resources.into_iter().map(Arc::new).collect(), by_path })
+        Ok(Self {
+            modules,
+            resources: resources.into_iter().map(Arc::new).collect(),
+            by_path,
+            counting: Counting::default(),
+        })
     }
 
     pub fn modules(&self) -> &[Module] {

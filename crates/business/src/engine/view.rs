@@ -6,8 +6,8 @@ use loopd_kernel::Tenant;
 use loopd_store::{Reader, params};
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{PageWriter, Query, page};
+use serde_json::json;
 
-use super::Engine;
 use super::condition::Where;
 use super::expand::Expansions;
 use super::list::write_shown;
@@ -15,7 +15,9 @@ use super::read;
 use super::record::Record;
 use super::request::Show;
 use super::runtime::ResourceRuntime;
-use crate::define::render::{integer, string, uuid};
+use super::{Engine, Registry, act};
+use crate::define::render::{string, uuid};
+use crate::define::{Custom, CustomAccess, Field, schema};
 
 /// A record's JSON and the version that its ETag names.
 pub struct Viewed {
@@ -143,27 +145,50 @@ pub fn history(
     Ok(writer.finish())
 }
 
-/// `[{"name", "to", "help", "input"}]`: what this caller may do with the record now.
-pub fn render_actions(runtime: &ResourceRuntime, tenant: &Tenant, record: &Record) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
-    out.extend_from_slice(b"{\"status\":");
-    string(&mut out, record.status());
-    out.extend_from_slice(b",\"version\":");
-    integer(&mut out, record.version());
-    out.extend_from_slice(b",\"actions\":[");
-    for (count, action) in super::act::allowed(runtime, tenant, record).into_iter().enumerate() {
-        if count > 0 {
-            out.push(b',');
+/// What this caller may do with the record now, `actions` of `{name, to, help, input}`, and what not, `unavailable` of
+/// `{name, code, reason}`: life-cycle actions and the module's own operations on a record alike.
+pub fn render_actions(registry: &Registry, runtime: &ResourceRuntime, tenant: &Tenant, record: &Record) -> Vec<u8> {
+    let (mut actions, mut unavailable) = (Vec::new(), Vec::new());
+    let mut sort = |name: &str, to: &[String], help: &str, input: &[Field], is_ready: Result<()>| match is_ready {
+        Ok(()) => {
+            let (properties, required) = schema::object(input, schema::Use::Write);
+            let input = json!({"type": "object", "properties": properties, "required": required});
+            actions.push(json!({"name": name, "to": to, "help": help, "input": input}));
         }
-        let (properties, required) = crate::define::schema::object(&action.input, crate::define::schema::Use::Write);
-        let shown = serde_json::json!({
-            "name": action.name,
-            "to": action.to,
-            "help": action.help,
-            "input": {"type": "object", "properties": properties, "required": required},
-        });
-        out.extend_from_slice(shown.to_string().as_bytes());
+        Err(problem) => unavailable.push(json!({"name": name, "code": code(&problem), "reason": reason(&problem)})),
+    };
+    for action in &runtime.resource.actions {
+        let is_ready = act::require_ready(runtime, tenant, record, action);
+        sort(&action.name, &action.to, &action.help, &action.input, is_ready);
     }
-    out.extend_from_slice(b"]}");
-    out
+    let module = registry.modules().iter().find(|module| module.slug == runtime.module);
+    for custom in module.into_iter().flat_map(|module| &module.operations) {
+        if let Some(verb) = custom.verb_on(&runtime.resource.slug) {
+            let help = if custom.help.is_empty() { &custom.summary } else { &custom.help };
+            sort(verb, &[], help, &custom.input, require_custom(runtime, tenant, record, custom));
+        }
+    }
+    let shown =
+        json!({"status": record.status(), "version": record.version(), "actions": actions, "unavailable": unavailable});
+    shown.to_string().into_bytes()
+}
+
+fn require_custom(runtime: &ResourceRuntime, tenant: &Tenant, record: &Record, custom: &Custom) -> Result<()> {
+    if let CustomAccess::Permission(permission) = &custom.access {
+        tenant.require(&format!("{}.{permission}", runtime.module))?;
+    }
+    custom.ready.map_or(Ok(()), |ready| ready(tenant, record))
+}
+
+/// The first complaint about a field says more than "the input is invalid".
+fn first_error(problem: &Problem) -> Option<&loopd_types::FieldError> {
+    problem.fields().iter().find_map(|(_, errors)| errors.first())
+}
+
+fn code(problem: &Problem) -> &str {
+    first_error(problem).map_or(problem.code(), |error| &error.code)
+}
+
+fn reason(problem: &Problem) -> &str {
+    first_error(problem).map_or(problem.message(), |error| &error.message)
 }

@@ -64,7 +64,11 @@ where
         .params(list_params(door));
     let csv = Content::of("text/csv", schema::string());
     let page = schema::component(&format!("Paginated{}List", words.schema));
-    operation.response(ResponseDoc::json(200, "One page.", page).with(csv))
+    operation.response(
+        ResponseDoc::json(200, "One page.", page)
+            .with(csv)
+            .header("X-Count-Exact", "`false` when counting took too long: there are more rows than `count` says."),
+    )
 }
 
 pub(super) fn create<F, R>(door: &Door, handler: F) -> Operation
@@ -207,7 +211,7 @@ where
     finish(door, operation, format!("What may be done to a {} now", words.one), &door.runtime.permissions.view)
         .responds(
             200,
-            "The status and the actions that it and the caller's role allow.",
+            "The status, the actions that it and the caller's role allow, and why the others are not.",
             schema::component("AllowedActions"),
         )
 }

@@ -8,7 +8,7 @@ use loopd_types::{CompanyCode, Problem, Result};
 use loopd_web::{Call, Operation, Param, RateClass, Reply, schema};
 use serde_json::{Map, Value as Json, json};
 
-use super::records::Door;
+use super::records::{Door, page_of};
 use crate::define::base::{CREATED_AT, ID, NUMBER, STATUS, TITLE};
 use crate::define::schema::{Use, of_field};
 use crate::define::{Public, PublicVerb};
@@ -83,7 +83,7 @@ async fn show_list(door: Door, public: Arc<Public>, call: Call) -> Result<Reply>
     let work = move |reader: &mut loopd_store::Reader<'_>| {
         list::list(reader, &engine, &door.runtime, &tenants, &request, (&base, &query))
     };
-    call.kernel.db.read_long(view, work).await.map(|json| Reply::json_bytes(200, json))
+    call.kernel.db.read_long(view, work).await.map(page_of)
 }
 
 async fn show_one(door: Door, public: Arc<Public>, call: Call) -> Result<Reply> {

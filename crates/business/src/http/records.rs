@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use http::header::LOCATION;
+use http::{HeaderName, StatusCode};
 use loopd_kernel::Tenant;
 use loopd_store::View;
 use loopd_types::{CompanyId, Problem, Result};
-use loopd_web::{Call, Operation, Reply};
+use loopd_web::{Call, Operation, PageWriter, Reply, page};
 
 use super::describe;
 use crate::define::Action;
@@ -17,6 +17,8 @@ use crate::engine::export::{Cursor, export};
 use crate::engine::request::{ListRequest, Show};
 use crate::engine::update::expected_version;
 use crate::engine::{Cx, Engine, Registry, ResourceRuntime, act, bulk, create, delete, list, update, view};
+
+const COUNT_EXACT: HeaderName = HeaderName::from_static("x-count-exact");
 
 /// What every handler needs: the definitions, and the one it serves.
 #[derive(Clone)]
@@ -94,6 +96,13 @@ async fn list_records(door: Door, call: Call) -> Result<Reply> {
         return export_csv(door, call).await;
     }
     let (engine, tenants) = (door.engine(&call), call.scope()?.to_vec());
+    if tenants.is_empty() {
+        // A superuser of an installation without a company.
+        let asked = call.query().page()?;
+        let (number, _) = page::resolve(asked, 0)?;
+        let writer = PageWriter::new(&call.url(), call.query(), number, asked.size, 0);
+        return Ok(Reply::json_bytes(200, writer.finish()));
+    }
     let request = ListRequest::read(call.query(), &door.runtime, &engine, &tenants)?;
     let is_heavy = request.is_heavy(&door.runtime, &tenants);
     let (base, query, view) = (call.url(), call.query().clone(), view_of(&tenants));
@@ -101,8 +110,14 @@ async fn list_records(door: Door, call: Call) -> Result<Reply> {
         list::list(reader, &engine, &door.runtime, &tenants, &request, (&base, &query))
     };
     let db = &call.kernel.db;
-    let json = if is_heavy { db.read_long(view, work).await? } else { db.read(view, work).await? };
-    Ok(Reply::json_bytes(200, json))
+    let listed = if is_heavy { db.read_long(view, work).await? } else { db.read(view, work).await? };
+    Ok(page_of(listed))
+}
+
+/// The answer of a list, which says so when its `count` is not the whole truth.
+pub(super) fn page_of(listed: list::Listed) -> Reply {
+    let reply = Reply::json_bytes(200, listed.json);
+    if listed.is_count_exact { reply } else { reply.with_header(COUNT_EXACT, "false") }
 }
 
 async fn retrieve(door: Door, call: Call) -> Result<Reply> {
@@ -195,7 +210,7 @@ async fn list_actions(door: Door, call: Call) -> Result<Reply> {
     let view = tenant.view();
     let work = move |reader: &mut loopd_store::Reader<'_>| {
         let record = view::find_visible(reader, &door.runtime, &tenant, id)?;
-        Ok(view::render_actions(&door.runtime, &tenant, &record))
+        Ok(view::render_actions(&door.registry, &door.runtime, &tenant, &record))
     };
     call.kernel.db.read(view, work).await.map(|json| Reply::json_bytes(200, json))
 }

@@ -32,7 +32,7 @@ fn shared() -> Map<String, Json> {
         "AllowedActions".into(),
         json!({
             "type": "object",
-            "required": ["status", "version", "actions"],
+            "required": ["status", "version", "actions", "unavailable"],
             "properties": {
                 "status": schema::string(),
                 "version": {"type": "integer"},
@@ -45,6 +45,11 @@ fn shared() -> Map<String, Json> {
                         "help": schema::string(),
                         "input": {"type": "object", "additionalProperties": true, "description": "JSON Schema of the body."},
                     },
+                }},
+                "unavailable": {"type": "array", "description": "What cannot be done now, and why.", "items": {
+                    "type": "object",
+                    "required": ["name", "code", "reason"],
+                    "properties": {"name": schema::string(), "code": schema::string(), "reason": schema::string()},
                 }},
             },
         }),

@@ -4,6 +4,7 @@
 mod house;
 
 mod booking;
+mod counts;
 mod shop;
 mod support;
 

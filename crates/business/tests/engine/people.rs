@@ -80,6 +80,9 @@ each_engine! {
         let offered = desk.get(&format!("{at}actions/")).await.expect_status(200).json();
         let names: Vec<_> = offered["actions"].as_array().unwrap().iter().map(|action| action["name"].as_str().unwrap()).collect();
         assert!(names.contains(&"assign") && !names.contains(&"confirm"), "{names:?}");
+        let refused: Vec<_> = offered["unavailable"].as_array().unwrap().iter().filter(|action| action["name"] == "confirm").collect();
+        assert_eq!(refused.len(), 1, "{offered}");
+        assert_eq!(refused[0]["code"], "permission_denied");
         desk.post(&format!("{at}confirm/")).await.expect_refusal(403, "permission_denied");
         desk.post(&format!("{at}cancel/")).await.expect_status(200);
     }

@@ -184,6 +184,27 @@ each_engine! {
         assert_eq!((world.account("2100").await, world.account("1020").await), (-500, 500));
     }
 
+    async fn asking_the_payer_is_offered_while_it_can_be_done_and_else_says_why_not(world: &World) {
+        let invoice = world.open_invoice(100).await;
+        let offered = async |id: &str| world.owner.get(&format!("/api/v1/payments/payments/{id}/actions/")).await.expect_status(200).json();
+        let named = |list: &Json, name: &str| list.as_array().unwrap().iter().find(|entry| entry["name"] == name).cloned();
+        let id = world.momo(&invoice, "mtn_momo", PAYER).await;
+        let before = offered(&id).await;
+        let initiate = named(&before["actions"], "initiate").expect("a pending mobile payment can be initiated");
+        assert!(initiate["to"] == json!([]) && initiate["input"]["properties"]["payer_phone"].is_object(), "{initiate}");
+        assert!(named(&before["actions"], "confirm").is_some() && named(&before["unavailable"], "initiate").is_none(), "{before}");
+        let refund = named(&before["unavailable"], "refund").expect("nothing is paid yet");
+        assert_eq!((&refund["code"], &refund["reason"]), (&json!("invalid_transition"), &json!("The payment cannot refund while it is pending.")));
+        world.act("payments", &id, "initiate", json!({})).await.expect_status(200);
+        let after = offered(&id).await;
+        assert!(named(&after["actions"], "initiate").is_none(), "{after}");
+        let refused = json!({"name": "initiate", "code": "already_initiated", "reason": "The provider was already asked for this payment."});
+        assert_eq!(named(&after["unavailable"], "initiate"), Some(refused));
+        let cash = world.make("payments", json!({"invoice": invoice})).await;
+        let refused = json!({"name": "initiate", "code": "invalid", "reason": "Only mobile money can be asked for; confirm other payments by hand."});
+        assert_eq!(named(&offered(&cash).await["unavailable"], "initiate"), Some(refused));
+    }
+
     async fn only_mobile_money_can_be_asked_for(world: &World) {
         let invoice = world.open_invoice(100).await;
         let cash = world.make("payments", json!({"invoice": invoice})).await;

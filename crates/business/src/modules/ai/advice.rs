@@ -39,6 +39,7 @@ pub(super) fn send(advisor: Arc<dyn Advisor>) -> Custom {
         .summary("Ask for advice in a conversation")
         .help("As business advice; question and answer are kept as messages of the conversation.")
         .permission("business-advice.create")
+        .ready(require_open)
 }
 
 /// `POST /ai/business-advice/{id}/feedback/`
@@ -278,16 +279,19 @@ fn title_of(prompt: &str) -> String {
 async fn require_conversation(engine: &Engine, tenant: &Arc<Tenant>, id: Uuid) -> Result<()> {
     let (shared, viewing) = (engine.clone(), tenant.clone());
     let work = move |reader: &mut loopd_store::Reader<'_>| {
-        let found = Viewer::new(reader, &shared, &viewing).get("ai/conversations", id)?;
-        if found.created_by() != viewing.actor.user {
-            return Err(Problem::not_found());
-        }
-        if found.status() == "archived" {
-            return Err(Problem::conflict("conversation_archived", "The conversation is archived."));
-        }
-        Ok(())
+        require_open(&viewing, &Viewer::new(reader, &shared, &viewing).get("ai/conversations", id)?)
     };
     engine.kernel.db.read(tenant.view(), work).await
+}
+
+fn require_open(tenant: &Tenant, conversation: &Record) -> Result<()> {
+    if conversation.created_by() != tenant.actor.user {
+        return Err(Problem::not_found());
+    }
+    if conversation.status() == "archived" {
+        return Err(Problem::conflict("conversation_archived", "The conversation is archived."));
+    }
+    Ok(())
 }
 
 fn rate_run(cx: &mut Cx<'_, '_>, input: &Input) -> Result<Json> {

@@ -13,6 +13,7 @@ use loopd_web::{Call, Claimed, Reply};
 use super::mobile_money::{Charge, MobileMoney, Providers, Trouble};
 use super::{CUSTOMERS, INVOICES, PAYMENTS, currency_of, payment, resolve};
 use crate::define::*;
+use crate::engine::read::require_may_change;
 use crate::engine::update::find_changeable;
 
 /// What the body may hold.
@@ -125,6 +126,15 @@ fn save_as_initiated(cx: &mut Cx<'_, '_>, payment: &mut Record) -> Result<()> {
     cx.save(payment)?;
     let told = payment.to_json()?;
     cx.emit(payment, "initiated", &told)
+}
+
+/// Whether a payment can be initiated by this caller, as far as its own row tells.
+///
+/// # Errors
+/// 403 `workspace_access_denied`; 409 `already_initiated`, `invalid_transition`; 400 on `method`.
+pub fn ready(tenant: &Tenant, payment: &Record) -> Result<()> {
+    require_may_change(tenant, payment)?;
+    require_startable(payment)
 }
 
 fn require_startable(payment: &Record) -> Result<()> {

@@ -302,6 +302,7 @@ fn initiate_operation(providers: Providers) -> Custom {
              the payer's number decides: …01 fails, …02 expires, …03 stays pending, …05 is refused, others pay.",
         )
         .permission("payments.update")
+        .ready(initiate::ready)
         .answer(json!({"type": "object", "description": "The payment.", "required": ["id", "status", "sandbox"], "properties": {
             "id": {"type": "string", "format": "uuid"}, "status": {"type": "string"}, "sandbox": {"type": "boolean"},
             "provider": {"type": ["string", "null"]}, "provider_ref": {"type": ["string", "null"]}}}))
