@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use loopd_kernel::Tenant;
+use loopd_store::ddl::TableDef;
 use loopd_types::Result;
 use serde_json::Value as Json;
 
@@ -24,9 +25,14 @@ pub struct Module {
     pub operations: Vec<Custom>,
     /// What a company may choose: the section `<slug>` of its settings. A boolean `public` closes the doors for strangers when it is false.
     pub settings: Vec<Field>,
+    /// Tables that are no resource's: what belongs to the installation, or must be found before a company is known.
+    pub tables: Option<TablesFn>,
     /// Rows of the installation itself that a start makes sure of. Runs at every start, so it must be repeatable.
     pub install: Option<InstallFn>,
 }
+
+/// A module's own tables; it is handed what names the table of a resource, `cms/sites`, for links to it.
+pub type TablesFn = fn(&dyn Fn(&str) -> String) -> Vec<TableDef>;
 
 /// Work of a module at every start.
 pub type InstallFn = fn(crate::engine::Engine) -> std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -122,8 +128,14 @@ impl Module {
             resources: Vec::new(),
             operations: Vec::new(),
             settings: Vec::new(),
+            tables: None,
             install: None,
         }
+    }
+    /// Tables of the module's own, made and extended with those of its resources.
+    pub fn tables(mut self, tables: TablesFn) -> Self {
+        self.tables = Some(tables);
+        self
     }
     /// Runs `work` at every start: `.install(|engine| Box::pin(install(engine)))`.
     pub fn install(mut self, work: InstallFn) -> Self {

@@ -101,6 +101,7 @@ pub struct Hooks {
     pub after_update: Option<Rule<ChangeFn>>,
     pub before_delete: Option<Rule<HookFn>>,
     pub after_delete: Option<Rule<HookFn>>,
+    pub after_restore: Option<Rule<HookFn>>,
     /// Before a create, an update and an action: the one place for a rule that must always hold.
     pub check: Option<Rule<HookFn>>,
 }
@@ -275,6 +276,10 @@ impl Resource {
     }
     pub fn after_delete(mut self, rule: HookFn) -> Self {
         self.hooks.after_delete = Some(Rule::of(rule));
+        self
+    }
+    pub fn after_restore(mut self, rule: HookFn) -> Self {
+        self.hooks.after_restore = Some(Rule::of(rule));
         self
     }
     /// A rule that must hold after every create, update and action; runs last before the record is written.

@@ -63,6 +63,9 @@ pub fn restore(cx: &mut Cx<'_, '_>, runtime: &Arc<ResourceRuntime>, id: Uuid) ->
         }
         write_changes(cx, &before, &mut record, &Told { audit: "restore", event: "restored" })?;
         counter::shift(cx.tx, cx.tenant.company, &runtime.counter, 1, -1)?;
+        if let Some(Rule { run: Some(hook), .. }) = runtime.resource.hooks.after_restore {
+            hook(cx, &mut record)?;
+        }
         sum_up(cx, Some(&before), &record)?;
     }
     let json = record.render()?;

@@ -78,11 +78,13 @@ impl Registry {
         self.by_path.get(path).map(|index| &self.resources[*index])
     }
 
-    /// The tables of all resources, each after those it links to. For `store::ddl` at start.
+    /// The tables of all resources and the modules' own, each after those it links to. For `store::ddl` at start.
     pub fn tables(&self) -> Vec<TableDef> {
         let table_of = |path: &str| self.find(path).map(|runtime| runtime.table.clone());
         let mut defs = tables::shared_tables();
         defs.extend(self.resources.iter().flat_map(|runtime| tables::tables(runtime, &table_of)));
+        let name_of = |path: &str| table_of(path).unwrap_or_default();
+        defs.extend(self.modules.iter().filter_map(|module| module.tables).flat_map(|tables| tables(&name_of)));
         sorted_by_links(defs)
     }
 

@@ -5,7 +5,7 @@ mod booking;
 mod chat;
 mod cms;
 mod door;
-mod own_table;
+pub mod own_table;
 pub mod payments;
 mod protector;
 

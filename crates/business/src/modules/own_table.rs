@@ -1,4 +1,4 @@
-//! Tables of a module's own that are no resource's: what belongs to the installation, or must be found before a company is known.
+//! Tables of a module's own that its start makes by itself. `Module::tables` is the better place: what is declared there is in the plan.
 
 use loopd_store::ddl::{self, TableDef};
 

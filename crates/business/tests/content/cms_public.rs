@@ -109,6 +109,31 @@ each_engine! {
         stranger.get(&public("www.example.rw", "home")).await.expect_status(200);
     }
 
+    async fn a_restored_site_has_its_domain_again_unless_another_took_it(world: &World) {
+        let (owner, stranger) = (&world.owner, world.stranger());
+        let site = owner.post("/api/v1/cms/sites/").json(&json!({"name": "Shop", "domain": "www.example.rw"})).await.expect_status(201).json();
+        published(owner, json!({"title": "Boutique", "slug": "home", "site": site["id"]})).await;
+        let here = format!("/api/v1/cms/sites/{}/", site["id"].as_str().unwrap());
+        owner.delete(&here).await.expect_status(204);
+        stranger.get(&public("www.example.rw", "home")).await.expect_refusal(404, "not_found");
+        owner.post(&format!("{here}restore/")).await.expect_status(200);
+        assert_eq!(stranger.get(&public("www.example.rw", "home")).await.expect_status(200).text_at("/title"), "Boutique");
+        // Deleted once more, and another company is quicker.
+        owner.delete(&here).await.expect_status(204);
+        let other = register(owner, "other").await;
+        let taken = other.post("/api/v1/cms/sites/").json(&json!({"name": "Copy", "domain": "www.example.rw"})).await.expect_status(201).json();
+        owner.post(&format!("{here}restore/")).await.expect_refusal(409, "domain_taken");
+        owner.get(&here).await.expect_refusal(404, "not_found");
+        other.delete(&format!("/api/v1/cms/sites/{}/", taken["id"].as_str().unwrap())).await.expect_status(204);
+        owner.post(&format!("{here}restore/")).await.expect_status(200);
+        stranger.get(&public("www.example.rw", "home")).await.expect_status(200);
+        // One that was switched off comes back without it.
+        owner.post(&format!("{here}deactivate/")).await.expect_status(200);
+        owner.delete(&here).await.expect_status(204);
+        other.post("/api/v1/cms/sites/").json(&json!({"name": "Copy", "domain": "www.example.rw"})).await.expect_status(201);
+        owner.post(&format!("{here}restore/")).await.expect_status(200);
+    }
+
     async fn companies_do_not_show_each_others_pages(world: &World) {
         let (owner, stranger) = (&world.owner, world.stranger());
         let other = register(owner, "other").await;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::Subcommand;
+use loopd_business::engine::Registry;
 use loopd_business::modules::Ports;
-use loopd_store::{Engine, migrate, security};
+use loopd_store::{Db, Engine, ddl, migrate, security};
 use serde_json::{Value, json};
 
 use super::{Output, open_db};
@@ -56,6 +57,30 @@ struct Finding {
     words: String,
 }
 
+/// What the next start would do to the database: numbered migrations, and the tables of resources and modules.
+async fn schema(db: &Db, registry: Option<&Registry>) -> (&'static str, String) {
+    let pending = match migrate::plan(db).await {
+        Ok(pending) => pending.len(),
+        Err(error) => return ("bad", error.to_string()),
+    };
+    let tables = match registry {
+        Some(registry) => app::plan_tables(db, registry.tables()).await,
+        None => Ok(ddl::Plan::default()),
+    };
+    match tables {
+        Err(error) => ("bad", error.to_string()),
+        Ok(tables) if !tables.refusals.is_empty() => ("bad", tables.refusals.join("; ")),
+        Ok(tables) if pending == 0 && tables.statements.is_empty() => ("ok", "up to date".to_owned()),
+        Ok(tables) => {
+            let statements = tables.statements.len();
+            let words = format!(
+                "{pending} migrations and {statements} changes of tables are pending; they are made at the next start (loopd migrate --plan)"
+            );
+            ("note", words)
+        }
+    }
+}
+
 /// Looks at everything that usually goes wrong; exit code 1 when something must be done.
 pub async fn doctor(settings: Settings, output: &Output) -> anyhow::Result<ExitCode> {
     let mut findings: Vec<Finding> = Vec::new();
@@ -72,7 +97,8 @@ pub async fn doctor(settings: Settings, output: &Output) -> anyhow::Result<ExitC
             format!("{} cannot be written: {error}. Set LOOP_DATA_DIR.", settings.data_dir.display()),
         ),
     }
-    match app::registry(&settings, &Ports::default()) {
+    let registry = app::registry(&settings, &Ports::default());
+    match &registry {
         Ok(registry) => note(
             "modules",
             "ok",
@@ -87,15 +113,8 @@ pub async fn doctor(settings: Settings, output: &Output) -> anyhow::Result<ExitC
             Ok(()) => {
                 let engine = if db.engine() == Engine::Sqlite { "SQLite" } else { "PostgreSQL" };
                 note("database", "ok", format!("{engine} answers"));
-                match migrate::plan(&db).await {
-                    Ok(pending) if pending.is_empty() => note("schema", "ok", "up to date".to_owned()),
-                    Ok(pending) => note(
-                        "schema",
-                        "note",
-                        format!("{} migrations are pending; they are applied at the next start", pending.len()),
-                    ),
-                    Err(error) => note("schema", "bad", error.to_string()),
-                }
+                let (level, words) = schema(&db, registry.as_ref().ok()).await;
+                note("schema", level, words);
                 for warning in security::warnings(&db).await.unwrap_or_default() {
                     note("row security", "warn", warning);
                 }

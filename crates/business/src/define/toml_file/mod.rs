@@ -138,6 +138,7 @@ fn resolve_all(resource: &mut Resource, rules: &Rules) -> Result<(), String> {
         &mut hooks.after_create,
         &mut hooks.before_delete,
         &mut hooks.after_delete,
+        &mut hooks.after_restore,
         &mut hooks.check,
     ] {
         resolve(hook, &rules.hook)?;

@@ -110,6 +110,7 @@ struct HooksFile {
     after_update: Option<String>,
     before_delete: Option<String>,
     after_delete: Option<String>,
+    after_restore: Option<String>,
     check: Option<String>,
 }
 
@@ -238,6 +239,7 @@ impl ModuleFile {
             resources: resources.into_iter().map(ResourceFile::into_resource).collect(),
             operations: Vec::new(),
             settings: settings.into_iter().map(FieldFile::into_field).collect(),
+            tables: None,
             install: None,
         }
     }
@@ -336,16 +338,15 @@ impl ActionFile {
 
 impl HooksFile {
     fn into_hooks(self) -> Hooks {
-        let HooksFile { before_create, after_create, before_update, after_update, before_delete, after_delete, check } =
-            self;
         Hooks {
-            before_create: rule(before_create),
-            after_create: rule(after_create),
-            before_update: rule(before_update),
-            after_update: rule(after_update),
-            before_delete: rule(before_delete),
-            after_delete: rule(after_delete),
-            check: rule(check),
+            before_create: rule(self.before_create),
+            after_create: rule(self.after_create),
+            before_update: rule(self.before_update),
+            after_update: rule(self.after_update),
+            before_delete: rule(self.before_delete),
+            after_delete: rule(self.after_delete),
+            after_restore: rule(self.after_restore),
+            check: rule(self.check),
         }
     }
 }

@@ -34,7 +34,7 @@ pub fn module() -> Module {
         .operation(copy::translate("posts"))
         .operation(public::read("pages"))
         .operation(public::read("posts"))
-        .install(|engine| Box::pin(async move { site::install(&engine).await }))
+        .tables(|table_of| vec![store::claims(&table_of("cms/sites"))])
 }
 
 fn pages() -> Resource {
@@ -164,6 +164,7 @@ fn sites() -> Resource {
         .after_create(site::claim)
         .after_update(site::claim_changed)
         .after_delete(site::release)
+        .after_restore(site::reclaim)
 }
 
 fn authors() -> Resource {

@@ -2,16 +2,6 @@
 
 use super::store;
 use crate::define::*;
-use crate::modules::own_table;
-
-/// Makes the table of claims.
-///
-/// # Errors
-/// 503 from the database.
-pub async fn install(engine: &Engine) -> Result<()> {
-    let sites = engine.registry.find("cms/sites").map(|runtime| runtime.table.clone()).unwrap_or_default();
-    own_table::ensure(engine, vec![store::claims(&sites)]).await
-}
 
 /// The site behind a domain.
 pub(super) async fn by_domain(engine: &Engine, domain: &str) -> Result<Option<(loopd_types::CompanyId, Uuid)>> {
@@ -74,7 +64,20 @@ pub(super) fn claim_by_action(cx: &mut Cx<'_, '_>, site: &mut Record, _: &Input)
     claim(cx, site)
 }
 
-/// A deleted site gives its domain free. When it is restored, activating it (or any change) claims it again.
+/// A restored site takes its domain back.
+///
+/// # Errors
+/// 409 `domain_taken` when another site has it by now.
+pub(super) fn reclaim(cx: &mut Cx<'_, '_>, site: &mut Record) -> Result<()> {
+    claim(cx, site).map_err(|problem| {
+        let domain = site.text("domain").unwrap_or_default();
+        let words =
+            format!("Another site has the domain {domain} by now. Take it from there first, or make a new site.");
+        if problem.status() == 400 { Problem::conflict("domain_taken", words) } else { problem }
+    })
+}
+
+/// A deleted site gives its domain free.
 pub(super) fn release(cx: &mut Cx<'_, '_>, site: &mut Record) -> Result<()> {
     store::claim(cx.tx, cx.tenant.company, site.id(), None)?;
     Ok(())

@@ -21,6 +21,7 @@ pub fn module() -> Module {
         .resource(certificates())
         .operation(public::verify())
         .operation(public::report())
+        .tables(|_| store::tables())
         .install(|engine| Box::pin(async move { store::install(&engine).await }))
 }
 

@@ -6,7 +6,6 @@ use loopd_store::{Reader, Tx, View, params};
 use loopd_types::CompanyId;
 
 use crate::define::*;
-use crate::modules::own_table;
 
 const INDEX: &str = "protector_code_index";
 const SCANS: &str = "protector_installation_scans";
@@ -28,12 +27,11 @@ pub(super) enum Found {
     },
 }
 
-/// Makes the index and the installation's own code. Repeatable.
+/// Makes the installation's own code. Repeatable.
 ///
 /// # Errors
 /// 503 from the database.
 pub async fn install(engine: &Engine) -> Result<()> {
-    own_table::ensure(engine, tables()).await?;
     engine
         .kernel
         .db
@@ -49,7 +47,7 @@ pub async fn install(engine: &Engine) -> Result<()> {
         .await
 }
 
-fn tables() -> Vec<TableDef> {
+pub fn tables() -> Vec<TableDef> {
     let index = TableDef {
         name: INDEX.into(),
         columns: vec![
