@@ -7,6 +7,7 @@ mod credentials;
 mod developers;
 mod members;
 mod subscriptions;
+mod users;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(subscriptions::operations());
     all.extend(credentials::operations());
     all.extend(developers::operations());
+    all.extend(users::operations());
     all
 }
 
@@ -38,6 +40,7 @@ pub fn components() -> BTreeMap<String, Value> {
         credentials::APPS,
         credentials::KEYS,
         developers::PROFILES,
+        users::USERS,
     ];
     all.into_iter().map(|core| (core.name.to_owned(), core.schema())).collect()
 }

@@ -4,6 +4,7 @@ mod register;
 pub(crate) use register::LANGUAGES;
 pub mod rules;
 mod session;
+mod standing;
 mod store;
 
 pub use register::{NewUser, Registered, Registration, create_user, register};
@@ -11,6 +12,7 @@ pub use session::{
     ChangedPassword, Checked, SignedIn, TokenPair, change_password, clean_up, logout, logout_caller, punish_reuse,
     refresh, sign_in,
 };
+pub use standing::{LISTING, activate, deactivate};
 pub use store::{
     OwnCompany, OwnMembership, Profile, companies_of, find_id_by_email, memberships_of, profile, update_profile,
 };

@@ -6,7 +6,7 @@ use loopd_store::{Tx, Value, params};
 use loopd_types::{CompanyId, HOUR_US, Problem, Result, Rng, Timestamp, Uuid, sha256_hex};
 use serde_json::Value as Json;
 
-use crate::access::Tenant;
+use crate::access::{Actor, Tenant};
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
 use crate::permission::PermissionSet;
@@ -267,6 +267,24 @@ pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
     written(tx, kernel, tenant, "revoke", "core.internal_api_key.revoked", id)
 }
 
+/// Revokes every living key that acts as `user`, in whatever company; each company's audit and events say so.
+pub(crate) fn revoke_all_of(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, user: Uuid) -> Result<()> {
+    let keys = tx.query(
+        "SELECT company_id, id FROM credentials WHERE user_id = $1 AND kind = 'internal' AND revoked_at IS NULL ORDER BY company_id, id",
+        &params![user],
+        |row| Ok((CompanyId(row.i64(0)?), row.uuid(1)?)),
+    )?;
+    for (company, id) in keys {
+        tx.push(
+            "UPDATE credentials SET revoked_at = $3, updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2",
+            params![company, id, kernel.now()],
+        )?;
+        written_by(tx, kernel, company, actor, "revoke", "core.internal_api_key.revoked", id)?;
+    }
+    kernel.forget_all_keys(tx);
+    Ok(())
+}
+
 /// Makes a successor with the same rights; the old secret lives on for `grace_seconds` (a day unless the body says otherwise).
 ///
 /// # Errors
@@ -305,6 +323,18 @@ pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
 }
 
 fn written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, kind: &str, id: Uuid) -> Result<()> {
+    written_by(tx, kernel, tenant.company, &tenant.actor, action, kind, id)
+}
+
+fn written_by(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    actor: &Actor,
+    action: &str,
+    kind: &str,
+    id: Uuid,
+) -> Result<()> {
     let target = id.to_string();
     let entry = audit::Entry {
         action,
@@ -314,14 +344,8 @@ fn written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, kind
         label: "",
         changes: None,
     };
-    audit::record(tx, kernel, tenant, entry)?;
-    event::emit(
-        tx,
-        kernel,
-        tenant,
-        kind,
-        &format!("core/internal-api-keys/{id}"),
-        serde_json::json!({"id": target}).to_string(),
-    )?;
+    audit::record_by(tx, kernel, company, actor, entry)?;
+    let subject = format!("core/internal-api-keys/{id}");
+    event::emit_by(tx, kernel, company, actor, kind, &subject, serde_json::json!({"id": target}).to_string())?;
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! `loopd user create`, `loopd company create`
+//! `loopd user create|deactivate|activate`, `loopd company create`
 
 use anyhow::{anyhow, bail};
 use clap::Subcommand;
 use loopd_kernel::account::{self, NewUser, rules};
-use loopd_kernel::{Actor, company};
-use loopd_store::View;
+use loopd_kernel::{Actor, audit, company};
+use loopd_store::{Tx, View};
 use serde_json::json;
 
 use super::{Output, open, words};
@@ -25,6 +25,10 @@ pub enum User {
         #[arg(long)]
         staff: bool,
     },
+    /// Switch an account off: its sessions end, its keys are revoked. Counts at the next request.
+    Deactivate { email: String },
+    /// Let a deactivated person sign in again.
+    Activate { email: String },
 }
 
 #[derive(Subcommand)]
@@ -48,8 +52,44 @@ pub fn operator() -> Actor {
 }
 
 pub async fn user(settings: Settings, command: User, output: &Output) -> anyhow::Result<()> {
-    let User::Create { email, username, password, superuser, staff } = command;
-    let email = email.to_lowercase();
+    match command {
+        User::Deactivate { email } => switch(&settings, &email, false, output).await,
+        User::Activate { email } => switch(&settings, &email, true, output).await,
+        User::Create { email, username, password, superuser, staff } => {
+            let email = email.to_lowercase();
+            create(&settings, NewPerson { email, username, password, superuser, staff }, output).await
+        }
+    }
+}
+
+async fn switch(settings: &Settings, email: &str, is_active: bool, output: &Output) -> anyhow::Result<()> {
+    let kernel = open(settings).await?;
+    let found = account::find_id_by_email(&kernel, email).await.map_err(words)?;
+    let id = found.ok_or_else(|| anyhow!("no user has the email {email}"))?;
+    let shared = kernel.clone();
+    let work = move |tx: &mut Tx<'_>| match is_active {
+        true => account::activate(tx, &shared, &operator(), id),
+        false => account::deactivate(tx, &shared, &operator(), id),
+    };
+    kernel.db.write(View::System, work).await.map_err(words)?;
+    // A server that runs beside may know the person for that long; "deactivated" must be true when it is said.
+    tokio::time::sleep(loopd_kernel::kernel::ENTRY_LIFE).await;
+    let done = if is_active { "Activated" } else { "Deactivated" };
+    let value = json!({"id": id.to_string(), "email": email.to_lowercase(), "is_active": is_active});
+    output.say(&format!("{done} {email}."), &value);
+    Ok(())
+}
+
+struct NewPerson {
+    email: String,
+    username: Option<String>,
+    password: Option<String>,
+    superuser: bool,
+    staff: bool,
+}
+
+async fn create(settings: &Settings, person: NewPerson, output: &Output) -> anyhow::Result<()> {
+    let NewPerson { email, username, password, superuser, staff } = person;
     if !rules::is_email(&email) {
         bail!("`{email}` is no email address");
     }
@@ -69,7 +109,7 @@ pub async fn user(settings: Settings, command: User, output: &Output) -> anyhow:
     if let Some((_, message)) = rules::check_password(&password, &email, &username).into_iter().next() {
         bail!("{message}");
     }
-    let kernel = open(&settings).await?;
+    let kernel = open(settings).await?;
     let password_hash = kernel.passwords.hash(password).await.map_err(words)?;
     let new = NewUser {
         email: email.clone(),
@@ -83,7 +123,20 @@ pub async fn user(settings: Settings, command: User, output: &Output) -> anyhow:
         is_superuser: superuser,
     };
     let shared = kernel.clone();
-    let id = kernel.db.write(View::System, move |tx| account::create_user(tx, &shared, &new)).await.map_err(words)?;
+    let work = move |tx: &mut Tx<'_>| {
+        let id = account::create_user(tx, &shared, &new)?;
+        let entry = audit::Entry {
+            action: "create",
+            module: "core",
+            resource: "users",
+            target: &id.to_string(),
+            label: &new.email,
+            changes: None,
+        };
+        shared.audit_installation(tx, &operator(), entry)?;
+        Ok(id)
+    };
+    let id = kernel.db.write(View::System, work).await.map_err(words)?;
     output.say(
         &format!("Made {email} ({id})."),
         &json!({"id": id.to_string(), "email": email, "is_superuser": superuser}),

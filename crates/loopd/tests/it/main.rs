@@ -16,4 +16,5 @@ mod operating;
 mod records;
 mod support;
 mod tenants;
+mod users;
 mod workspaces;

@@ -203,6 +203,11 @@ async fn core(world: &World, tour: &mut Tour) {
     tour.get(&item).await;
     tour.put(&item, json!({"display_name": "Grace U"})).await;
     tour.patch(&item, json!({"bio": "Writes tills."})).await;
+    tour.get_as(&root, "/api/v1/users/").await;
+    let guest = format!("/api/v1/users/{}/", world.person("guest").await.user);
+    tour.get_as(&root, &guest).await;
+    tour.post_as(&root, &format!("{guest}deactivate/"), json!({})).await;
+    tour.post_as(&root, &format!("{guest}activate/"), json!({})).await;
     tour.post_as(&root, &format!("{item}approve/"), json!({})).await;
     tour.post_as(&root, &format!("{item}reject/"), json!({})).await;
     tour.delete(&item).await;

@@ -121,8 +121,8 @@ impl World {
         self.sign_in(&email, "").await
     }
 
-    /// Switches an account off or on. No endpoint does that yet, so the row is changed, and the server is given the time
-    /// that it may hold what it knew.
+    /// Changes nothing but the row's `is_active`, as somebody at the database would, and gives the server the time that it may hold
+    /// what it knew: sessions and keys live on, and only the flag can refuse them.
     pub async fn set_active(&self, actor: &Actor, is_active: bool) {
         let id = Uuid::parse_str(&actor.user).expect("an id");
         let changed = self.kernel.db.write(View::System, move |tx| {
