@@ -3,6 +3,7 @@
 mod connection;
 mod dialects;
 mod documents;
+mod http2;
 mod idempotency;
 mod identity;
 mod refusals;
