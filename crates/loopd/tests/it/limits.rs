@@ -30,6 +30,51 @@ each_engine! {
         client.post("/api/v1/auth/login/").json(&body).await.expect_refusal(401, "no_active_account");
     }
 
+    async fn sign_ins_are_limited_by_email_wherever_they_come_from(world: &Limited) {
+        let owner = world.owner().await;
+        // Each from an address of its own, in any spelling: registering and guessing count alike, and so does the right password.
+        let sign_in = async |email: &str, password: &str| {
+            world.client().post("/api/v1/auth/login/").json(&json!({"email": email, "password": password})).await
+        };
+        world.clock.advance(MINUTE_US);
+        for email in ["owner@example.com", "OWNER@example.com", "Owner@Example.com", "owner@example.com"] {
+            sign_in(email, "wrongpass123").await.expect_refusal(401, "no_active_account");
+        }
+        sign_in(&owner.email, "strongpass123").await.expect_status(200);
+        for password in ["wrongpass123", "strongpass123"] {
+            let refused = sign_in(&owner.email, password).await.expect_refusal(429, "throttled");
+            assert_eq!(number(&refused, "retry-after"), 60);
+        }
+        sign_in("somebody.else@example.com", "wrongpass123").await.expect_refusal(401, "no_active_account");
+        owner.get("/api/v1/auth/me/").await.expect_status(200);
+        world.clock.advance(MINUTE_US);
+        sign_in(&owner.email, "strongpass123").await.expect_status(200);
+    }
+
+    async fn guesses_at_the_limits_pace_still_lock_the_address_out(world: &Limited) {
+        let owner = world.owner().await;
+        let attacker = world.client();
+        let guess = async || attacker.post("/api/v1/auth/login/").json(&json!({"email": owner.email, "password": "wrongpass123"})).await;
+        for minute in 0..2 {
+            world.clock.advance(MINUTE_US);
+            for _ in 0..5 {
+                guess().await.expect_refusal(401, "no_active_account");
+            }
+            let refused = guess().await.expect_refusal(429, "throttled");
+            assert_eq!(number(&refused, "retry-after"), 60, "in minute {minute} it is the limit that refuses");
+        }
+        world.clock.advance(MINUTE_US);
+        let locked = guess().await.expect_refusal(429, "throttled");
+        assert_eq!(number(&locked, "retry-after"), 900, "the eleventh failure locks for a quarter of an hour");
+        world.clock.advance(MINUTE_US);
+        let right = json!({"email": owner.email, "password": "strongpass123"});
+        let refused = attacker.post("/api/v1/auth/login/").json(&right).await.expect_refusal(429, "throttled");
+        assert_eq!(number(&refused, "retry-after"), 840);
+        world.client().post("/api/v1/auth/login/").json(&right).await.expect_status(200);
+        world.clock.advance(14 * MINUTE_US);
+        attacker.post("/api/v1/auth/login/").json(&right).await.expect_status(200);
+    }
+
     async fn an_address_that_nobody_trusted_names_is_not_believed(world: &Limited) {
         // From outside the trusted proxy the header is a lie; here every request comes through it, so only the last hop counts.
         let client = world.client();

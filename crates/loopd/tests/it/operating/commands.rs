@@ -79,6 +79,81 @@ async fn a_key_made_listed_and_revoked_on_the_command_line_counts_in_the_running
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_command_line_does_is_on_record_as_the_command_lines() {
+    for (program, _database) in Program::on_every_engine().await {
+        let root = program.json(&["user", "create", "root@example.com", "--password", "strongpass123", "--superuser"]);
+        program.json(&["company", "create", "Demo", "--owner", "root@example.com"]);
+        let key = program.json(&["key", "create", "--company", "001", "--name", "sync"]);
+        program.json(&["key", "revoke", key["id"].as_str().expect("an id")]);
+        let other = program.json(&["user", "create", "other@example.com", "--password", "strongpass123"]);
+        program.json(&["user", "deactivate", "other@example.com"]);
+        program.json(&["user", "activate", "Other@example.com"]);
+        let server = program.serve();
+        let login = json!({"email": "root@example.com", "password": "strongpass123"});
+        let token =
+            server.client().post("/api/v1/auth/login/").json(&login).await.expect_status(200).text_at("/access");
+        let root_client = server.client().with_token(&token);
+        for (resource, action, target, company) in [
+            ("users", "create", &root["id"], json!(null)),
+            ("users", "create", &other["id"], json!(null)),
+            ("users", "deactivate", &other["id"], json!(null)),
+            ("users", "activate", &other["id"], json!(null)),
+            ("internal-api-keys", "create", &key["id"], json!("001")),
+            ("internal-api-keys", "revoke", &key["id"], json!("001")),
+        ] {
+            let target = target.as_str().expect("an id");
+            let asked = root_client.get("/api/v1/audit-logs/").query("resource", resource).query("action", action);
+            let rows = asked.query("target", target).await.expect_status(200).json();
+            assert_json!(rows, {"count": 1, "results": [{"reason": "command line", "user": null, "company": company, "address": null}]});
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_deactivated_on_the_command_line_is_refused_by_the_running_server() {
+    for (program, _database) in Program::on_every_engine().await {
+        let server = program.serve();
+        let owner = register(&server).await;
+        owner.get("/api/v1/auth/me/").await.expect_status(200);
+        assert_json!(program.json(&["user", "deactivate", "Dev@example.com"]), {"email": "dev@example.com", "is_active": false});
+        owner.get("/api/v1/auth/me/").await.expect_refusal(401, "user_inactive");
+        assert_json!(program.json(&["user", "activate", "dev@example.com"]), {"is_active": true});
+        let login = json!({"email": "dev@example.com", "password": "strongpass123"});
+        server.client().post("/api/v1/auth/login/").json(&login).await.expect_status(200);
+        assert!(program.refused(&["user", "deactivate", "nobody@example.com"]).contains("nobody@example.com"));
+        program.json(&["user", "create", "root@example.com", "--password", "strongpass123", "--superuser"]);
+        let refused = program.refused(&["user", "deactivate", "root@example.com"]);
+        assert!(refused.contains("last active superuser"), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_and_the_doctor_know_the_modules_own_tables() {
+    for (program, _database) in Program::on_every_engine().await {
+        std::fs::create_dir_all(program.folder().join("data")).expect("a folder can be made");
+        let plan = program.json(&["migrate", "--plan"])["statements"].to_string();
+        for table in
+            ["booking_appointments", "protector_code_index", "protector_installation_scans", "cms_domain_claims"]
+        {
+            assert!(plan.contains(table), "{table} is not planned");
+        }
+        let schema = || {
+            let report = program.json(&["doctor"]);
+            let found = report["findings"]
+                .as_array()
+                .and_then(|all| all.iter().find(|finding| finding["what"] == "schema").cloned());
+            found.unwrap_or_else(|| panic!("no finding about the schema in {report}"))
+        };
+        assert_eq!(schema()["level"], "note", "{}", schema());
+        program.json(&["migrate"]);
+        assert_json!(schema(), {"level": "ok", "words": "up to date"});
+        // A start finds nothing left to make, and makes nothing that a plan does not know.
+        drop(program.serve());
+        assert_json!(program.json(&["migrate", "--plan"]), {"migrations": [], "statements": [], "refusals": []});
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_of_a_running_server_brings_everything_back() {
     let program = Program::fresh();
     let server = program.serve();

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use loopd_testkit::Client;
+use loopd_testkit::{Client, Database, Engine};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -20,6 +21,8 @@ pub struct Program {
 pub struct Served {
     child: Child,
     pub base: String,
+    /// Gathers what it says on standard error; `None` where nobody listens.
+    log: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Program {
@@ -42,6 +45,16 @@ impl Program {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// An installation of its own on each engine; the rows last as long as the database is held.
+    pub async fn on_every_engine() -> Vec<(Self, Database)> {
+        let mut all = Vec::new();
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            let Some(database) = Database::empty(engine).await else { continue };
+            all.push((Self::fresh().with("LOOP_DATABASE_URL", database.url()), database));
+        }
+        all
     }
 
     pub fn folder(&self) -> &Path {
@@ -123,7 +136,7 @@ impl Program {
             let _ = child.kill();
             panic!("the server said not where its portal is: {greeting}");
         };
-        (Served { child, base }, greeting)
+        (Served { child, base, log: None }, greeting)
     }
 
     /// Starts the server and waits until it says where it listens.
@@ -147,9 +160,13 @@ impl Program {
             let _ = complaints.read_to_string(&mut words);
             panic!("the server did not start: {line}{words}");
         };
-        // Nobody reads a running server's log here, and a full pipe would stop it.
-        std::thread::spawn(move || std::io::copy(&mut complaints, &mut std::io::sink()));
-        Served { child, base: format!("http://{address}") }
+        // Read all the time: a full pipe would stop the server.
+        let log = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            let _ = complaints.read_to_end(&mut said);
+            said
+        });
+        Served { child, base: format!("http://{address}"), log: Some(log) }
     }
 }
 
@@ -170,8 +187,19 @@ impl Served {
         assert!(sent.expect("kill is there").success());
     }
 
+    /// Stops the server as an operator does, and gives all that it said on standard error.
+    pub fn log(mut self) -> String {
+        self.terminate();
+        assert!(self.wait().success());
+        text(&self.log.take().expect("a log is read once").join().expect("the reader does not panic"))
+    }
+
     /// Waits for the end, and fails when it does not come in time.
     pub fn ended(mut self) -> ExitStatus {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be asked") {
