@@ -73,6 +73,15 @@ describe('pages', { concurrency: false }, () => {
     assert.match(await confirm.innerText(), /pending.* → confirmed/);
   }));
 
+  it('the reference shows all of a field on a phone without scrolling a table', () => visit('/api/developers/#booking-appointments', async (page) => {
+    const tables = page.locator('#booking-appointments .table');
+    assert.equal(await tables.count(), 2);
+    for (const table of await tables.all()) {
+      const { scroll, client } = await table.evaluate((box) => ({ scroll: box.scrollWidth, client: box.clientWidth }));
+      assert.ok(scroll <= client, `${scroll} px of table in ${client} px`);
+    }
+  }, { width: 360, height: 740 }));
+
   it('the first Tab reaches a link that skips to the content', () => visit('/', async (page) => {
     await page.keyboard.press('Tab');
     assert.equal(await page.evaluate(() => document.activeElement.getAttribute('href')), '#main');

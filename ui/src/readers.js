@@ -71,6 +71,8 @@ async function redoc() {
       colors: {
         primary: { main: c['--brand'] }, success: { main: c['--good'] }, error: { main: c['--bad'] },
         text: { primary: c['--ink'], secondary: c['--ink-soft'] }, border: { dark: c['--line'], light: c['--line'] },
+        // The tabs of answers stand on the dark panel in both themes.
+        responses: { success: { tabTextColor: '#9fe0b8' }, error: { tabTextColor: '#f5b3b0' }, redirect: { tabTextColor: '#f2c879' }, info: { tabTextColor: '#8fc1f5' } },
         gray: { 50: c['--surface'], 100: c['--surface'] },
       },
       schema: { nestedBackground: c['--surface'], linesColor: c['--line'], typeNameColor: c['--ink-soft'], typeTitleColor: c['--ink-soft'] },

@@ -157,13 +157,15 @@ impl Reader<'_> {
         names
             .map(|name| {
                 let schema = written.get(name).or_else(|| shown.get(name)).cloned().unwrap_or_default();
+                // A body may take several kinds for one (money: text or number); the answer has the one that is kept.
+                let kept = shown.get(name).unwrap_or(&schema);
                 let write = match written.contains_key(name) {
                     true if required.contains(&name.as_str()) => Write::Required,
                     true => Write::Optional,
                     false => Write::ReadOnly,
                 };
                 let note = schema.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
-                FieldDoc { name: name.clone(), kind: kind_words(&schema), write, note }
+                FieldDoc { name: name.clone(), kind: kind_words(kept), write, note }
             })
             .collect()
     }
@@ -173,7 +175,14 @@ impl Reader<'_> {
 fn kind_words(schema: &Value) -> String {
     let word = |name: &str| schema.get(name).and_then(Value::as_str);
     if let Some(format) = word("format") {
-        return format.replace("date-time", "date and time").replace("uuid", "id");
+        return match format {
+            "date-time" => "date and time",
+            "uuid" => "id",
+            "int64" => "whole number",
+            "uri" => "address",
+            other => other,
+        }
+        .to_owned();
     }
     if schema.get("enum").is_some() {
         return "choice".to_owned();
@@ -195,6 +204,8 @@ fn plain_word(kind: &str) -> &str {
     match kind {
         "string" => "text",
         "array" => "list",
+        "integer" => "whole number",
+        "boolean" => "yes or no",
         other => other,
     }
 }

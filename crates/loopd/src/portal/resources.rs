@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{
-    components::{badge, icon, method_badge, table},
+    components::{badge, method_badge, table},
     info::{Access, ActionDoc, FieldDoc, ResourceDoc, Write},
 };
 
@@ -47,14 +47,12 @@ fn endpoints(path: &str) -> Markup {
     }
 }
 
+/// The states in the order of their declaration. Which leads where stands beside the actions: a life cycle is no straight line.
 fn life_cycle(states: &[String]) -> Markup {
     html! {
         p.states {
-            span.unseen { "Life cycle: " }
-            @for (index, state) in states.iter().enumerate() {
-                @if index > 0 { (icon("arrow-right")) }
-                (badge("plain", state))
-            }
+            "States: "
+            @for state in states { (badge("plain", state)) }
         }
     }
 }
@@ -70,7 +68,7 @@ pub(super) fn fields(caption: &str, fields: &[FieldDoc]) -> Markup {
             td { (note) }
         }
     });
-    table(caption, &["Field", "Kind", "Write", "Notes"], rows)
+    html! { div.stacked { (table(caption, &["Field", "Kind", "Write", "Notes"], rows)) } }
 }
 
 fn write_badge(write: Write) -> Markup {
@@ -95,7 +93,7 @@ pub(super) fn actions(caption: &str, actions: &[ActionDoc]) -> Markup {
             td { (inputs(body)) }
         }
     });
-    table(caption, &["Endpoint", "What it does", "Moves", "Body"], rows)
+    html! { div.stacked { (table(caption, &["Endpoint", "What it does", "Moves", "Body"], rows)) } }
 }
 
 fn moves(from: &[String], to: Option<&str>) -> Markup {
