@@ -25,8 +25,10 @@ pub struct Product {
 #[derive(Clone)]
 pub struct SettingsSection {
     schema: Value,
-    check: Arc<dyn Fn(&Value) -> Result<()> + Send + Sync>,
+    check: Arc<CheckSection>,
 }
+
+type CheckSection = dyn Fn(&Value) -> Result<()> + Send + Sync;
 
 impl SettingsSection {
     /// `check` refuses with 400 and every complaint, by the section's own names.
