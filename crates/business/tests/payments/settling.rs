@@ -78,11 +78,15 @@ each_engine! {
         let invoice = world.open_invoice(1_000).await;
         let payment = world.make("payments", json!({"invoice": invoice})).await;
         world.act("payments", &payment, "refund", json!({"reason": "x"})).await.expect_refusal(409, "invalid_transition");
-        world.act("payments", &payment, "confirm", json!({})).await.expect_status(200);
+        let whole = world.act("payments", &payment, "confirm", json!({})).await.expect_status(200);
+        assert_eq!(whole.at("/refund_settlement"), json!(null));
         world.act("payments", &payment, "refund", json!({"amount": "1001", "reason": "x"})).await.expect_field("amount", "max_value");
         world.act("payments", &payment, "refund", json!({"amount": "0", "reason": "x"})).await.expect_field("amount", "min_value");
         let part = world.act("payments", &payment, "refund", json!({"amount": "300", "reason": "Broken"})).await.expect_status(200).json();
         assert_eq!((&part["status"], &part["amount"], &part["amount_refunded"]), (&json!("partly_refunded"), &json!("1000"), &json!("300")));
+        // nobody was sent anything, and the answer says so
+        assert_eq!(part["refund_settlement"], "manual");
+        assert_eq!(world.all("refunds", &[]).await[0]["settlement"], "manual");
         let owed = world.get("invoices", &invoice).await;
         assert_eq!((&owed["status"], &owed["amount_due"]), (&json!("partially_paid"), &json!("300")));
         world.act("payments", &payment, "refund", json!({"amount": "701", "reason": "x"})).await.expect_field("amount", "max_value");

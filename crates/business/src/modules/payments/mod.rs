@@ -42,6 +42,9 @@ const ENTRIES: &str = "payments/ledger-entries";
 /// The ways to pay.
 const METHODS: [&str; 6] = ["cash", "mtn_momo", "airtel_money", "card", "bank", "other"];
 
+/// How refunded money goes back to the payer. No provider is asked for it: a person sends it.
+const SETTLEMENTS: [&str; 1] = ["manual"];
+
 /// The module, with the built-in sandbox for mobile money.
 pub fn module() -> Module {
     module_with(&Providers::sandbox())
@@ -211,6 +214,11 @@ fn payments() -> Resource {
         .field(currency("currency"))
         .field(money("amount").help("How much; what the invoice has due when it is not given."))
         .field(money("amount_refunded").default(0).read_only().help("What was given back of it."))
+        .field(
+            choice("refund_settlement", &SETTLEMENTS)
+                .read_only()
+                .help("Set once something was refunded. manual: nothing is sent by this system; give the money back by hand."),
+        )
         .field(phone("payer_phone").help("Whose mobile money is asked; with the country's code.").example("250788123456"))
         .field(text("reference", 120).help("Number of the bank transfer, cheque or mobile money transaction."))
         .field(code("provider").read_only().help("Who was asked: mtn-momo, sandbox."))
@@ -246,7 +254,10 @@ fn payments() -> Resource {
                 .guard(payment::require_refundable)
                 .effect(payment::refund)
                 .after(payment::post_refund)
-                .help("Note that money was given back."),
+                .help(
+                    "Note that money was given back. This keeps the books and sends nothing, mobile money included: hand it out, transfer it, or \
+                     send it from the provider's own portal. The answer's refund_settlement says so: manual.",
+                ),
         )
         .search(&["title", "description", "number", "reference", "payer_phone", "provider_ref", "provider_transaction"])
         .before_create(payment::prepare)

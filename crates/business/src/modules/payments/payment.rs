@@ -199,6 +199,7 @@ pub fn require_refundable(cx: &mut Cx<'_, '_>, payment: &mut Record, input: &Inp
 pub fn refund(_: &mut Cx<'_, '_>, payment: &mut Record, input: &Input) -> Result<()> {
     let refunded = payment.minor("amount_refunded") + refund_amount(payment, input);
     payment.set("amount_refunded", refunded);
+    payment.set("refund_settlement", "manual");
     payment.set_status(if refunded == payment.minor("amount") { "refunded" } else { "partly_refunded" });
     Ok(())
 }
@@ -212,7 +213,7 @@ pub fn post_refund(cx: &mut Cx<'_, '_>, payment: &mut Record, input: &Input) -> 
         &json!({
             "payment": payment.id().to_string(), "invoice": text_of(payment.id_in("invoice")), "customer": text_of(payment.id_in("customer")),
             "method": payment.text("method"), "currency": currency.code(), "amount": decimal_words(amount, currency),
-            "reason": input.text("reason"), "refunded_at": cx.now().to_string(), "workspace": workspace_of(payment),
+            "reason": input.text("reason"), "settlement": "manual", "refunded_at": cx.now().to_string(), "workspace": workspace_of(payment),
         }),
     )?;
     let cause = ledger::Cause { refund: Some(refund.id()), memo: refund.number(), ..cause("refund", payment) };

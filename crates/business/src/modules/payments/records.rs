@@ -1,11 +1,11 @@
 //! The definitions of what stands around invoices and payments.
 
-use super::{ACCOUNTS, CUSTOMERS, INVOICES, METHODS, PAYMENTS, REFUNDS, invoice, link, payout, receipt};
+use super::{ACCOUNTS, CUSTOMERS, INVOICES, METHODS, PAYMENTS, REFUNDS, SETTLEMENTS, invoice, link, payout, receipt};
 use crate::define::*;
 
 pub fn refunds() -> Resource {
     Resource::new("refunds", "RFD")
-        .help("Money that was given back. Made by the action refund of a payment.")
+        .help("The note that money was given back. Made by the action refund of a payment, which sends no money by itself.")
         .title_optional()
         .field(reference("payment", PAYMENTS).help("What was given back of it."))
         .field(reference("invoice", INVOICES).help("The payment's invoice."))
@@ -14,6 +14,7 @@ pub fn refunds() -> Resource {
         .field(currency("currency"))
         .field(money("amount").help("How much."))
         .field(text("reason", 500).help("Why."))
+        .field(choice("settlement", &SETTLEMENTS).default("manual").help("How the money goes back: manual is by hand, whatever the method."))
         .field(date_time("refunded_at").indexed().help("When."))
         .states(&["succeeded"])
         .search(&["title", "number", "reason"])
