@@ -56,9 +56,13 @@ pub fn ports(settings: &Settings, world: &World) -> anyhow::Result<Ports> {
             .map_err(|problem| anyhow!("LOOP_AI_BASE_URL: {problem}"))?,
         ),
     };
-    let asked = payments::Settings { mtn: settings.momo.clone(), sandbox: settings.allows_sandbox(payments::SANDBOX) };
+    let asked = payments::Settings {
+        mtn: settings.momo.clone(),
+        airtel: settings.airtel.clone(),
+        sandbox: settings.allows_sandbox(payments::SANDBOX),
+    };
     let mobile_money =
-        payments::Providers::new(asked, world.clock.clone()).map_err(|words| anyhow!("LOOP_MOMO_BASE_URL: {words}"))?;
+        payments::Providers::new(asked, world.clock.clone()).map_err(|words| anyhow!("mobile money: {words}"))?;
     Ok(Ports { advisor, mobile_money })
 }
 

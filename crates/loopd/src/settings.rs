@@ -33,6 +33,7 @@ pub struct Settings {
     pub ai: Option<AiSettings>,
     /// MTN's Collections API; without it only the sandbox can be asked.
     pub momo: Option<payments::MtnSettings>,
+    pub airtel: Option<payments::AirtelSettings>,
     pub allow_sandboxes: Vec<String>,
     pub license: LicenseSettings,
     pub metrics_listen: Option<SocketAddr>,
@@ -96,6 +97,11 @@ struct Raw {
     momo_api_user: String,
     momo_api_key: String,
     momo_target_environment: String,
+    airtel_base_url: String,
+    airtel_client_id: String,
+    airtel_client_secret: String,
+    airtel_country: String,
+    airtel_dial_code: String,
     allow_sandboxes: Vec<String>,
     license_public_key: String,
     license_grace_days: i64,
@@ -244,6 +250,29 @@ impl Settings {
                 model: model.to_owned(),
             }),
         };
+        let airtel = match (raw.airtel_client_id.as_str(), raw.airtel_client_secret.as_str()) {
+            ("", "") => None,
+            ("", _) => return Err(refuse("airtel_client_id", "is required when airtel_client_secret is set")),
+            (_, "") => return Err(refuse("airtel_client_secret", "is required when airtel_client_id is set")),
+            (client_id, client_secret) => {
+                if raw.airtel_country.len() != 2 || !raw.airtel_country.bytes().all(|byte| byte.is_ascii_uppercase()) {
+                    return Err(refuse("airtel_country", format!("`{}` is no country such as RW", raw.airtel_country)));
+                }
+                let dial_code = raw.airtel_dial_code.trim_start_matches('+');
+                if dial_code.is_empty() || !dial_code.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Err(refuse("airtel_dial_code", "is the country's telephone code, such as 250"));
+                }
+                let base_url = raw.airtel_base_url.trim_end_matches('/').to_owned();
+                Some(payments::AirtelSettings {
+                    is_sandbox: base_url.starts_with("https://openapiuat."),
+                    base_url,
+                    client_id: client_id.to_owned(),
+                    client_secret: Secret::new(client_secret.to_owned()),
+                    country: raw.airtel_country.clone(),
+                    dial_code: dial_code.to_owned(),
+                })
+            }
+        };
         let momo = match raw.momo_subscription_key.as_str() {
             "" => None,
             subscription_key => {
@@ -319,6 +348,7 @@ impl Settings {
             rate_limits: raw.rate_limits,
             ai,
             momo,
+            airtel,
             allow_sandboxes: raw.allow_sandboxes,
             license,
             metrics_listen: if raw.metrics_listen.is_empty() {

@@ -3,6 +3,7 @@
 #[path = "../house/mod.rs"]
 mod house;
 
+mod airtel;
 mod documents;
 mod invoices;
 mod ledger;

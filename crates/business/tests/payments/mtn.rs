@@ -108,6 +108,30 @@ impl Mtn {
 }
 
 async fn serve(mut stream: TcpStream, mtn: Mtn) {
+    let Some(asked) = read(&mut stream).await else { return };
+    let Some((status, answer)) = mtn.answer(&asked.method, &asked.path, &asked.head, &asked.body) else { return };
+    reply(&mut stream, status, &answer).await;
+}
+
+/// A request as it came over a socket.
+pub struct Asked {
+    pub method: String,
+    pub path: String,
+    /// First line and headers.
+    pub head: String,
+    /// Null when it is no JSON.
+    pub body: Json,
+}
+
+impl Asked {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+/// Reads one request; `None` when the other side hung up.
+pub async fn read(stream: &mut TcpStream) -> Option<Asked> {
     let mut seen = Vec::new();
     let (head, body) = loop {
         let text = String::from_utf8_lossy(&seen).into_owned();
@@ -122,14 +146,17 @@ async fn serve(mut stream: TcpStream, mtn: Mtn) {
         }
         let mut chunk = [0; 4096];
         match stream.read(&mut chunk).await {
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => return None,
             Ok(count) => seen.extend_from_slice(&chunk[..count]),
         }
     };
     let mut words = head.split(' ');
     let (method, path) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
-    let body = serde_json::from_str(&body).unwrap_or_default();
-    let Some((status, answer)) = mtn.answer(&method, &path, &head, &body) else { return };
+    Some(Asked { method, path, body: serde_json::from_str(&body).unwrap_or_default(), head })
+}
+
+/// Answers with JSON (nothing for null) and hangs up.
+pub async fn reply(stream: &mut TcpStream, status: u16, answer: &Json) {
     let answer = if answer.is_null() { String::new() } else { answer.to_string() };
     let length = answer.len();
     let text = format!(

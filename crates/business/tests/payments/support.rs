@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use loopd_business::modules::Ports;
-use loopd_business::modules::payments::{self, MtnSettings, Providers, Settings};
+use loopd_business::modules::payments::{self, AirtelSettings, MtnSettings, Providers, Settings};
 use loopd_testkit::{Answer, Boot, Client, Database, json};
 use loopd_types::{ManualClock, Rng, Secret, SeededRng};
 use serde_json::Value as Json;
@@ -38,6 +38,13 @@ impl Boot for World {
     }
 
     async fn boot(database: Database) -> Self {
+        Self::over(database, None).await
+    }
+}
+
+impl World {
+    /// With Airtel Money; otherwise the sandbox plays it.
+    pub async fn over(database: Database, airtel: Option<AirtelSettings>) -> Self {
         let mtn = Mtn::start().await;
         let settings = Settings {
             mtn: Some(MtnSettings {
@@ -48,6 +55,7 @@ impl Boot for World {
                 target_environment: "mtnrwanda".to_owned(),
                 callback_host: Some("https://loop.example.com".to_owned()),
             }),
+            airtel,
             sandbox: true,
         };
         let mobile_money = Providers::new(settings, Arc::new(ManualClock::at(START))).expect("TLS can be set up");
@@ -56,9 +64,6 @@ impl Boot for World {
         let ports = Ports { mobile_money, ..Ports::default() };
         Self { stranger, mtn, ports, records: Records::of("payments", house) }
     }
-}
-
-impl World {
     /// Everything in a list, page by page.
     pub async fn all(&self, resource: &str, filters: &[(&str, &str)]) -> Vec<Json> {
         let mut found = Vec::new();

@@ -25,7 +25,7 @@ use serde_json::json;
 use crate::define::*;
 use crate::modules::text_of;
 
-pub use mobile_money::{MtnSettings, Providers, SANDBOX, Settings};
+pub use mobile_money::{AirtelSettings, MtnSettings, Providers, SANDBOX, Settings};
 pub use resolve::register_jobs;
 
 const INVOICES: &str = "payments/invoices";
@@ -221,7 +221,7 @@ fn payments() -> Resource {
         )
         .field(phone("payer_phone").help("Whose mobile money is asked; with the country's code.").example("250788123456"))
         .field(text("reference", 120).help("Number of the bank transfer, cheque or mobile money transaction."))
-        .field(code("provider").read_only().help("Who was asked: mtn-momo, sandbox."))
+        .field(code("provider").read_only().help("Who was asked: mtn-momo, airtel-money, sandbox."))
         .field(text("provider_ref", 64).read_only().sparse().help("Our reference with the provider, made before it was asked."))
         .field(text("provider_transaction", 120).read_only().help("The provider's own number of the payment."))
         .field(boolean("sandbox").default(false).read_only().help("No real money moved."))

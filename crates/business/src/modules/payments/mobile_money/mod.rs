@@ -3,20 +3,26 @@
 //! The reference is a UUID made by us and stored before the provider hears of it, so that a lost answer can always be asked for again.
 //! A callback only says that something happened; what happened is asked of the provider over our own authenticated connection.
 
+mod airtel;
 mod mtn;
 mod sandbox;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use loopd_kernel::egress::Egress;
 use loopd_types::{Clock, CompanyCode, Currency, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
+pub use airtel::AirtelSettings;
 pub use mtn::MtnSettings;
 
 /// The name by which an operator allows the sandbox in production (`LOOP_ALLOW_SANDBOXES`).
 pub const SANDBOX: &str = "mobile-money";
+
+/// How long one call may take; the payer's own thinking is not part of it.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A request for money, as every provider needs it.
 #[derive(Clone, Debug)]
@@ -93,6 +99,8 @@ pub struct Providers(Vec<Arc<dyn MobileMoney>>);
 pub struct Settings {
     /// MTN MoMo; off when `None`.
     pub mtn: Option<MtnSettings>,
+    /// Airtel Money; off when `None`.
+    pub airtel: Option<AirtelSettings>,
     /// Serve what no real provider serves by the built-in sandbox, in which no money moves.
     pub sandbox: bool,
 }
@@ -108,10 +116,13 @@ impl Providers {
     /// # Errors
     /// In words for the operator, when TLS cannot be set up.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, String> {
-        let Settings { mtn, sandbox } = settings;
+        let Settings { mtn, airtel, sandbox } = settings;
         let mut all: Vec<Arc<dyn MobileMoney>> = Vec::new();
         if let Some(mtn) = mtn {
-            all.push(Arc::new(mtn::Mtn::new(mtn, Egress::new(mtn::TIMEOUT)?, clock)));
+            all.push(Arc::new(mtn::Mtn::new(mtn, Egress::new(TIMEOUT)?, clock.clone())));
+        }
+        if let Some(airtel) = airtel {
+            all.push(Arc::new(airtel::Airtel::new(airtel, Egress::new(TIMEOUT)?, clock)));
         }
         if sandbox {
             all.push(Arc::new(sandbox::Sandbox));

@@ -4,7 +4,6 @@
 //! makes (a UUID version 4) and answered 202; what became of it is asked under the same key, or told to `X-Callback-Url` without a signature.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,8 +13,6 @@ use serde_json::{Value as Json, json};
 
 use super::{Asked, Charge, MobileMoney, Outcome, Trouble, external_id, parse_external_id};
 
-/// How long one call may take; the payer's own thinking is not part of it.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 /// A token is renewed this long before it ends, so that it does not end on its way.
 const TOKEN_MARGIN_US: i64 = 60 * SECOND_US;
 /// What the payer's telephone shows; longer texts are refused by some markets.
