@@ -121,9 +121,9 @@ impl Program {
             .stderr(Stdio::null())
             .spawn()
             .expect("the binary can be started");
-        let printed = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut printed = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut greeting = String::new();
-        for line in printed.lines() {
+        for line in printed.by_ref() {
             let line = line.expect("standard output can be read");
             greeting.push_str(&line);
             greeting.push('\n');
@@ -131,6 +131,8 @@ impl Program {
                 break;
             }
         }
+        // The server may not have written its last newline yet; a closed pipe would end it there.
+        std::thread::spawn(move || printed.map_while(Result::ok).for_each(drop));
         let portal = greeting.lines().find_map(|line| line.trim().strip_prefix("Portal")).map(str::trim);
         let Some(base) = portal.map(|address| address.trim_end_matches('/').to_owned()) else {
             let _ = child.kill();
