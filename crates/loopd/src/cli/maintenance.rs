@@ -54,15 +54,14 @@ pub async fn restore(settings: &Settings, from: &Path, force: bool, output: &Out
         settings.store().sqlite_path().ok_or_else(|| anyhow!("restore is for SQLite; on PostgreSQL use pg_restore"))?;
     loopd_store::check_backup(from).with_context(|| format!("{} is no good backup", from.display()))?;
     let _lock = crate::app::lock_database(settings)?;
-    if to.exists() {
-        if !force {
-            bail!("{} exists; --force replaces it and keeps the old one beside it", to.display());
-        }
-        for ending in ["", "-wal", "-shm"] {
-            let old = with_ending(&to, ending);
-            if old.exists() {
-                std::fs::rename(&old, with_ending(&to, &format!("{ending}.before-restore")))?;
-            }
+    if to.exists() && !force {
+        bail!("{} exists; --force replaces it and keeps the old one beside it", to.display());
+    }
+    // A log without its database (a restore that was cut short, a file removed by hand) would be read into the new one.
+    for ending in ["", "-wal", "-shm"] {
+        let old = with_ending(&to, ending);
+        if old.exists() {
+            std::fs::rename(&old, with_ending(&to, &format!("{ending}.before-restore")))?;
         }
     }
     if let Some(folder) = to.parent() {

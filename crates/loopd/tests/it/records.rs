@@ -122,6 +122,17 @@ each_engine! {
         member.with_header("x-workspace-id", &two).get(APPOINTMENTS).await.expect_refusal(403, "workspace_access_denied");
     }
 
+    async fn a_name_is_found_in_either_case_whatever_its_letters(world: &World) {
+        let owner = world.owner().await;
+        for title in ["Visite d'Émile Ntaganda", "Rendez-vous à l'île", "Emile"] {
+            owner.post(APPOINTMENTS).json(&json!({"title": title})).await.expect_status(201);
+        }
+        for (needle, title) in [("%C3%89MILE", "Visite d'Émile Ntaganda"), ("%C3%A9mile+nTAG", "Visite d'Émile Ntaganda"), ("%C3%8ELE", "Rendez-vous à l'île"), ("EMILE", "Emile")] {
+            let page = owner.get(&format!("{APPOINTMENTS}?search={needle}")).await.expect_status(200);
+            assert_json!(page.json(), {"count": 1, "results": [{"title": title}]});
+        }
+    }
+
     async fn what_is_deleted_is_hidden_and_comes_back(world: &World) {
         let owner = world.owner().await;
         let id = owner.make(APPOINTMENTS, json!({"title": "Visit"})).await;

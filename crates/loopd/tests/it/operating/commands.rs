@@ -185,6 +185,24 @@ async fn a_backup_of_a_running_server_brings_everything_back() {
 }
 
 #[test]
+fn a_log_left_behind_is_not_read_into_what_is_restored() {
+    let program = Program::fresh();
+    std::fs::create_dir_all(program.folder().join("data")).expect("a folder can be made");
+    program.json(&["migrate"]);
+    let file = program.folder().join("backup.db");
+    let to = file.to_str().expect("a path");
+    program.json(&["backup", to]);
+    let database = program.database();
+    std::fs::remove_file(&database).expect("nobody serves it");
+    let beside = |ending: &str| database.with_file_name(format!("loop.db{ending}"));
+    std::fs::write(beside("-wal"), b"of another database").expect("a file can be written");
+    program.json(&["restore", to]);
+    assert!(!beside("-wal").exists(), "the restored database begins without a log");
+    assert!(beside("-wal.before-restore").exists(), "nothing is thrown away");
+    assert_json!(program.json(&["migrate", "--plan"]), {"migrations": []});
+}
+
+#[test]
 fn one_database_is_served_once() {
     let program = Program::fresh();
     let _server = program.serve();
