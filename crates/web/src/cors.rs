@@ -12,7 +12,7 @@ use crate::Reply;
 /// it is listed because the documents name all four, and refusing it here would protect nobody.
 const ALLOWED: HeaderValue = HeaderValue::from_static(
     "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-API-Key, X-Company-ID, X-LOOP-API-KEY, \
-     X-LOOP-APP-ID, X-Request-ID, X-Workspace-ID",
+     X-LOOP-APP-ID, X-Request-ID, X-Visitor-Token, X-Workspace-ID",
 );
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Content-Disposition, ETag, Idempotency-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, \
@@ -41,6 +41,12 @@ pub(crate) fn preflight(methods: &HeaderValue) -> Reply {
     reply.headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED);
     reply.headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     reply
+}
+
+/// As [`dress`], for an operation that pages of every origin may call: it reads no credentials that a browser adds by itself.
+pub(crate) fn open(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
 }
 
 /// Adds what lets the browser hand the answer to the page, and tells caches that answers differ by origin where they do: also

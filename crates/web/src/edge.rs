@@ -301,7 +301,10 @@ impl App {
         if headers.contains_key(crate::idempotent::REPLAYED) {
             self.0.metrics.replayed.fetch_add(1, Relaxed);
         }
-        cors::dress(headers, &parts.headers, &self.0.settings.allowed_origins);
+        match &trail.operation {
+            Some(operation) if operation.any_origin => cors::open(headers),
+            _ => cors::dress(headers, &parts.headers, &self.0.settings.allowed_origins),
+        }
         if parts.method == Method::HEAD {
             if let Some(length) = reply.body.len() {
                 headers.insert(CONTENT_LENGTH, length.into());
@@ -347,7 +350,11 @@ impl Drop for InFlight<'_> {
 /// OPTIONS and wrong methods on a path that exists.
 fn without_operation(route: &Route, parts: &Parts) -> Result<Reply> {
     if cors::is_preflight(&parts.method, &parts.headers) {
-        return Ok(cors::preflight(&route.allow));
+        let mut reply = cors::preflight(&route.allow);
+        if route.endpoints.iter().any(|(_, endpoint)| endpoint.operation.any_origin) {
+            cors::open(&mut reply.headers);
+        }
+        return Ok(reply);
     }
     let allow = route.allow.to_str().unwrap_or_default();
     if parts.method == Method::OPTIONS {

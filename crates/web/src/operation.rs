@@ -50,6 +50,8 @@ pub struct Operation {
     pub timeout: Option<Duration>,
     /// Whether an unsafe method has an effect to be remembered for its `Idempotency-Key`. False for searches by POST.
     pub has_effect: bool,
+    /// Whether pages of every origin may call it from a browser: only for public operations, which read no credentials of ours.
+    pub any_origin: bool,
     pub handler: Handler,
 }
 
@@ -218,6 +220,7 @@ impl Operation {
             documented: true,
             max_body_bytes: DEFAULT_BODY_LIMIT,
             timeout: None,
+            any_origin: false,
             handler: Arc::new(move |call| handler(call).boxed()),
         }
     }
@@ -298,6 +301,11 @@ impl Operation {
     }
     pub fn or_permission(mut self, permission: &str) -> Self {
         self.or_permission = Some(permission.into());
+        self
+    }
+    /// Lets pages of every origin call it.
+    pub fn any_origin(mut self) -> Self {
+        self.any_origin = true;
         self
     }
     pub fn allow_suspended(mut self) -> Self {

@@ -185,12 +185,17 @@ pub(crate) fn bind_key(
     if !operation.has_effect {
         return Ok(None);
     }
-    let workspace = parts.headers.get("x-workspace-id").and_then(|value| value.to_str().ok());
-    let fingerprint = fingerprint(operation.method.as_str(), parts.uri.path(), workspace, query, body);
+    // A widget's visitors are told apart by their tokens, and before they have one by their address.
+    let bound = if operation.any_origin { "x-visitor-token" } else { "x-workspace-id" };
+    let bound = parts.headers.get(bound).and_then(|value| value.to_str().ok());
+    let fingerprint = fingerprint(operation.method.as_str(), parts.uri.path(), bound, query, body);
     let user = admission.caller.user().map(|user| user.id);
     let scope = match (admission.tenants.as_slice(), user) {
         ([tenant], Some(user)) => format!("company:{}:{user}", tenant.company.0),
         (_, Some(user)) => format!("user:{user}"),
+        (_, None) if operation.any_origin => {
+            format!("public:{}:{fingerprint}", network(admission.caller.origin.address))
+        }
         (_, None) => format!("public:{fingerprint}"),
     };
     Ok(Some(Key::new(Claim { scope, key: key.to_owned(), fingerprint })))

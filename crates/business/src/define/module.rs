@@ -57,6 +57,10 @@ pub struct Custom {
     pub status: u16,
     pub access: CustomAccess,
     pub rate: Rate,
+    /// Request headers that `run` reads itself, with what they hold.
+    pub headers: Vec<(String, String)>,
+    /// Whether pages of every origin may call it from a browser; for public operations only.
+    pub any_origin: bool,
     pub run: Run,
     /// Whether it can begin on a record now; always, when `None`. What `GET …/{id}/actions/` tells of an operation on a record.
     pub ready: Option<ReadyFn>,
@@ -190,6 +194,8 @@ impl Custom {
             status: 200,
             access: CustomAccess::Permission(format!("{resource}.{verb}")),
             rate: Rate::Normal,
+            headers: Vec::new(),
+            any_origin: false,
             run,
             ready: None,
         }
@@ -240,6 +246,16 @@ impl Custom {
     }
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = rate;
+        self
+    }
+    /// Names a request header that the operation reads.
+    pub fn header(mut self, name: &str, help: &str) -> Self {
+        self.headers.push((name.to_owned(), help.to_owned()));
+        self
+    }
+    /// Lets pages of every origin call it from a browser.
+    pub fn any_origin(mut self) -> Self {
+        self.any_origin = true;
         self
     }
 }

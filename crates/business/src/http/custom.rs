@@ -37,6 +37,12 @@ fn operation(registry: &Arc<Registry>, module: &Module, custom: &Custom) -> Oper
         Rate::Ai => operation.rate(RateClass::Ai),
         Rate::Public => operation.rate(RateClass::PublicVerify),
     };
+    for (name, help) in &custom.headers {
+        operation = operation.param(Param::header(name, schema::string()).describe(help));
+    }
+    if custom.any_origin {
+        operation = operation.any_origin();
+    }
     if custom.path.contains("{company}") {
         operation = operation.param(Param::path("company", schema::string()).describe("The company's code."));
     }
