@@ -7,7 +7,10 @@ mod support;
 
 mod ai;
 mod ai_provider;
+mod ai_tasks;
 mod chat;
+mod chat_presence;
+mod chat_widgets;
 mod cms;
 mod cms_public;
 mod protector;

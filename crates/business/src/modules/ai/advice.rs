@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use loopd_kernel::Tenant;
-use loopd_kernel::advisor::{Advice, Advisor, Question};
-use loopd_store::Tx;
-use loopd_web::{Call, Claimed, Reply};
+use loopd_kernel::advisor::{Advisor, Question};
+use loopd_web::{Call, Reply};
 use serde_json::{Value as Json, json};
 
 use super::figures::{self, Asked, Finding};
 use super::period::Period;
+use super::run::{self, Done, Job, Opening};
 use super::words::Language;
-use super::{store, understand};
+use super::{quota, store, understand};
 use crate::define::*;
 use crate::engine::cx::runtime;
 use crate::engine::update::find_visible;
@@ -118,37 +118,57 @@ async fn answer(engine: Engine, call: Call, advisor: Arc<dyn Advisor>, in_conver
         asking.conversation = Some(call.id()?);
         require_conversation(&engine, &tenant, call.id()?).await?;
     }
-    if !advisor.is_outside() {
+    let (opening, asking) = prepare(&engine, &tenant, asking, advisor.clone());
+    run::work(engine, call, advisor.as_ref(), Job { opening, again: None, asking, render }).await
+}
+
+/// A kept run's question, asked again.
+///
+/// # Errors
+/// 403 when the caller may no longer ask; 409 when its conversation was archived.
+pub(super) async fn again(
+    engine: &Engine,
+    tenant: &Arc<Tenant>,
+    kept: &Record,
+    advisor: Arc<dyn Advisor>,
+) -> Result<(Opening, run::Asking)> {
+    tenant.require("ai.business-advice.create")?;
+    let parameters = kept.json("parameters").unwrap_or_default();
+    let body =
+        json!({"prompt": kept.text("prompt"), "language": kept.text("language"), "context": parameters["context"]});
+    let mut asking = read(engine, tenant, &body)?;
+    if let Some(id) = parameters["conversation"].as_str().and_then(|id| Uuid::parse_str(id).ok()) {
+        require_conversation(engine, tenant, id).await?;
+        asking.conversation = Some(id);
+    }
+    Ok(prepare(engine, tenant, asking, advisor))
+}
+
+fn prepare(engine: &Engine, tenant: &Arc<Tenant>, asking: Asking, advisor: Arc<dyn Advisor>) -> (Opening, run::Asking) {
+    let mut context = serde_json::Map::new();
+    context.extend(asking.module.as_ref().map(|module| ("module".to_owned(), json!(module))));
+    context.extend(asking.period.map(|period| ("period".to_owned(), json!(period.name()))));
+    let opening = Opening {
+        kind: if asking.conversation.is_some() { "conversation" } else { "business_advice" },
+        prompt: asking.prompt.clone(),
+        language: asking.language.clone(),
+        parameters: json!({"context": context, "conversation": text_of(asking.conversation)}),
+        conversation: asking.conversation,
+    };
+    let (engine, tenant) = (engine.clone(), tenant.clone());
+    let asked = Box::pin(async move {
         let (question, used) = question(&engine, &tenant, &asking).await?;
         let advice = advisor.advise(&question).await?;
-        return call.commit(tenant.view(), move |tx| keep(tx, &engine, &tenant, &asking, &advice, &used)).await;
-    }
-    let ticket = match call.claim().await? {
-        Claimed::Replay(reply) => return Ok(reply),
-        Claimed::Go(ticket) => Arc::new(ticket),
-    };
-    let asked = async {
-        let (question, used) = question(&engine, &tenant, &asking).await?;
-        advisor.advise(&question).await.map(|advice| (advice, used))
-    };
-    match asked.await {
-        Ok((advice, used)) => {
-            let finish = ticket.clone();
-            let work = move |tx: &mut Tx<'_>| {
-                let reply = keep(tx, &engine, &tenant, &asking, &advice, &used)?;
-                finish.finish(tx, &reply)?;
-                Ok(reply)
-            };
-            call.kernel.db.write(call.tenant()?.view(), work).await
-        }
-        Err(problem) => {
-            ticket.release().await?;
-            if problem.code() == "provider_unavailable" {
-                keep_failure(&engine, &tenant, &asking, problem.code().to_owned()).await?;
-            }
-            Err(problem)
-        }
-    }
+        Ok(Done {
+            output: advice.text,
+            result: Json::Null,
+            data_used: used,
+            model: advice.model,
+            input_tokens: advice.input_tokens,
+            output_tokens: advice.output_tokens,
+        })
+    });
+    (opening, asked)
 }
 
 fn read(engine: &Engine, tenant: &Tenant, body: &Json) -> Result<Asking> {
@@ -210,70 +230,19 @@ async fn question(engine: &Engine, tenant: &Arc<Tenant>, asking: &Asking) -> Res
     Ok((question, Json::Array(used)))
 }
 
-/// Writes the run down and answers.
-fn keep(
-    tx: &mut Tx<'_>,
-    engine: &Engine,
-    tenant: &Arc<Tenant>,
-    asking: &Asking,
-    advice: &Advice,
-    used: &Json,
-) -> Result<Reply> {
-    let mut cx = Cx::new(tx, engine, tenant);
-    let run = cx.create(
-        "ai/runs",
-        &json!({
-            "title": title_of(&asking.prompt),
-            "kind": if asking.conversation.is_some() { "conversation" } else { "business_advice" },
-            "prompt": asking.prompt,
-            "language": asking.language,
-            "output": advice.text,
-            "data_used": used,
-            "model": advice.model,
-            "input_tokens": advice.input_tokens,
-            "output_tokens": advice.output_tokens,
-        }),
-    )?;
-    if let Some(conversation) = asking.conversation {
-        for (role, body) in [("user", &asking.prompt), ("assistant", &advice.text)] {
-            let run = text_of((role == "assistant").then(|| run.id()));
-            let message = json!({"conversation": conversation.to_string(), "role": role, "body": body, "run": run});
-            cx.create("ai/messages", &message)?;
-        }
-    }
+fn render(run: &Record) -> Result<Reply> {
     Reply::json(
         200,
         &json!({
             "id": run.id().to_string(),
-            "prompt": asking.prompt,
-            "advice": advice.text,
-            "data_used": used,
-            "model": advice.model,
-            "usage": {"input": advice.input_tokens, "output": advice.output_tokens},
+            "prompt": run.text("prompt"),
+            "advice": run.text("output"),
+            "data_used": run.json("data_used"),
+            "model": run.text("model"),
+            "usage": {"input": run.int("input_tokens"), "output": run.int("output_tokens")},
             "created_at": run.created_at(),
         }),
     )
-}
-
-async fn keep_failure(engine: &Engine, tenant: &Arc<Tenant>, asking: &Asking, error: String) -> Result<()> {
-    let (shared, acting, asking) = (engine.clone(), tenant.clone(), asking.clone());
-    let work = move |tx: &mut Tx<'_>| {
-        let body = json!({
-            "title": title_of(&asking.prompt),
-            "kind": if asking.conversation.is_some() { "conversation" } else { "business_advice" },
-            "prompt": asking.prompt,
-            "language": asking.language,
-            "error": error,
-            "status": "failed",
-        });
-        Cx::new(tx, &shared, &acting).create("ai/runs", &body)?;
-        Ok(())
-    };
-    engine.kernel.db.write(tenant.view(), work).await
-}
-
-fn title_of(prompt: &str) -> String {
-    prompt.chars().take(80).collect()
 }
 
 async fn require_conversation(engine: &Engine, tenant: &Arc<Tenant>, id: Uuid) -> Result<()> {
@@ -312,7 +281,7 @@ pub(super) fn usage(viewer: &mut Viewer<'_, '_>, _: &Input) -> Result<Json> {
         .iter()
         .map(|row| json!({"month": row.month, "runs": row.runs, "input": row.input, "output": row.output}))
         .collect();
-    Ok(json!({"months": months}))
+    Ok(json!({"months": months, "quota": quota::render(viewer)?}))
 }
 
 pub(super) fn usage_schema() -> Json {
@@ -326,5 +295,9 @@ pub(super) fn usage_schema() -> Json {
         },
         "required": ["month", "runs", "input", "output"],
     });
-    json!({"type": "object", "properties": {"months": {"type": "array", "items": month}}, "required": ["months"]})
+    json!({
+        "type": "object",
+        "properties": {"months": {"type": "array", "items": month}, "quota": quota::schema()},
+        "required": ["months", "quota"],
+    })
 }

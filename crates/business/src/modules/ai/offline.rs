@@ -1,6 +1,8 @@
 //! The offline advisor: says what was found out, as it was found out. Always there, always the same for the same rows.
 
-use loopd_kernel::advisor::{Advice, Advisor, Answering, Question};
+use loopd_kernel::advisor::{Advice, Advisor, Answering, Outcome, Question, Task, Working};
+
+use super::texts;
 
 /// Words facts without a model.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +22,18 @@ impl Advisor for Offline {
             text,
         };
         Box::pin(async move { Ok(advice) })
+    }
+
+    fn work<'a>(&'a self, task: &'a Task) -> Working<'a> {
+        Box::pin(async move {
+            let result = texts::perform(task);
+            Ok(Outcome {
+                input_tokens: tokens(&texts::data(task).to_string()),
+                output_tokens: tokens(&result.to_string()),
+                model: "offline".to_owned(),
+                result,
+            })
+        })
     }
 }
 

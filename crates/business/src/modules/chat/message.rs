@@ -29,7 +29,7 @@ pub(super) fn complete(cx: &mut Cx<'_, '_>, message: &mut Record) -> Result<()> 
         return Err(Problem::field("channel", error.code, error.message));
     }
     if channel.status() == "archived" {
-        return Err(Problem::conflict("channel_archived", "The channel is archived; nothing can be said there."));
+        return Err(archived());
     }
     message.set("channel", channel.id());
     if let Some(answered) = message.id_in("reply_to")
@@ -60,6 +60,7 @@ pub(super) fn guard_update(cx: &mut Cx<'_, '_>, before: &Record, message: &mut R
     let words = ["body", "title", "description", "attachments"];
     if words.iter().any(|field| before.value(field) != message.value(field)) {
         is_author(cx, before)?;
+        require_open(cx, message, &Input::default())?;
         if !message.has("body") {
             let error = required();
             return Err(Problem::field("body", error.code, error.message));
@@ -74,9 +75,10 @@ pub(super) fn guard_delete(cx: &mut Cx<'_, '_>, message: &mut Record) -> Result<
     access(cx, message)
 }
 
-pub(super) fn require_author(cx: &mut Cx<'_, '_>, message: &mut Record, _: &Input) -> Result<()> {
+pub(super) fn guard_edit(cx: &mut Cx<'_, '_>, message: &mut Record, input: &Input) -> Result<()> {
     access(cx, message)?;
-    is_author(cx, message)
+    is_author(cx, message)?;
+    require_open(cx, message, input)
 }
 
 /// Authors take back their own words; whoever may delete messages takes back anybody's.
@@ -85,8 +87,18 @@ pub(super) fn require_author_or_keeper(cx: &mut Cx<'_, '_>, message: &mut Record
     if cx.tenant.may("chat.messages.delete") { Ok(()) } else { is_author(cx, message) }
 }
 
-pub(super) fn require_access_to_act(cx: &mut Cx<'_, '_>, message: &mut Record, _: &Input) -> Result<()> {
-    access(cx, message)
+/// An archived channel is read, and words are taken back there; nothing else changes in it.
+pub(super) fn require_open(cx: &mut Cx<'_, '_>, message: &mut Record, _: &Input) -> Result<()> {
+    access(cx, message)?;
+    let Some(channel) = message.id_in("channel") else { return Ok(()) };
+    match cx.find("chat/channels", channel)? {
+        Some(channel) if channel.status() == "archived" => Err(archived()),
+        _ => Ok(()),
+    }
+}
+
+fn archived() -> Problem {
+    Problem::conflict("channel_archived", "The channel is archived; nothing can be said there.")
 }
 
 pub(super) fn blank(_: &mut Cx<'_, '_>, message: &mut Record, _: &Input) -> Result<()> {

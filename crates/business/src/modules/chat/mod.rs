@@ -3,18 +3,24 @@
 mod channel;
 mod member;
 mod message;
+mod presence;
 mod store;
+mod visitor;
+mod widget;
 
 use crate::define::*;
 
 pub fn module() -> Module {
-    Module::new("chat", "Chat")
-        .description("Channels and messages between the people of a company.")
+    let module = Module::new("chat", "Chat")
+        .description("Channels and messages between the people of a company, and with the visitors of its website.")
         .resource(channels())
         .resource(messages())
         .resource(memberships())
         .resource(reactions())
         .resource(read_receipts())
+        .resource(widget::resource())
+        .operation(presence::list())
+        .operation(presence::tell())
         .operation(
             Custom::get("unread", "unread/", member::unread)
                 .summary("Count what the caller has not read")
@@ -22,6 +28,9 @@ pub fn module() -> Module {
                 .permission("channels.view")
                 .answer(member::unread_schema()),
         )
+        .setting(boolean("public").default(true).help("Whether visitors of websites may use the company's widgets."))
+        .install(|engine| Box::pin(async move { store::install(&engine).await }));
+    visitor::operations().into_iter().fold(module, Module::operation)
 }
 
 fn channels() -> Resource {
@@ -40,6 +49,10 @@ fn channels() -> Resource {
                 .help("Ids of the users who are members. Given at creation; afterwards `join`, `leave` and `invite` change it.")
                 .fixed(),
         )
+        .field(reference("widget", "chat/widgets").read_only().help("The widget that a visitor came by."))
+        .field(text("visitor_name", 120).read_only().help("How the visitor wants to be called."))
+        .field(email("visitor_email").read_only().sparse().help("Where an answer reaches the visitor later."))
+        .field(text("visitor_page", 500).read_only().help("The page that the visitor was on."))
         .field(boolean("is_default").default(false).read_only().help("Takes messages that name no channel."))
         .states(&["active", "archived"])
         .action(Action::new("join", &["active"]).effect(channel::join).routine().help("Become a member."))
@@ -93,7 +106,13 @@ fn messages() -> Resource {
         .field(
             reference("channel", "chat/channels").fixed().help("Where it was said; the default channel when absent."),
         )
-        .field(user("author").preset(Preset::Caller).read_only().help("Who said it."))
+        .field(
+            user("author")
+                .preset(Preset::Caller)
+                .read_only()
+                .help("Who said it; nobody of the company's for a visitor's words."),
+        )
+        .field(boolean("from_visitor").default(false).read_only().help("Said by the visitor of a website."))
         .field(long_text("body").help("What was said; the description, else the title, when absent."))
         .field(reference("reply_to", "chat/messages").fixed().help("The message that this one answers."))
         .field(json("attachments").help("What comes with it: a list of names and addresses."))
@@ -105,7 +124,7 @@ fn messages() -> Resource {
         .action(
             Action::to("edit", &["sent", "edited"], "edited")
                 .input(long_text("body").required().help("What it says from now on."))
-                .guard(message::require_author)
+                .guard(message::guard_edit)
                 .stamps("edited_at")
                 .routine()
                 .help("Say it otherwise. Only its author can."),
@@ -120,6 +139,7 @@ fn messages() -> Resource {
         .action(
             Action::new("react", &["sent", "edited"])
                 .input(text("emoji", 32).required().help("The reaction.").example("👍"))
+                .guard(message::require_open)
                 .effect(message::react)
                 .routine()
                 .help("Add a reaction; the same one twice counts once."),
@@ -133,7 +153,7 @@ fn messages() -> Resource {
         )
         .action(
             Action::new("pin", &["sent", "edited"])
-                .guard(message::require_access_to_act)
+                .guard(message::require_open)
                 .stamps("pinned_at")
                 .routine()
                 .help("Keep it at hand."),

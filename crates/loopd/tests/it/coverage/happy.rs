@@ -385,6 +385,15 @@ async fn content(world: &World, tour: &mut Tour) {
     let channel = tour.owner.get("/api/v1/chat/channels/").await.expect_status(200).text_at("/results/0/id");
     tour.post(&format!("/api/v1/chat/channels/{channel}/read/"), json!({})).await;
     tour.get("/api/v1/chat/unread/").await;
+    tour.post("/api/v1/chat/presence/", json!({"state": "online"})).await;
+    tour.get("/api/v1/chat/presence/").await;
+    let widget = tour.post("/api/v1/chat/widgets/", json!({"title": "Shop"})).await.text_at("/token");
+    let door = format!("/api/v1/chat/public/{widget}/");
+    tour.get_as(&nobody, &door).await;
+    let begun = tour.post_as(&nobody, &format!("{door}conversations/"), json!({"name": "Aline"})).await;
+    let visitor = nobody.with_header("x-visitor-token", &begun.text_at("/visitor_token"));
+    tour.post_as(&visitor, &format!("{door}messages/"), json!({"body": "Hello"})).await;
+    tour.get_as(&visitor, &format!("{door}messages/")).await;
     let advice =
         tour.post("/api/v1/ai/business-advice/", json!({"prompt": "Summarize this week sales"})).await.text_at("/id");
     tour.post(&format!("/api/v1/ai/business-advice/{advice}/feedback/"), json!({"useful": true})).await;
@@ -394,9 +403,28 @@ async fn content(world: &World, tour: &mut Tour) {
     if let Some(id) = runs.pointer("/results/0/id").and_then(Value::as_str) {
         tour.post(&format!("/api/v1/ai/runs/{id}/feedback/"), json!({"useful": true})).await;
     }
+    tour.post("/api/v1/ai/summarize/", json!({"text": "Tea is sold."})).await;
+    tour.post("/api/v1/ai/draft/", json!({"facts": "We close on Friday"})).await;
+    tour.post("/api/v1/ai/classify/", json!({"text": "Where is my parcel?", "labels": ["parcel", "bill"]})).await;
+    let run = tour.post("/api/v1/ai/extract/", json!({"text": "Pay 5 USD"})).await.text_at("/id");
+    // Only a model outside leaves runs that can be cancelled or tried again.
+    set_run(world, &run, "running").await;
+    tour.post(&format!("/api/v1/ai/runs/{run}/cancel/"), json!({})).await;
+    tour.post(&format!("/api/v1/ai/runs/{run}/retry/"), json!({})).await;
     tour.get("/api/v1/ai/usage/").await;
     tour.get_as(&nobody, "/api/v1/protector/public-verify/IHEMATST1/").await;
     protector(world, tour).await;
+}
+
+/// Puts company 001's run into a state that takes a model to reach.
+async fn set_run(world: &World, id: &str, status: &'static str) {
+    let id: loopd_types::Uuid = id.parse().expect("an id");
+    let work = move |tx: &mut loopd_store::Tx<'_>| {
+        let sql = "UPDATE ai_runs SET status = $1 WHERE company_id = 1 AND id = $2";
+        assert_eq!(tx.execute(sql, &loopd_store::params![status, id])?, 1);
+        Ok(())
+    };
+    world.kernel.db.write(View::System, work).await.expect("the run is changed");
 }
 
 /// A code of the company's own, checked and reported by a stranger.

@@ -11,7 +11,7 @@ use super::{NOBODY, ask, is_secured, operations, path_of, request};
 use crate::support::World;
 
 /// Operations that are open to everybody, by intention. One that is not here asks for credentials.
-const PUBLIC: [&str; 22] = [
+const PUBLIC: [&str; 26] = [
     "assets",
     "auth_login",
     "auth_refresh",
@@ -20,6 +20,11 @@ const PUBLIC: [&str; 22] = [
     "booking_public_appointments_create",
     "booking_public_availability",
     "booking_public_services_list",
+    "chat_public_conversations",
+    // A visitor shows a token of their own.
+    "chat_public_messages",
+    "chat_public_messages_create",
+    "chat_public_widget",
     "cms_public_pages_retrieve",
     "cms_public_posts_retrieve",
     "developers",
