@@ -36,7 +36,7 @@ pub use page::PageWriter;
 pub use payload::{BoxError, Payload, StreamBody};
 pub use proxy::Network;
 pub use query::{PageNumber, PageRequest, Query};
-pub use reply::Reply;
+pub use reply::{Reply, names_tag};
 pub use schema::Schema;
 pub use settings::Settings;
 pub use surface::Surface;

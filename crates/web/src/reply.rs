@@ -38,6 +38,16 @@ impl Reply {
         Self::of(status, JSON, bytes)
     }
 
+    /// 200 with JSON that is rendered already and has this tag; 304 when the caller's `If-None-Match` names it.
+    pub fn json_unless_known(if_none_match: Option<&str>, tag: &str, bytes: impl Into<Bytes>) -> Self {
+        let reply = if names_tag(if_none_match, tag) {
+            Self { status: StatusCode::NOT_MODIFIED, ..Self::no_content() }
+        } else {
+            Self::json_bytes(200, bytes)
+        };
+        reply.with_etag(tag)
+    }
+
     /// 204 without a body.
     pub fn no_content() -> Self {
         Self { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Payload::empty() }
@@ -119,10 +129,35 @@ impl Reply {
     }
 }
 
+/// Whether an `If-None-Match` names this tag, which is given without its quotes; weak and strong alike (RFC 9110, 13.1.2).
+pub fn names_tag(if_none_match: Option<&str>, tag: &str) -> bool {
+    let mut tags = if_none_match.unwrap_or_default().split(',').map(str::trim);
+    tags.any(|one| {
+        let known = one.strip_prefix("W/").unwrap_or(one);
+        one == "*" || known.strip_prefix('"').and_then(|known| known.strip_suffix('"')) == Some(tag)
+    })
+}
+
 fn status_code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 pub(crate) fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_tag;
+
+    #[test]
+    fn a_tag_is_found_among_others() {
+        for known in ["\"7\"", "W/\"7\"", "\"6\", \"7\"", "*", "\"6\",W/\"7\""] {
+            assert!(names_tag(Some(known), "7"), "{known}");
+        }
+        for other in ["\"77\"", "7\"", "", "\"\"", "w/\"7\"", "\"6\", \"8\""] {
+            assert!(!names_tag(Some(other), "7"), "{other}");
+        }
+        assert!(!names_tag(None, "7"));
+    }
 }

@@ -3,7 +3,7 @@
 use loopd_store::{Row, StoreError, Value};
 use loopd_types::{Currency, Timestamp, Uuid, render_decimal};
 
-use super::kind::{Kind, PERCENT_SCALE};
+use super::kind::{Kind, PERCENT_SCALE, Stored};
 
 /// Columns by place, wherever they come from.
 pub trait Cells {
@@ -100,7 +100,6 @@ impl Style {
     /// The style of a kind. `currency` gives the place of a money field's currency.
     pub fn of(kind: &Kind, currency: impl Fn(&str) -> Option<(usize, bool)>) -> Self {
         match kind {
-            Kind::Integer { .. } | Kind::Minutes => Style::Integer,
             Kind::Decimal { scale } => Style::Decimal(*scale),
             Kind::Percent => Style::Percent,
             Kind::Money { currency: field } => match currency(field) {
@@ -108,22 +107,13 @@ impl Style {
                 None => Style::Decimal(2),
             },
             Kind::DateTime => Style::Time,
-            Kind::Boolean => Style::Boolean,
-            Kind::Reference { .. } | Kind::User => Style::Uuid,
-            Kind::References { .. } | Kind::Json | Kind::Object | Kind::Tags => Style::Json,
-            Kind::Text { .. }
-            | Kind::LongText
-            | Kind::Slug
-            | Kind::Email
-            | Kind::Url
-            | Kind::Phone
-            | Kind::Currency
-            | Kind::Date
-            | Kind::TimeOfDay
-            | Kind::Choice { .. }
-            | Kind::Language
-            | Kind::Timezone
-            | Kind::Code => Style::Text,
+            _ => match kind.stored() {
+                Stored::Text => Style::Text,
+                Stored::Integer => Style::Integer,
+                Stored::Boolean => Style::Boolean,
+                Stored::Uuid => Style::Uuid,
+                Stored::Json => Style::Json,
+            },
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
 use http::header::LOCATION;
-use http::{HeaderName, StatusCode};
 use loopd_kernel::Tenant;
 use loopd_store::View;
 use loopd_types::{CompanyId, Problem, Result};
@@ -131,17 +131,7 @@ async fn retrieve(door: Door, call: Call) -> Result<Reply> {
         return Ok(Reply::json_bytes(200, viewed.json));
     }
     let tag = viewed.version.to_string();
-    if call.header("if-none-match").is_some_and(|tags| matches_tag(tags, &tag)) {
-        return Ok(Reply { status: StatusCode::NOT_MODIFIED, ..Reply::no_content() }.with_etag(&tag));
-    }
-    Ok(Reply::json_bytes(200, viewed.json).with_etag(&tag))
-}
-
-/// Whether an `If-None-Match` names this tag; weak and strong alike (RFC 9110, 13.1.2).
-fn matches_tag(tags: &str, tag: &str) -> bool {
-    tags.split(',')
-        .map(str::trim)
-        .any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one).trim_matches('"') == tag)
+    Ok(Reply::json_unless_known(call.header("if-none-match"), &tag, viewed.json))
 }
 
 async fn create_record(door: Door, call: Call) -> Result<Reply> {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use loopd_kernel::Tenant;
 use loopd_store::Reader;
@@ -79,16 +78,8 @@ async fn answer(engine: Engine, call: Call, resource: &'static str) -> Result<Re
     };
     let page = call.kernel.db.read(view, work).await?;
     let body = serde_json::to_vec(&page).map_err(Problem::internal)?;
-    let tag = &sha256_hex(&body)[..32];
-    let is_known = call.header("if-none-match").is_some_and(|known| {
-        known.split(',').any(|one| one.trim().trim_start_matches("W/").trim_matches('"') == tag || one.trim() == "*")
-    });
-    let reply = if is_known {
-        Reply { status: StatusCode::NOT_MODIFIED, ..Reply::no_content() }
-    } else {
-        Reply::json_bytes(200, body)
-    };
-    Ok(reply.with_etag(tag).with_header(CACHE_CONTROL, CACHE))
+    let hash = sha256_hex(&body);
+    Ok(Reply::json_unless_known(call.header("if-none-match"), &hash[..32], body).with_header(CACHE_CONTROL, CACHE))
 }
 
 /// The company behind a code or a domain. Unknown, closed and not subscribed look alike.
