@@ -81,15 +81,13 @@ pub fn serve(path: &str, accept_encoding: Option<&str>, if_none_match: Option<&s
     let file = MANIFEST.files.iter().find(|file| file.path == path)?;
     let encoding = choose_encoding(file, accept_encoding.unwrap_or_default());
     // The compressed twin is another representation, so it has another tag (RFC 9110 section 8.8.3).
-    let etag = format!("\"{}{}\"", &file.sha256[..20], encoding.map(|name| format!("-{name}")).unwrap_or_default());
-    let is_known =
-        if_none_match.is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag));
-
+    let tag = format!("{}{}", &file.sha256[..20], encoding.map(|name| format!("-{name}")).unwrap_or_default());
+    let is_known = loopd_web::names_tag(if_none_match, &tag);
     let cache = if file.path.starts_with("static/") { FOREVER } else { A_DAY };
     let mut headers = vec![
         ("content-type", file.content_type.clone()),
         ("cache-control", cache.to_owned()),
-        ("etag", etag),
+        ("etag", format!("\"{tag}\"")),
         ("content-security-policy", FILE_POLICY.to_owned()),
         ("x-content-type-options", "nosniff".to_owned()),
         // Logos and icons are there to be shown on other people's pages.
