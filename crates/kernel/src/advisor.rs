@@ -57,12 +57,21 @@ pub struct Task {
 #[derive(Clone, Debug)]
 pub enum Work {
     /// Say a text in at most `sentences` sentences.
-    Summarize { text: String, sentences: usize },
+    Summarize {
+        text: String,
+        sentences: usize,
+    },
     Draft(Draft),
     /// Find the label that fits a text best, of at least two.
-    Classify { text: String, labels: Vec<Label> },
+    Classify {
+        text: String,
+        labels: Vec<Label>,
+    },
     /// Find dates, amounts, telephone numbers, e-mail addresses, and the values of these named fields.
-    Extract { text: String, fields: Vec<String> },
+    Extract {
+        text: String,
+        fields: Vec<String>,
+    },
 }
 
 /// A text to be written.

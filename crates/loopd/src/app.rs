@@ -87,11 +87,7 @@ fn lines<T: ToString>(flaws: &[T]) -> String {
 /// # Errors
 /// In words for the operator: settings, definitions, or a database that cannot be used.
 pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
-    if let Some(path) = settings.store().sqlite_path()
-        && let Some(folder) = path.parent()
-    {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
-    }
+    make_folder(&settings)?;
     let ports = ports(&settings, &world)?;
     let registry = Arc::new(registry(&settings, &ports)?);
     let db = Db::open(&settings.store()).await.map_err(|error| anyhow!("LOOP_DATABASE_URL: {error}"))?;
@@ -107,6 +103,19 @@ pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
     Ok(Server { app, kernel, engine, ports, settings })
 }
 
+/// Makes the folder of the SQLite file, if it is not there.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(settings: &Settings) -> anyhow::Result<()> {
+    if let Some(path) = settings.store().sqlite_path()
+        && let Some(folder) = path.parent()
+    {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
+    }
+    Ok(())
+}
+
 /// Makes sure that one process alone serves this SQLite database: two would each hold caches that the other makes stale.
 /// `None` on PostgreSQL, where several nodes are meant to share. The lock lasts as long as the file is held.
 ///
@@ -114,9 +123,7 @@ pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
 /// When another process holds it.
 pub fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
     let Some(path) = settings.store().sqlite_path() else { return Ok(None) };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
-    }
+    make_folder(settings)?;
     let mut name = path.into_os_string();
     name.push(".lock");
     let file = std::fs::File::options().create(true).append(true).open(&name)?;

@@ -161,13 +161,13 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
     // The document describes these pages too, so it can only be written when they are there.
     let served: Arc<OnceLock<Vec<Operation>>> = Arc::default();
     let described = served.clone();
-    let rendered: Arc<OnceLock<(Bytes, Bytes)>> = Arc::default();
+    let rendered: Arc<OnceLock<(Rendered, Rendered)>> = Arc::default();
     let document = Arc::new(move || {
         rendered
             .get_or_init(|| {
                 let operations = described.get().map_or(&[][..], Vec::as_slice);
                 let document = openapi_document(&base_url, &registry, operations);
-                (Bytes::from(document.to_string()), Bytes::from(yaml::render(&document)))
+                (Rendered::new(document.to_string()), Rendered::new(yaml::render(&document)))
             })
             .clone()
     });
@@ -251,8 +251,22 @@ fn reply(document: Document, _call: &Call) -> Result<Reply> {
     Ok(reply)
 }
 
+/// A document as it goes out, and the tag by which clients know that they have it.
+#[derive(Clone)]
+struct Rendered {
+    bytes: Bytes,
+    tag: String,
+}
+
+impl Rendered {
+    fn new(text: String) -> Self {
+        let tag = loopd_types::sha256_hex(text.as_bytes())[..16].to_owned();
+        Self { bytes: text.into(), tag }
+    }
+}
+
 /// YAML unless JSON is asked for (drf-spectacular's habit, spec/loop.md 4.10).
-fn schema_reply(call: &Call, json: Bytes, yaml: Bytes) -> Result<Reply> {
+fn schema_reply(call: &Call, json: Rendered, yaml: Rendered) -> Result<Reply> {
     let accept = call.header("accept").unwrap_or_default();
     let wants_json = match call.query().get("format") {
         Some("json") => true,
@@ -272,7 +286,14 @@ fn schema_reply(call: &Call, json: Bytes, yaml: Bytes) -> Result<Reply> {
             if accept.contains("application/yaml") { "application/yaml" } else { "application/vnd.oai.openapi" };
         (content_type, "LOOP API.yaml", yaml)
     };
-    Ok(Reply::bytes(200, content_type, body)
+    let reply = if loopd_web::names_tag(call.header("if-none-match"), &body.tag) {
+        Reply { status: http::StatusCode::NOT_MODIFIED, ..Reply::no_content() }
+    } else {
+        Reply::bytes(200, content_type, body.bytes)
+    };
+    Ok(reply
+        .with_etag(&body.tag)
+        .with_header(http::header::VARY, "Accept")
         .with_header(http::header::CONTENT_DISPOSITION, &format!("inline; filename=\"{name}\""))
         .with_header(http::header::CACHE_CONTROL, "no-cache"))
 }

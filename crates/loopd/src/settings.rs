@@ -109,12 +109,12 @@ struct Raw {
     metrics_token: String,
     log_format: String,
     log: String,
-    request_timeout: u64,
-    shutdown_timeout: u64,
-    max_connections: usize,
-    max_connections_per_address: usize,
-    database_pool: usize,
-    database_wait: u64,
+    request_timeout: i64,
+    shutdown_timeout: i64,
+    max_connections: i64,
+    max_connections_per_address: i64,
+    database_pool: i64,
+    database_wait: i64,
 }
 
 /// A setting that cannot be used: which one, and why.
@@ -151,8 +151,12 @@ impl Settings {
                     .parse()
                     .map_err(|error| refuse("config", format!("{} cannot be read: {error}", path.display())))?;
                 for (name, value) in given {
-                    if !table.contains_key(&name) {
+                    let Some(default) = table.get(&name) else {
                         return Err(refuse(&name, format!("is no setting (in {})", path.display())));
+                    };
+                    if !default.same_type(&value) {
+                        let (is, wanted) = (value.type_str(), default.type_str());
+                        return Err(refuse(&name, format!("is a {is} and must be a {wanted} (in {})", path.display())));
                     }
                     table.insert(name, value);
                 }
@@ -308,6 +312,8 @@ impl Settings {
             return Err(refuse("license_grace_days", "must be between 0 and 365"));
         }
         let license = LicenseSettings { public_key, grace_days: raw.license_grace_days };
+        tracing_subscriber::EnvFilter::try_new(&raw.log)
+            .map_err(|error| refuse("log", format!("is no filter such as info or warn,loopd=debug: {error}")))?;
         let log_format = match raw.log_format.as_str() {
             "pretty" => LogFormat::Pretty,
             "json" => LogFormat::Json,
@@ -332,6 +338,9 @@ impl Settings {
         if !(1..=500).contains(&raw.database_pool) {
             return Err(refuse("database_pool", "must be between 1 and 500"));
         }
+        // all three were found in their bounds above
+        let seconds = |of: i64| Duration::from_secs(of.unsigned_abs());
+        let count = |of: i64| usize::try_from(of).unwrap_or(usize::MAX);
         let some = |text: String| (!text.is_empty()).then(|| Secret::new(text));
         Ok(Self {
             listen: address("listen", &raw.listen)?,
@@ -359,12 +368,12 @@ impl Settings {
             metrics_token: some(raw.metrics_token),
             log_format,
             log: raw.log,
-            request_timeout: Duration::from_secs(raw.request_timeout),
-            shutdown_timeout: Duration::from_secs(raw.shutdown_timeout),
-            max_connections: raw.max_connections,
-            max_connections_per_address: raw.max_connections_per_address,
-            database_pool: raw.database_pool,
-            database_wait: Duration::from_secs(raw.database_wait),
+            request_timeout: seconds(raw.request_timeout),
+            shutdown_timeout: seconds(raw.shutdown_timeout),
+            max_connections: count(raw.max_connections),
+            max_connections_per_address: count(raw.max_connections_per_address),
+            database_pool: count(raw.database_pool),
+            database_wait: seconds(raw.database_wait),
             password_memory_kib: None,
         })
     }

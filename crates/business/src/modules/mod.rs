@@ -5,7 +5,6 @@ mod booking;
 mod chat;
 mod cms;
 mod door;
-pub mod own_table;
 pub mod payments;
 mod protector;
 

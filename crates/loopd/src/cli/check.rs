@@ -11,7 +11,7 @@ use loopd_business::modules::Ports;
 use loopd_store::{Db, Engine, ddl, migrate, security};
 use serde_json::{Value, json};
 
-use super::{Output, open_db};
+use super::{Output, open_db, print};
 use crate::settings::Settings;
 use crate::{app, service};
 
@@ -43,9 +43,9 @@ pub fn openapi(settings: &Settings, yaml: bool) -> anyhow::Result<()> {
     let operations = app::documented(settings, &registry);
     let document = service::openapi_document(&settings.public_url(), &registry, &operations);
     if yaml {
-        print!("{}", loopd_web::yaml::render(&document));
+        print(&loopd_web::yaml::render(&document));
     } else {
-        println!("{}", serde_json::to_string_pretty(&document).map_err(|error| anyhow!(error))?);
+        print(&format!("{}\n", serde_json::to_string_pretty(&document).map_err(|error| anyhow!(error))?));
     }
     Ok(())
 }
@@ -106,7 +106,20 @@ pub async fn doctor(settings: Settings, output: &Output) -> anyhow::Result<ExitC
         ),
         Err(error) => note("modules", "bad", format!("{error}")),
     }
-    match open_db(&settings).await {
+    let missing = settings.store().sqlite_path().filter(|file| !file.exists());
+    let opened = match &missing {
+        // to look is not to make
+        Some(file) => {
+            note("database", "note", format!("{} is made at the first start", file.display()));
+            None
+        }
+        None => Some(open_db(&settings).await),
+    };
+    match opened.unwrap_or_else(|| Err(anyhow!("none yet"))) {
+        Err(_) if missing.is_some() => {}
+        Err(error) if settings.store().sqlite_path().is_some() => {
+            note("database", "bad", format!("{error}. Is the file a database, and may it be read?"));
+        }
         Err(error) => note("database", "bad", format!("{error}. Is it running, and is LOOP_DATABASE_URL right?")),
         Ok(db) => match db.ping().await {
             Err(error) => note("database", "bad", format!("does not answer: {error}")),

@@ -58,8 +58,14 @@ pub async fn run(settings: Settings, command: Key, output: &Output) -> anyhow::R
     }
 }
 
-fn company_of(code: &str) -> anyhow::Result<CompanyId> {
-    CompanyCode::parse(code).map(|code| code.0).ok_or_else(|| anyhow!("`{code}` is no company code, such as 001"))
+async fn company_of(kernel: &Kernel, code: &str) -> anyhow::Result<CompanyId> {
+    let company = CompanyCode::parse(code)
+        .map(|code| code.0)
+        .ok_or_else(|| anyhow!("`{code}` is no company code, such as 001"))?;
+    if !loopd_kernel::company::all_ids(kernel).await.map_err(words)?.contains(&company) {
+        bail!("there is no company {code}");
+    }
+    Ok(company)
 }
 
 async fn create(
@@ -70,7 +76,7 @@ async fn create(
     user: Option<String>,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let company = company_of(code)?;
+    let company = company_of(kernel, code).await?;
     let scopes = if scopes.is_empty() { vec!["*".to_owned()] } else { scopes };
     PermissionSet::parse(&scopes).map_err(|text| anyhow!(text))?;
     let user = match user {
@@ -119,7 +125,7 @@ async fn revoke(kernel: &std::sync::Arc<Kernel>, id: Uuid, output: &Output) -> a
 }
 
 async fn list(kernel: &std::sync::Arc<Kernel>, code: &str, output: &Output) -> anyhow::Result<()> {
-    let company = company_of(code)?;
+    let company = company_of(kernel, code).await?;
     let listed = kernel
         .db
         .read_long(View::Company(company), move |reader| {

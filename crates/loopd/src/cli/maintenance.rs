@@ -42,6 +42,12 @@ pub async fn backup(settings: Settings, to: &Path, output: &Output) -> anyhow::R
     if to.exists() {
         bail!("{} exists; a backup never overwrites", to.display());
     }
+    if let Some(file) = settings.store().sqlite_path().filter(|file| !file.exists()) {
+        bail!("there is no database at {} yet", file.display());
+    }
+    if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        bail!("there is no folder {}", folder.display());
+    }
     let db = open_db(&settings).await?;
     db.backup(to).await?;
     let bytes = std::fs::metadata(to)?.len();
@@ -58,10 +64,11 @@ pub async fn restore(settings: &Settings, from: &Path, force: bool, output: &Out
         bail!("{} exists; --force replaces it and keeps the old one beside it", to.display());
     }
     // A log without its database (a restore that was cut short, a file removed by hand) would be read into the new one.
-    for ending in ["", "-wal", "-shm"] {
+    let aside = free_ending(&to);
+    for ending in FILES {
         let old = with_ending(&to, ending);
         if old.exists() {
-            std::fs::rename(&old, with_ending(&to, &format!("{ending}.before-restore")))?;
+            std::fs::rename(&old, with_ending(&to, &format!("{ending}{aside}")))?;
         }
     }
     if let Some(folder) = to.parent() {
@@ -88,6 +95,20 @@ fn sync_folder(of: &Path) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn sync_folder(_of: &Path) -> std::io::Result<()> {
     Ok(())
+}
+
+/// The files of one SQLite database.
+const FILES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// `.before-restore`, or with a number where earlier restores left theirs: none is ever written over.
+fn free_ending(database: &Path) -> String {
+    let endings = (1..).map(|number| match number {
+        1 => ".before-restore".to_owned(),
+        more => format!(".before-restore-{more}"),
+    });
+    let is_free =
+        |ending: &String| FILES.iter().all(|file| !with_ending(database, &format!("{file}{ending}")).exists());
+    endings.into_iter().find(is_free).unwrap_or_default()
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {

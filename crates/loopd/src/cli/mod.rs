@@ -97,6 +97,16 @@ enum Command {
     Modules(check::Modules),
 }
 
+/// Writes to standard output. Who reads it may have seen enough (`loopd openapi | head`): that ends the command, well.
+fn print(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        let is_closed = error.kind() == std::io::ErrorKind::BrokenPipe;
+        std::process::exit(if is_closed { 0 } else { 1 });
+    }
+}
+
 /// What a command prints.
 pub(crate) struct Output {
     json: bool,
@@ -106,9 +116,9 @@ impl Output {
     /// Words for people, or the value for scripts.
     pub fn say(&self, words: &str, value: &Value) {
         if self.json {
-            println!("{value}");
+            print(&format!("{value}\n"));
         } else {
-            println!("{words}");
+            print(&format!("{words}\n"));
         }
     }
     pub fn is_json(&self) -> bool {
@@ -124,7 +134,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             if output.json {
-                println!("{}", serde_json::json!({"error": format!("{error:#}")}));
+                print(&format!("{}\n", serde_json::json!({"error": format!("{error:#}")})));
             }
             eprintln!("loopd: {error:#}");
             ExitCode::FAILURE
@@ -134,7 +144,7 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
     if let Command::Check { defaults: true } = arguments.command {
-        print!("{}", crate::settings::DEFAULTS);
+        print(crate::settings::DEFAULTS);
         return Ok(ExitCode::SUCCESS);
     }
     let environment: BTreeMap<String, String> = std::env::vars().collect();
@@ -185,8 +195,9 @@ async fn open(settings: &Settings) -> anyhow::Result<Arc<Kernel>> {
     Ok(server.kernel)
 }
 
-/// Opens the database as it is.
+/// Opens the database as it is; on SQLite an empty one is made where there is none.
 async fn open_db(settings: &Settings) -> anyhow::Result<Db> {
+    app::make_folder(settings)?;
     Db::open(&settings.store()).await.map_err(|error| anyhow::anyhow!("LOOP_DATABASE_URL: {error}"))
 }
 

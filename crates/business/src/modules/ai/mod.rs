@@ -55,7 +55,7 @@ pub fn module_with(advisor: Arc<dyn Advisor>) -> Module {
                 .answer(advice::usage_schema()),
         )
         .setting(integer("monthly_cap").min(0).nullable().help("Requests in a month, if fewer than the plan allows."))
-        .install(|engine| Box::pin(async move { quota::install(&engine).await }));
+        .tables(|_| store::tables());
     task::operations(&advisor).into_iter().fold(module, Module::operation)
 }
 

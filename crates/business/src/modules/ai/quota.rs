@@ -2,40 +2,18 @@
 //!
 //! Counted in a row of its own and before anything is asked, so that calls at the same moment cannot pass the cap together.
 
-use loopd_store::ddl::{ColumnDef, ColumnKind, TableDef};
-use loopd_store::{Reader, params};
+use loopd_store::Reader;
 use loopd_types::Kind as Refusal;
 use serde_json::{Value as Json, json};
 
 use super::period::months;
+use super::store;
 use crate::define::*;
-use crate::engine::Engine;
-use crate::modules::own_table;
 
-const TABLE: &str = "ai_quota";
 /// Requests in a month, by plan of the product.
 const PLANS: [(&str, i64); 2] = [("trial", 500), ("free", 200)];
 /// Of any other plan.
 const USUAL: i64 = 5_000;
-
-/// Makes the table. Repeatable.
-///
-/// # Errors
-/// 503 from the database.
-pub async fn install(engine: &Engine) -> Result<()> {
-    let table = TableDef {
-        name: TABLE.into(),
-        columns: vec![
-            ColumnDef::required("company_id", ColumnKind::Int),
-            ColumnDef::required("month", ColumnKind::Text),
-            ColumnDef::required("used", ColumnKind::Int).with_default(0),
-        ],
-        primary_key: vec!["company_id".into(), "month".into()],
-        foreign_keys: Vec::new(),
-        indexes: Vec::new(),
-    };
-    own_table::ensure(engine, vec![table]).await
-}
 
 /// A month's cap and what is used of it.
 struct Quota {
@@ -49,19 +27,11 @@ struct Quota {
 fn read(reader: &mut Reader<'_>, tenant: &loopd_kernel::Tenant, now: Timestamp) -> Result<Quota> {
     let company = tenant.company;
     let (month, _, resets_at) = months(now, tenant.timezone(), 1)?.remove(0);
-    let plan = reader.first(
-        "SELECT plan FROM product_subscriptions WHERE company_id = $1 AND product = $2",
-        &params![company, "ai"],
-        |row| Ok(row.text(0)?.to_owned()),
-    )?;
-    let settings = reader.first("SELECT settings FROM companies WHERE company_id = $1", &params![company], |row| {
-        Ok(row.opt_json(0)?.unwrap_or("{}").to_owned())
-    })?;
+    let (plan, settings) = store::plan_and_settings(reader, company)?;
     let settings: Json = settings.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let by_plan = PLANS.iter().find(|(name, _)| plan.as_deref() == Some(name)).map_or(USUAL, |(_, cap)| *cap);
     let cap = settings["ai"]["monthly_cap"].as_i64().map_or(by_plan, |own| own.clamp(0, by_plan));
-    let sql = format!("SELECT used FROM {TABLE} WHERE company_id = $1 AND month = $2");
-    let used = reader.first(&sql, &params![company, &month], |row| row.i64(0))?.unwrap_or(0);
+    let used = store::used(reader, company, &month)?;
     Ok(Quota { month, plan, cap, used, resets_at })
 }
 
@@ -72,12 +42,7 @@ fn read(reader: &mut Reader<'_>, tenant: &loopd_kernel::Tenant, now: Timestamp) 
 pub(super) fn take(cx: &mut Cx<'_, '_>) -> Result<()> {
     let now = cx.now();
     let quota = read(cx.tx, cx.tenant, now)?;
-    let sql = format!(
-        "INSERT INTO {TABLE} (company_id, month, used) VALUES ($1, $2, 0) ON CONFLICT (company_id, month) DO NOTHING"
-    );
-    cx.tx.execute(&sql, &params![cx.company(), &quota.month])?;
-    let sql = format!("UPDATE {TABLE} SET used = used + 1 WHERE company_id = $1 AND month = $2 AND used < $3");
-    if cx.tx.execute(&sql, &params![cx.company(), &quota.month, quota.cap])? == 1 {
+    if store::take(cx, &quota.month, quota.cap)? {
         return Ok(());
     }
     let seconds = (quota.resets_at.micros() - now.micros()).div_euclid(loopd_types::SECOND_US) + 1;
@@ -91,9 +56,7 @@ pub(super) fn take(cx: &mut Cx<'_, '_>) -> Result<()> {
 /// Gives back what a request took that came to nothing.
 pub(super) fn give_back(cx: &mut Cx<'_, '_>) -> Result<()> {
     let (month, ..) = months(cx.now(), cx.tenant.timezone(), 1)?.remove(0);
-    let sql = format!("UPDATE {TABLE} SET used = used - 1 WHERE company_id = $1 AND month = $2 AND used > 0");
-    cx.tx.execute(&sql, &params![cx.company(), month])?;
-    Ok(())
+    store::give_back(cx, &month)
 }
 
 /// The present month's cap for `GET /ai/usage/`.

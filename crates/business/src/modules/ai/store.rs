@@ -1,7 +1,8 @@
 //! The advisor's own statements: sums, counts and tops over rows that `figures` chose.
 
-use loopd_store::{Value, params};
-use loopd_types::{Currency, render_decimal};
+use loopd_store::ddl::{ColumnDef, ColumnKind, TableDef};
+use loopd_store::{Reader, Value, params};
+use loopd_types::{CompanyId, Currency, render_decimal};
 
 use super::figures::Rows;
 use super::period::months;
@@ -11,6 +12,63 @@ use crate::define::*;
 const MOST_MOMENTS: i64 = 20_000;
 /// Best sellers that are named.
 const MOST_SELLERS: i64 = 5;
+
+/// Requests of a company in a month.
+const QUOTA: &str = "ai_quota";
+
+/// The table that is no resource's.
+pub(super) fn tables() -> Vec<TableDef> {
+    vec![TableDef {
+        name: QUOTA.into(),
+        columns: vec![
+            ColumnDef::required("company_id", ColumnKind::Int),
+            ColumnDef::required("month", ColumnKind::Text),
+            ColumnDef::required("used", ColumnKind::Int).with_default(0),
+        ],
+        primary_key: vec!["company_id".into(), "month".into()],
+        foreign_keys: Vec::new(),
+        indexes: Vec::new(),
+    }]
+}
+
+/// The company's plan of this product, and its settings as JSON text.
+pub(super) fn plan_and_settings(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+) -> Result<(Option<String>, Option<String>)> {
+    let plan = reader.first(
+        "SELECT plan FROM product_subscriptions WHERE company_id = $1 AND product = $2",
+        &params![company, "ai"],
+        |row| Ok(row.text(0)?.to_owned()),
+    )?;
+    let settings = reader.first("SELECT settings FROM companies WHERE company_id = $1", &params![company], |row| {
+        Ok(row.opt_json(0)?.unwrap_or("{}").to_owned())
+    })?;
+    Ok((plan, settings))
+}
+
+/// What is used of a month.
+pub(super) fn used(reader: &mut Reader<'_>, company: CompanyId, month: &str) -> Result<i64> {
+    let sql = format!("SELECT used FROM {QUOTA} WHERE company_id = $1 AND month = $2");
+    Ok(reader.first(&sql, &params![company, month], |row| row.i64(0))?.unwrap_or(0))
+}
+
+/// Counts one request; `false` when the cap is reached.
+pub(super) fn take(cx: &mut Cx<'_, '_>, month: &str, cap: i64) -> Result<bool> {
+    let sql = format!(
+        "INSERT INTO {QUOTA} (company_id, month, used) VALUES ($1, $2, 0) ON CONFLICT (company_id, month) DO NOTHING"
+    );
+    cx.tx.execute(&sql, &params![cx.company(), month])?;
+    let sql = format!("UPDATE {QUOTA} SET used = used + 1 WHERE company_id = $1 AND month = $2 AND used < $3");
+    Ok(cx.tx.execute(&sql, &params![cx.company(), month, cap])? == 1)
+}
+
+/// Counts one request less.
+pub(super) fn give_back(cx: &mut Cx<'_, '_>, month: &str) -> Result<()> {
+    let sql = format!("UPDATE {QUOTA} SET used = used - 1 WHERE company_id = $1 AND month = $2 AND used > 0");
+    cx.tx.execute(&sql, &params![cx.company(), month])?;
+    Ok(())
+}
 
 /// An amount in one currency, over a number of rows.
 pub(super) struct Sum {

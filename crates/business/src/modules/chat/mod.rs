@@ -29,7 +29,7 @@ pub fn module() -> Module {
                 .answer(member::unread_schema()),
         )
         .setting(boolean("public").default(true).help("Whether visitors of websites may use the company's widgets."))
-        .install(|engine| Box::pin(async move { store::install(&engine).await }));
+        .tables(|_| store::tables());
     visitor::operations().into_iter().fold(module, Module::operation)
 }
 

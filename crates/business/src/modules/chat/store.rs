@@ -6,19 +6,14 @@ use loopd_types::CompanyId;
 
 use super::presence::Presence;
 use crate::define::*;
-use crate::engine::Engine;
-use crate::modules::own_table;
 
 const PRESENCE: &str = "chat_presence";
 const VISITORS: &str = "chat_visitors";
 /// People in one answer about who is there.
 const MOST_PEOPLE: i64 = 1_000;
 
-/// Makes the tables that are no resource's. Repeatable.
-///
-/// # Errors
-/// 503 from the database.
-pub async fn install(engine: &Engine) -> Result<()> {
+/// The tables that are no resource's.
+pub(super) fn tables() -> Vec<TableDef> {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
     let required = ColumnDef::required;
     let presence = TableDef {
@@ -49,7 +44,7 @@ pub async fn install(engine: &Engine) -> Result<()> {
         foreign_keys: Vec::new(),
         indexes: vec![IndexDef { columns: by_address, unique: false, where_sql: None }],
     };
-    own_table::ensure(engine, vec![presence, visitors]).await
+    vec![presence, visitors]
 }
 
 /// The newest message of a channel.

@@ -8,7 +8,11 @@ use crate::support::World;
 
 each_engine! {
     async fn the_schema_lists_every_route_and_is_sound(world: &World) {
-        let document = world.client().get("/api/schema/?format=json").await.expect_status(200).json();
+        let answer = world.client().get("/api/schema/?format=json").await.expect_status(200);
+        let tag = answer.header("etag").expect("a tag").to_owned();
+        world.client().get("/api/schema/?format=json").header("if-none-match", &tag).await.expect_status(304);
+        world.client().get("/api/schema/?format=yaml").header("if-none-match", &tag).await.expect_status(200);
+        let document = answer.json();
         assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with('3')));
         let flaws = loopd_web::openapi::lint(&document);
         assert!(flaws.is_empty(), "{}", flaws.join("\n"));

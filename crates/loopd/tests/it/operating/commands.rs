@@ -45,6 +45,20 @@ fn doctor_finds_what_is_wrong_and_says_what_to_do() {
 }
 
 #[test]
+fn to_look_is_not_to_make() {
+    let program = Program::fresh();
+    let report = program.json(&["doctor"]);
+    assert_eq!(report["ok"], true, "{report}");
+    assert!(!program.database().exists(), "doctor made a database");
+    assert!(program.refused(&["backup", "copy.db"]).contains("no database"));
+    program.json(&["migrate"]);
+    assert!(program.refused(&["backup", "nowhere/copy.db"]).contains("no folder"));
+    assert!(program.refused(&["key", "list", "--company", "999"]).contains("no company 999"));
+    assert!(program.refused(&["key", "create", "--company", "999"]).contains("no company 999"));
+    assert!(program.refused(&["key", "list", "--company", "x"]).contains("no company code"));
+}
+
+#[test]
 fn people_and_companies_can_be_made_without_a_server() {
     let program = Program::fresh();
     let made = program.json(&["user", "create", "Root@Example.com", "--password", "strongpass123", "--superuser"]);
@@ -171,7 +185,10 @@ async fn a_backup_of_a_running_server_brings_everything_back() {
     assert!(server.ended().success());
     assert!(program.refused(&["restore", to]).contains("--force"));
     program.json(&["restore", to, "--force"]);
-    assert!(program.folder().join("data").join("loop.db.before-restore").exists(), "the old one is kept");
+    program.json(&["restore", to, "--force"]);
+    for kept in ["loop.db.before-restore", "loop.db.before-restore-2"] {
+        assert!(program.folder().join("data").join(kept).exists(), "{kept}: each one that was replaced is kept");
+    }
     let server = program.serve();
     let login = json!({"email": "dev@example.com", "password": "strongpass123"});
     let token = server.client().post("/api/v1/auth/login/").json(&login).await.expect_status(200).text_at("/access");

@@ -38,6 +38,8 @@ fn a_production_server_with_its_settings_starts_and_says_so() {
 fn a_wrong_value_is_refused_with_its_name_and_the_reason() {
     for (name, value, words) in [
         ("LOOP_LISTEN", "nowhere", "no address"),
+        ("LOOP_LOG", "a=b=c", "no filter"),
+        ("LOOP_MAX_CONNECTIONS", "-5", "between"),
         ("LOOP_DATABASE_URL", "mysql://x", "must begin"),
         ("LOOP_LISTNE", "x", "no setting"),
         ("LOOP_DATABASE_POOL", "many", "no whole number"),
