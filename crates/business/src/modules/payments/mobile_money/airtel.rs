@@ -6,14 +6,13 @@
 //!
 //! Airtel wants its ids short and plain, so ours are `<company code>x<reference without hyphens>`: letters and digits only.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use loopd_kernel::egress::{Egress, Inbound, Outbound, Unanswered};
-use loopd_types::{
-    Clock, CompanyCode, Problem, Result, SECOND_US, Secret, Timestamp, Uuid, parse_decimal, render_decimal,
-};
+use loopd_types::{Clock, CompanyCode, Problem, Result, SECOND_US, Secret, Uuid, parse_decimal, render_decimal};
 use serde_json::{Number, Value as Json, json};
 
+use super::token::KeptToken;
 use super::{Asked, Charge, MobileMoney, Outcome, Trouble};
 
 /// A token is renewed this long before it ends, so that it does not end on its way; Airtel's live for three minutes.
@@ -48,22 +47,18 @@ pub struct Airtel {
     settings: AirtelSettings,
     egress: Egress,
     clock: Arc<dyn Clock>,
-    /// The access token and the moment from which it is not used any more.
-    token: Mutex<Option<(Secret<String>, Timestamp)>>,
+    token: KeptToken,
 }
 
 impl Airtel {
     pub fn new(settings: AirtelSettings, egress: Egress, clock: Arc<dyn Clock>) -> Self {
-        Self { settings, egress, clock, token: Mutex::new(None) }
+        Self { settings, egress, clock, token: KeptToken::default() }
     }
 
     /// A living access token, from memory or from Airtel.
     async fn token(&self) -> Result<Secret<String>, Trouble> {
         let now = self.clock.now();
-        let known = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((token, until)) = known
-            && now < until
-        {
+        if let Some(token) = self.token.living(now) {
             return Ok(token);
         }
         let body = json!({
@@ -73,22 +68,8 @@ impl Airtel {
         });
         let answer = self.call("POST", "/auth/oauth2/token", Vec::new(), Some(&body)).await;
         let answer = answer.map_err(|unanswered| Trouble::Unclear(format!("no token: {unanswered}")))?;
-        let body = json_of(&answer);
-        let Some(token) = body["access_token"].as_str().filter(|_| answer.status == 200) else {
-            return Err(Trouble::Unclear(format!("no token: Airtel answered {}", answer.status)));
-        };
-        // a text in Airtel's own examples
-        let life = body["expires_in"].as_i64().or_else(|| body["expires_in"].as_str()?.parse().ok());
-        let life = life.unwrap_or(180).clamp(0, 86_400) * SECOND_US;
-        let token = Secret::new(token.to_owned());
-        let kept = (token.clone(), now.plus(life - TOKEN_MARGIN_US));
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
-        Ok(token)
-    }
-
-    /// Forgets a token that Airtel no longer takes.
-    fn forget_token(&self) {
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let kept = (answer.status == 200).then(|| self.token.keep(&json_of(&answer), now, 180, TOKEN_MARGIN_US));
+        kept.flatten().ok_or_else(|| Trouble::Unclear(format!("no token: Airtel answered {}", answer.status)))
     }
 
     async fn call(
@@ -137,7 +118,7 @@ impl Airtel {
             Ok(answer) => match answer.status {
                 200..=299 => taken(&json_of(&answer)),
                 401 => {
-                    self.forget_token();
+                    self.token.forget();
                     Err(Trouble::Unreachable("Airtel refused the token".to_owned()))
                 }
                 // the id is taken: our own earlier request got through
@@ -160,7 +141,7 @@ impl Airtel {
             200 => outcome(charge, &json_of(&answer)),
             404 => Ok(Outcome::Unknown),
             401 => {
-                self.forget_token();
+                self.token.forget();
                 Err(Trouble::Unclear("Airtel refused the token".to_owned()))
             }
             status => Err(Trouble::Unclear(format!("Airtel answered {status}"))),

@@ -6,6 +6,7 @@
 mod airtel;
 mod mtn;
 mod sandbox;
+mod token;
 
 use std::pin::Pin;
 use std::sync::Arc;

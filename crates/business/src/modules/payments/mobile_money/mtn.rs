@@ -3,14 +3,15 @@
 //! Source: the public API reference at momodeveloper.mtn.com (Collection, v1_0). A request is keyed by the `X-Reference-Id` that its caller
 //! makes (a UUID version 4) and answered 202; what became of it is asked under the same key, or told to `X-Callback-Url` without a signature.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use loopd_kernel::egress::{Egress, Inbound, Outbound, Unanswered};
-use loopd_types::{Clock, CompanyCode, Result, SECOND_US, Secret, Timestamp, Uuid, parse_decimal, render_decimal};
+use loopd_types::{Clock, CompanyCode, Result, SECOND_US, Secret, Uuid, parse_decimal, render_decimal};
 use serde_json::{Value as Json, json};
 
+use super::token::KeptToken;
 use super::{Asked, Charge, MobileMoney, Outcome, Trouble, external_id, parse_external_id};
 
 /// A token is renewed this long before it ends, so that it does not end on its way.
@@ -38,22 +39,18 @@ pub struct Mtn {
     settings: MtnSettings,
     egress: Egress,
     clock: Arc<dyn Clock>,
-    /// The access token and the moment from which it is not used any more.
-    token: Mutex<Option<(Secret<String>, Timestamp)>>,
+    token: KeptToken,
 }
 
 impl Mtn {
     pub fn new(settings: MtnSettings, egress: Egress, clock: Arc<dyn Clock>) -> Self {
-        Self { settings, egress, clock, token: Mutex::new(None) }
+        Self { settings, egress, clock, token: KeptToken::default() }
     }
 
     /// A living access token, from memory or from MTN.
     async fn token(&self) -> Result<Secret<String>, Trouble> {
         let now = self.clock.now();
-        let known = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((token, until)) = known
-            && now < until
-        {
+        if let Some(token) = self.token.living(now) {
             return Ok(token);
         }
         let user = format!("{}:{}", self.settings.api_user, self.settings.api_key.expose());
@@ -61,20 +58,8 @@ impl Mtn {
         let answer = self.call("POST", "/collection/token/", vec![("authorization", basic)], Vec::new()).await;
         // No money is asked for here: whatever went wrong, the payer knows nothing of it.
         let answer = answer.map_err(|unanswered| Trouble::Unclear(format!("no token: {unanswered}")))?;
-        let body = json_of(&answer);
-        let Some(token) = body["access_token"].as_str().filter(|_| answer.status == 200) else {
-            return Err(Trouble::Unclear(format!("no token: MTN answered {}", answer.status)));
-        };
-        let life = body["expires_in"].as_i64().unwrap_or(3_600).clamp(0, 86_400) * SECOND_US;
-        let token = Secret::new(token.to_owned());
-        let kept = (token.clone(), now.plus(life - TOKEN_MARGIN_US));
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
-        Ok(token)
-    }
-
-    /// Forgets a token that MTN no longer takes.
-    fn forget_token(&self) {
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let kept = (answer.status == 200).then(|| self.token.keep(&json_of(&answer), now, 3_600, TOKEN_MARGIN_US));
+        kept.flatten().ok_or_else(|| Trouble::Unclear(format!("no token: MTN answered {}", answer.status)))
     }
 
     async fn call(
@@ -124,7 +109,7 @@ impl Mtn {
                 // the reference is taken: our own earlier request got through
                 409 => Ok(()),
                 401 => {
-                    self.forget_token();
+                    self.token.forget();
                     Err(Trouble::Unreachable("MTN refused the token".to_owned()))
                 }
                 400..=499 => Err(refused(&answer)),
@@ -144,7 +129,7 @@ impl Mtn {
             200 => outcome(charge, &json_of(&answer)),
             404 => Ok(Outcome::Unknown),
             401 => {
-                self.forget_token();
+                self.token.forget();
                 Err(Trouble::Unclear("MTN refused the token".to_owned()))
             }
             status => Err(Trouble::Unclear(format!("MTN answered {status}"))),
