@@ -75,6 +75,18 @@ const fn columns(role: &'static str) -> [Column; 18] {
 const READ_ONLY: [&str; 9] =
     ["id", "code", "slug", "status", "role", "created_by", "created_at", "updated_at", "version"];
 
+/// The section that a company's settings have for a module, as it stands in this transaction; null when there is none.
+///
+/// # Errors
+/// 503 from the database.
+pub fn settings(reader: &mut Reader<'_>, company: CompanyId, section: &str) -> Result<Json> {
+    let text = reader.first("SELECT settings FROM companies WHERE company_id = $1", &params![company], |row| {
+        Ok(row.json(0)?.to_owned())
+    })?;
+    let mut settings: Json = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    Ok(settings.get_mut(section).map(Json::take).unwrap_or_default())
+}
+
 /// The company of a public id.
 pub fn find_by_uuid(reader: &mut Reader<'_>, id: Uuid) -> Result<Option<CompanyId>> {
     Ok(reader.first("SELECT company_id FROM companies WHERE id = $1", &params![id], |row| row.i64(0))?.map(CompanyId))

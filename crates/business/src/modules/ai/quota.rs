@@ -27,10 +27,10 @@ struct Quota {
 fn read(reader: &mut Reader<'_>, tenant: &loopd_kernel::Tenant, now: Timestamp) -> Result<Quota> {
     let company = tenant.company;
     let (month, _, resets_at) = months(now, tenant.timezone(), 1)?.remove(0);
-    let (plan, settings) = store::plan_and_settings(reader, company)?;
-    let settings: Json = settings.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let plan = store::plan(reader, company)?;
+    let settings = loopd_kernel::company::settings(reader, company, "ai")?;
     let by_plan = PLANS.iter().find(|(name, _)| plan.as_deref() == Some(name)).map_or(USUAL, |(_, cap)| *cap);
-    let cap = settings["ai"]["monthly_cap"].as_i64().map_or(by_plan, |own| own.clamp(0, by_plan));
+    let cap = settings["monthly_cap"].as_i64().map_or(by_plan, |own| own.clamp(0, by_plan));
     let used = store::used(reader, company, &month)?;
     Ok(Quota { month, plan, cap, used, resets_at })
 }

@@ -31,20 +31,10 @@ pub(super) fn tables() -> Vec<TableDef> {
     }]
 }
 
-/// The company's plan of this product, and its settings as JSON text.
-pub(super) fn plan_and_settings(
-    reader: &mut Reader<'_>,
-    company: CompanyId,
-) -> Result<(Option<String>, Option<String>)> {
-    let plan = reader.first(
-        "SELECT plan FROM product_subscriptions WHERE company_id = $1 AND product = $2",
-        &params![company, "ai"],
-        |row| Ok(row.text(0)?.to_owned()),
-    )?;
-    let settings = reader.first("SELECT settings FROM companies WHERE company_id = $1", &params![company], |row| {
-        Ok(row.opt_json(0)?.unwrap_or("{}").to_owned())
-    })?;
-    Ok((plan, settings))
+/// The company's plan of this product.
+pub(super) fn plan(reader: &mut Reader<'_>, company: CompanyId) -> Result<Option<String>> {
+    let sql = "SELECT plan FROM product_subscriptions WHERE company_id = $1 AND product = $2";
+    Ok(reader.first(sql, &params![company, "ai"], |row| Ok(row.text(0)?.to_owned()))?)
 }
 
 /// What is used of a month.

@@ -32,8 +32,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn read(json: &Json) -> Self {
-        let given = &json["booking"];
+    fn read(given: &Json) -> Self {
         let minutes = |name: &str, least: i64, default: i64| {
             given[name].as_i64().unwrap_or(default).clamp(least, SETTING_MAX_MIN)
         };
@@ -81,11 +80,7 @@ pub struct Resource {
 }
 
 pub fn settings(reader: &mut Reader<'_>, company: CompanyId) -> Result<Settings> {
-    let json = reader.first("SELECT settings FROM companies WHERE company_id = $1", &params![company], |row| {
-        Ok(row.opt_json(0)?.map(str::to_owned))
-    })?;
-    let json = json.flatten().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Json::Null);
-    Ok(Settings::read(&json))
+    Ok(Settings::read(&loopd_kernel::company::settings(reader, company, "booking")?))
 }
 
 /// A service, deleted or not: what was booked stays booked. With `lock`, other bookings of it wait until this transaction ends.

@@ -2,7 +2,6 @@
 
 use loopd_store::{Reader, Tx, Value, params};
 use loopd_types::{CompanyId, Result, Timestamp, Uuid};
-use serde_json::Value as Json;
 
 use super::{ACCOUNTS, ENTRIES};
 use crate::define::{Cx, Viewer};
@@ -59,11 +58,7 @@ pub fn account_sums(viewer: &mut Viewer<'_, '_>, as_of: Timestamp, currency: Opt
 
 /// The company's setting `payments.<name>` (`PATCH /companies/{id}/` with `{"settings": {"payments": {"overpayment": true}}}`).
 pub fn company_setting(tx: &mut Tx<'_>, company: CompanyId, name: &str) -> Result<bool> {
-    let settings = tx.first("SELECT settings FROM companies WHERE company_id = $1", &params![company], |row| {
-        Ok(row.json(0)?.to_owned())
-    })?;
-    let settings: Json = settings.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    Ok(settings["payments"][name] == true)
+    Ok(loopd_kernel::company::settings(tx, company, "payments")?[name] == true)
 }
 
 /// What a receipt says about the seller: legal name, taxpayer number, country.

@@ -9,11 +9,11 @@
 use std::sync::Arc;
 
 use loopd_kernel::egress::{Egress, Inbound, Outbound, Unanswered};
-use loopd_types::{Clock, CompanyCode, Problem, Result, SECOND_US, Secret, Uuid, parse_decimal, render_decimal};
+use loopd_types::{Clock, CompanyCode, Result, SECOND_US, Secret, Uuid, parse_decimal, render_decimal};
 use serde_json::{Number, Value as Json, json};
 
 use super::token::KeptToken;
-use super::{Asked, Charge, MobileMoney, Outcome, Trouble};
+use super::{Asked, Charge, MobileMoney, Outcome, Trouble, json_of, parse_id};
 
 /// A token is renewed this long before it ends, so that it does not end on its way; Airtel's live for three minutes.
 const TOKEN_MARGIN_US: i64 = 20 * SECOND_US;
@@ -67,9 +67,7 @@ impl Airtel {
             "grant_type": "client_credentials",
         });
         let answer = self.call("POST", "/auth/oauth2/token", Vec::new(), Some(&body)).await;
-        let answer = answer.map_err(|unanswered| Trouble::Unclear(format!("no token: {unanswered}")))?;
-        let kept = (answer.status == 200).then(|| self.token.keep(&json_of(&answer), now, 180, TOKEN_MARGIN_US));
-        kept.flatten().ok_or_else(|| Trouble::Unclear(format!("no token: Airtel answered {}", answer.status)))
+        self.token.keep("Airtel", answer, now, 180, TOKEN_MARGIN_US)
     }
 
     async fn call(
@@ -103,11 +101,7 @@ impl Airtel {
             let reason = format!("Airtel Money here serves numbers that begin with {}.", self.settings.dial_code);
             return Err(Trouble::Refused { code: "payer_not_served".to_owned(), reason });
         };
-        // A request without a token never reaches the payer.
-        let token = self.token().await.map_err(|trouble| match trouble {
-            Trouble::Unclear(reason) => Trouble::Unreachable(reason),
-            other => other,
-        })?;
+        let token = self.token().await.map_err(Trouble::before_the_request)?;
         let (country, currency) = (&self.settings.country, charge.currency.code());
         let body = json!({
             "reference": reference_words(&charge.message),
@@ -127,8 +121,7 @@ impl Airtel {
                 400..=499 => Err(refused(&json_of(&answer), answer.status)),
                 status => Err(Trouble::Unclear(format!("Airtel answered {status}"))),
             },
-            Err(Unanswered::NotSent(reason)) => Err(Trouble::Unreachable(reason)),
-            Err(unanswered) => Err(Trouble::Unclear(unanswered.to_string())),
+            Err(unanswered) => Err(unanswered.into()),
         }
     }
 
@@ -167,11 +160,7 @@ impl MobileMoney for Airtel {
     }
     /// `{"transaction": {"id": "001x…", "status_code": "TS", "airtel_money_id": "…"}}`
     fn read_callback(&self, body: &Json) -> Result<(CompanyCode, Uuid)> {
-        let id = body["transaction"]["id"].as_str().unwrap_or_default();
-        let parsed = id
-            .split_once(SEPARATOR)
-            .and_then(|(code, reference)| Some((CompanyCode::parse(code)?, Uuid::parse_str(reference).ok()?)));
-        parsed.ok_or_else(|| Problem::invalid("invalid_callback", "This callback names no payment."))
+        parse_id(body["transaction"]["id"].as_str().unwrap_or_default(), SEPARATOR)
     }
 }
 
@@ -248,10 +237,6 @@ fn refused(body: &Json, http: u16) -> Trouble {
     let code = code.map_or_else(|| format!("http_{http}"), str::to_lowercase);
     let reason = status["message"].as_str().unwrap_or("Airtel Money refused the request.").to_owned();
     Trouble::Refused { code, reason }
-}
-
-fn json_of(answer: &Inbound) -> Json {
-    serde_json::from_slice(&answer.body).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loopd_kernel::egress::Egress;
+use loopd_kernel::egress::{Egress, Inbound, Unanswered};
 use loopd_types::{Clock, CompanyCode, Currency, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
@@ -67,6 +67,26 @@ pub enum Trouble {
     Unreachable(String),
     /// Nobody knows: no answer, or one that cannot be read. Ask again later.
     Unclear(String),
+}
+
+impl Trouble {
+    /// The same, where the payer was not asked yet: a request that lacks its token never reaches them.
+    fn before_the_request(self) -> Self {
+        match self {
+            Self::Unclear(reason) => Self::Unreachable(reason),
+            other => other,
+        }
+    }
+}
+
+/// Of a request for money.
+impl From<Unanswered> for Trouble {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NotSent(reason) => Self::Unreachable(reason),
+            other => Self::Unclear(other.to_string()),
+        }
+    }
 }
 
 /// The future of one call to a provider.
@@ -155,8 +175,18 @@ pub fn external_id(charge: &Charge) -> String {
 /// # Errors
 /// 400 when it is none of ours.
 pub fn parse_external_id(text: &str) -> Result<(CompanyCode, Uuid)> {
+    parse_id(text, '-')
+}
+
+/// A company's code and a reference, with this sign between them.
+fn parse_id(text: &str, separator: char) -> Result<(CompanyCode, Uuid)> {
     let parsed = text
-        .split_once('-')
+        .split_once(separator)
         .and_then(|(code, reference)| Some((CompanyCode::parse(code)?, Uuid::parse_str(reference).ok()?)));
     parsed.ok_or_else(|| Problem::invalid("invalid_callback", "This callback names no payment."))
+}
+
+/// What an answer says; null when it is no JSON.
+fn json_of(answer: &Inbound) -> Json {
+    serde_json::from_slice(&answer.body).unwrap_or_default()
 }

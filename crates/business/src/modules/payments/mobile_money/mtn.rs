@@ -12,7 +12,7 @@ use loopd_types::{Clock, CompanyCode, Result, SECOND_US, Secret, Uuid, parse_dec
 use serde_json::{Value as Json, json};
 
 use super::token::KeptToken;
-use super::{Asked, Charge, MobileMoney, Outcome, Trouble, external_id, parse_external_id};
+use super::{Asked, Charge, MobileMoney, Outcome, Trouble, external_id, json_of, parse_external_id};
 
 /// A token is renewed this long before it ends, so that it does not end on its way.
 const TOKEN_MARGIN_US: i64 = 60 * SECOND_US;
@@ -56,10 +56,7 @@ impl Mtn {
         let user = format!("{}:{}", self.settings.api_user, self.settings.api_key.expose());
         let basic = format!("Basic {}", STANDARD.encode(user));
         let answer = self.call("POST", "/collection/token/", vec![("authorization", basic)], Vec::new()).await;
-        // No money is asked for here: whatever went wrong, the payer knows nothing of it.
-        let answer = answer.map_err(|unanswered| Trouble::Unclear(format!("no token: {unanswered}")))?;
-        let kept = (answer.status == 200).then(|| self.token.keep(&json_of(&answer), now, 3_600, TOKEN_MARGIN_US));
-        kept.flatten().ok_or_else(|| Trouble::Unclear(format!("no token: MTN answered {}", answer.status)))
+        self.token.keep("MTN", answer, now, 3_600, TOKEN_MARGIN_US)
     }
 
     async fn call(
@@ -83,11 +80,7 @@ impl Mtn {
     }
 
     async fn request(&self, charge: &Charge) -> Result<(), Trouble> {
-        // A request without a token never reaches the payer.
-        let token = self.token().await.map_err(|trouble| match trouble {
-            Trouble::Unclear(reason) => Trouble::Unreachable(reason),
-            other => other,
-        })?;
+        let token = self.token().await.map_err(Trouble::before_the_request)?;
         let body = json!({
             "amount": render_decimal(charge.amount, charge.currency.exponent()),
             "currency": charge.currency.code(),
@@ -115,8 +108,7 @@ impl Mtn {
                 400..=499 => Err(refused(&answer)),
                 status => Err(Trouble::Unclear(format!("MTN answered {status}"))),
             },
-            Err(Unanswered::NotSent(reason)) => Err(Trouble::Unreachable(reason)),
-            Err(unanswered) => Err(Trouble::Unclear(unanswered.to_string())),
+            Err(unanswered) => Err(unanswered.into()),
         }
     }
 
@@ -193,10 +185,6 @@ fn refused(answer: &Inbound) -> Trouble {
     let code = body["code"].as_str().map_or_else(|| format!("http_{}", answer.status), str::to_lowercase);
     let reason = body["message"].as_str().unwrap_or("MTN MoMo refused the request.").to_owned();
     Trouble::Refused { code, reason }
-}
-
-fn json_of(answer: &Inbound) -> Json {
-    serde_json::from_slice(&answer.body).unwrap_or_default()
 }
 
 fn shortened(text: &str) -> String {

@@ -2,8 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use loopd_kernel::egress::{Inbound, Unanswered};
 use loopd_types::{SECOND_US, Secret, Timestamp};
-use serde_json::Value as Json;
+
+use super::{Trouble, json_of};
 
 /// The token and the moment from which it is not used any more.
 type Kept = Option<(Secret<String>, Timestamp)>;
@@ -23,13 +25,28 @@ impl KeptToken {
     }
 
     /// Reads an OAuth answer (RFC 6749, 5.1) and keeps its token for `expires_in` seconds, or `usual_s`, less `margin_us` for its way.
-    /// `None` when there is no token in it. Some providers write the seconds as a text.
-    pub fn keep(&self, answer: &Json, now: Timestamp, usual_s: i64, margin_us: i64) -> Option<Secret<String>> {
-        let token = Secret::new(answer["access_token"].as_str()?.to_owned());
-        let life = answer["expires_in"].as_i64().or_else(|| answer["expires_in"].as_str()?.parse().ok());
+    /// Some providers write the seconds as a text.
+    ///
+    /// # Errors
+    /// [`Trouble::Unclear`] when there is no answer or no token in it. No money is asked for here: the payer knows nothing of it.
+    pub fn keep(
+        &self,
+        provider: &str,
+        answer: Result<Inbound, Unanswered>,
+        now: Timestamp,
+        usual_s: i64,
+        margin_us: i64,
+    ) -> Result<Secret<String>, Trouble> {
+        let answer = answer.map_err(|unanswered| Trouble::Unclear(format!("no token: {unanswered}")))?;
+        let body = json_of(&answer);
+        let Some(token) = body["access_token"].as_str().filter(|_| answer.status == 200) else {
+            return Err(Trouble::Unclear(format!("no token: {provider} answered {}", answer.status)));
+        };
+        let life = body["expires_in"].as_i64().or_else(|| body["expires_in"].as_str()?.parse().ok());
         let life_us = life.unwrap_or(usual_s).clamp(0, 86_400) * SECOND_US;
+        let token = Secret::new(token.to_owned());
         *self.lock() = Some((token.clone(), now.plus(life_us - margin_us)));
-        Some(token)
+        Ok(token)
     }
 
     /// Forgets a token that the provider no longer takes.
