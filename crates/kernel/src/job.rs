@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loopd_store::{StoreError, Tx, Value, View, dialect, params};
-use loopd_types::{CompanyId, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid};
+use loopd_types::{CompanyId, DAY_US, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid};
 use tokio::task::JoinSet;
 
 use crate::Kernel;
+use crate::schedule::{self, Schedule};
 
 /// A job to be done.
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ pub fn enqueue(tx: &mut Tx<'_>, kernel: &Kernel, job: &NewJob<'_>) -> Result<(),
 #[derive(Default, Clone)]
 pub struct Runner {
     handlers: HashMap<String, Handler>,
+    /// Recurring work; see [`crate::schedule`].
+    pub(crate) schedules: Vec<Schedule>,
 }
 
 impl Runner {
@@ -77,6 +80,9 @@ impl Runner {
         let mut running = JoinSet::new();
         while !*stop.borrow() {
             while running.try_join_next().is_some() {}
+            if let Err(problem) = schedule::tick(&kernel, &self.schedules).await {
+                tracing::warn!(cause = problem.cause(), "schedules could not be looked at");
+            }
             let free = LANES - running.len();
             let claimed = match self.claim(&kernel, free).await {
                 Ok(claimed) => claimed,
@@ -102,6 +108,7 @@ impl Runner {
 
     /// Claims and does some of what is due now, all at once; returns how many were tried. Tests call it directly.
     pub async fn run_due(&self, kernel: &Arc<Kernel>) -> Result<usize> {
+        schedule::tick(kernel, &self.schedules).await?;
         let mut running = JoinSet::new();
         for claimed in self.claim(kernel, LANES).await? {
             running.spawn(self.work(kernel, claimed));
@@ -246,6 +253,20 @@ async fn settle(kernel: &Arc<Kernel>, claimed: &Claimed, outcome: Result<()>) ->
             Ok(())
         })
         .await
+}
+
+/// How long what a finished job left is kept for a look.
+const KEEP_US: i64 = 30 * DAY_US;
+
+/// Forgets jobs that were done long ago; returns how many. One with a unique key of its own stays, because it keeps its like from being
+/// written again; a schedule's key holds its moment and cannot come again.
+pub async fn clean_up(kernel: &Kernel) -> Result<u64> {
+    let before = kernel.now().plus(-KEEP_US);
+    let sql = format!(
+        "DELETE FROM jobs WHERE state = 'done' AND finished_at < $1 AND (unique_key IS NULL OR unique_key LIKE '{}%')",
+        schedule::UNIQUE
+    );
+    kernel.db.write(View::System, move |tx| Ok(tx.execute(&sql, &params![before])?)).await
 }
 
 /// 5 s, 10 s, 20 s … capped at an hour.

@@ -334,6 +334,7 @@ async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
             next_sweep = kernel.now().plus(SWEEP_EVERY_US);
             for (what, outcome) in [
                 ("idempotency keys", loopd_kernel::idempotency::clean_up(&kernel).await),
+                ("jobs", loopd_kernel::job::clean_up(&kernel).await),
                 ("sign-ins", loopd_kernel::account::clean_up(&kernel).await),
                 ("subscriptions", loopd_kernel::subscription::expire(&kernel).await),
             ] {
