@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loopd_store::{Db, Engine};
-use loopd_types::{Clock, Ids, Result, Rng, Timestamp, Uuid};
+use loopd_types::{Clock, Ids, Problem, Result, Rng, Timestamp, Uuid};
 
 use crate::access::cache::AccessCache;
 use crate::catalogue::Catalogue;
 use crate::credential::usage::Usage;
+use crate::egress::Egress;
 use crate::limit::Limiter;
 use crate::password::Passwords;
 use crate::settings::Settings;
@@ -25,6 +26,8 @@ pub struct Kernel {
     pub limits: Limiter,
     pub vault: Vault,
     pub passwords: Passwords,
+    /// For requests whose address a tenant chose: webhooks, issuers.
+    pub egress: Egress,
     pub(crate) tokens: Tokens,
     pub(crate) cache: AccessCache,
     pub(crate) usage: Usage,
@@ -47,6 +50,7 @@ impl Kernel {
         let tokens = Tokens::new(&settings.secret_key);
         let limits = Limiter::new(settings.rate_limits, settings.redis_url.as_ref())?;
         let passwords = Passwords::new(settings.password_memory_kib);
+        let egress = Egress::guarded(EGRESS_TIMEOUT, settings.egress.clone()).map_err(Problem::internal)?;
         let cache = AccessCache::new(ENTRY_LIFE);
         let usage = Usage::default();
         Ok(Arc::new(Self {
@@ -58,6 +62,7 @@ impl Kernel {
             limits,
             vault,
             passwords,
+            egress,
             tokens,
             cache,
             usage,
@@ -82,6 +87,9 @@ impl Kernel {
         }
     }
 }
+
+/// How long a tenant's own server may take to answer; Svix gives as much.
+const EGRESS_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a process may hold a membership, subscription or credential without looking again: other nodes share a Postgres, and the
 /// command line writes beside a running server on SQLite.

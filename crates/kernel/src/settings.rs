@@ -44,6 +44,10 @@ pub struct Settings {
     pub idempotency_ttl_us: i64,
     /// Argon2id memory in KiB; OWASP's first choice is 19 MiB, tests use less.
     pub password_memory_kib: u32,
+    /// Where requests whose address a tenant chose may go, and how names are looked up.
+    pub egress: crate::egress::Policy,
+    /// Event streams that one company may have open on this node.
+    pub event_streams: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +70,8 @@ impl Settings {
             trial_us: 30 * DAY_US,
             idempotency_ttl_us: 2 * DAY_US,
             password_memory_kib: 19 * 1024,
+            egress: crate::egress::Policy::default(),
+            event_streams: 1000,
         }
     }
 }

@@ -175,6 +175,11 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     kernel_settings.internal_key = settings.internal_key.clone();
     kernel_settings.rate_limits = settings.rate_limits;
     kernel_settings.redis_url = settings.redis_url.clone();
+    kernel_settings.egress.allow = settings.egress_allow.clone();
+    kernel_settings.event_streams = settings.event_streams;
+    if settings.environment.is_production() && !settings.egress_allow.is_empty() {
+        tracing::warn!(hosts = ?settings.egress_allow, "webhooks may lead to these hosts in the own network (LOOP_EGRESS_ALLOW)");
+    }
     if let Some(memory) = settings.password_memory_kib {
         kernel_settings.password_memory_kib = memory;
     }

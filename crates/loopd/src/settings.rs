@@ -35,6 +35,10 @@ pub struct Settings {
     pub momo: Option<payments::MtnSettings>,
     pub airtel: Option<payments::AirtelSettings>,
     pub allow_sandboxes: Vec<String>,
+    /// Hosts in the own network that tenants' webhooks may lead to.
+    pub egress_allow: Vec<String>,
+    /// Event streams that one company may have open on this node.
+    pub event_streams: usize,
     pub license: LicenseSettings,
     pub metrics_listen: Option<SocketAddr>,
     pub metrics_token: Option<Secret<String>>,
@@ -103,6 +107,8 @@ struct Raw {
     airtel_country: String,
     airtel_dial_code: String,
     allow_sandboxes: Vec<String>,
+    egress_allow: Vec<String>,
+    event_streams: i64,
     license_public_key: String,
     license_grace_days: i64,
     metrics_listen: String,
@@ -301,6 +307,10 @@ impl Settings {
                 format!("there is no sandbox `{unknown}`; there is {}", payments::SANDBOX),
             ));
         }
+        let egress_allow = check_allowed_hosts(raw.egress_allow, environment)?;
+        if !(1..=1_000_000).contains(&raw.event_streams) {
+            return Err(refuse("event_streams", "must be between 1 and 1000000"));
+        }
         let public_key = match raw.license_public_key.as_str() {
             "" => None,
             text => Some(
@@ -359,6 +369,8 @@ impl Settings {
             momo,
             airtel,
             allow_sandboxes: raw.allow_sandboxes,
+            egress_allow,
+            event_streams: count(raw.event_streams),
             license,
             metrics_listen: if raw.metrics_listen.is_empty() {
                 None
@@ -442,6 +454,34 @@ impl Settings {
     pub fn allows_sandbox(&self, name: &str) -> bool {
         !self.environment.is_production() || self.allow_sandboxes.iter().any(|allowed| allowed == name)
     }
+}
+
+/// Hosts are written as they stand in an address. Loopback is refused in production: whatever else listens on this machine (a
+/// database, another tenant's tunnel) trusts it, and a webhook is a request of a tenant's choice.
+fn check_allowed_hosts(hosts: Vec<String>, environment: Environment) -> Result<Vec<String>, Refused> {
+    for host in &hosts {
+        if host.is_empty()
+            || host.contains(['/', '@', '*', ' '])
+            || host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+                && host.parse::<std::net::Ipv6Addr>().is_err()
+        {
+            return Err(refuse(
+                "egress_allow",
+                format!("`{host}` is no host such as receiver.internal, without scheme and port"),
+            ));
+        }
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
+        let is_loopback = name == "localhost"
+            || name.ends_with(".localhost")
+            || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+        if is_loopback && environment.is_production() {
+            return Err(refuse(
+                "egress_allow",
+                format!("`{host}` is this machine itself, which no webhook may call in production"),
+            ));
+        }
+    }
+    Ok(hosts.into_iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect())
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
@@ -538,5 +578,24 @@ mod tests {
         let unknown = [production.as_slice(), &[("LOOP_ALLOW_SANDBOXES", "money")]].concat();
         assert_eq!(load(&unknown).unwrap_err().name, "LOOP_ALLOW_SANDBOXES");
         assert!(load(&[]).unwrap().allows_sandbox("mobile-money"));
+    }
+
+    #[test]
+    fn webhooks_may_be_led_into_the_own_network_by_name_and_to_this_machine_in_development_only() {
+        assert_eq!(
+            load(&[("LOOP_EGRESS_ALLOW", "localhost, Inside.example., ::1")]).unwrap().egress_allow,
+            ["localhost", "inside.example", "::1"]
+        );
+        let production =
+            [("LOOP_ENVIRONMENT", "production"), ("LOOP_SECRET_KEY", "0123456789012345678901234567890123456789")];
+        let named = |hosts| load(&[production.as_slice(), &[("LOOP_EGRESS_ALLOW", hosts)]].concat());
+        assert!(named("receiver.internal,10.0.0.7").is_ok());
+        for loopback in ["localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"]
+        {
+            assert_eq!(named(loopback).unwrap_err().name, "LOOP_EGRESS_ALLOW", "{loopback}");
+        }
+        for nonsense in ["http://localhost", "localhost:80", "*.internal", "a@b"] {
+            assert_eq!(load(&[("LOOP_EGRESS_ALLOW", nonsense)]).unwrap_err().name, "LOOP_EGRESS_ALLOW", "{nonsense}");
+        }
     }
 }
