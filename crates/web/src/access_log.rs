@@ -33,6 +33,10 @@ pub(crate) struct Line<'a> {
     pub path: &'a str,
     pub status: u16,
     pub took: Duration,
+    /// Of the body; of a stream, those that were taken.
+    pub bytes: u64,
+    /// The answer broke, or the client went away before its end.
+    pub is_cut: bool,
     pub request_id: &'a str,
     pub surface: &'static str,
     pub address: IpAddr,
@@ -146,16 +150,20 @@ impl Line<'_> {
         // Writing into a Vec cannot fail.
         let _ = write!(
             out,
-            "\",\"level\":\"INFO\",\"message\":\"answered\",\"method\":\"{}\",\"path\":\"{}\",\"status\":{},\"ms\":{},\
+            "\",\"level\":\"INFO\",\"message\":\"answered\",\"method\":\"{}\",\"path\":\"{}\",\"status\":{},\"ms\":{},\"bytes\":{},\
              \"request_id\":\"{}\",\"surface\":\"{}\",\"address\":\"{}\"",
             self.method,
             self.path,
             self.status,
             self.ms(),
+            self.bytes,
             self.request_id,
             self.surface,
             self.address
         );
+        if self.is_cut {
+            out.extend_from_slice(b",\"cut\":true");
+        }
         if let Some(company) = self.company {
             let _ = write!(out, ",\"company\":\"{}\"", company.code());
         }
@@ -173,15 +181,19 @@ impl Line<'_> {
         self.at.write_to(out);
         let _ = write!(
             out,
-            "  INFO {} {} {} ms={} request_id={} surface={} address={}",
+            "  INFO {} {} {} ms={} bytes={} request_id={} surface={} address={}",
             self.status,
             self.method,
             self.path,
             self.ms(),
+            self.bytes,
             self.request_id,
             self.surface,
             self.address
         );
+        if self.is_cut {
+            out.extend_from_slice(b" cut");
+        }
         if let Some(company) = self.company {
             let _ = write!(out, " company={}", company.code());
         }
@@ -216,6 +228,8 @@ mod tests {
             path: "/api/v1/booking/appointments/{id}/",
             status: 200,
             took: Duration::from_micros(1_250),
+            bytes: 321,
+            is_cut: true,
             request_id: "r-1",
             surface: "loop",
             address: IpAddr::from([127, 0, 0, 1]),
@@ -233,6 +247,7 @@ mod tests {
         let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(read["app"], "a\"b\n2026 forged");
         assert_eq!(read["ms"], 1.25);
+        assert_eq!((&read["bytes"], &read["cut"]), (&321.into(), &true.into()));
         assert_eq!(read["company"], "007");
     }
 
@@ -242,7 +257,10 @@ mod tests {
         line().text(&mut out);
         let text = String::from_utf8(out).unwrap();
         assert!(text.ends_with(" app=\"a\\\"b\\n2026 forged\"\n"), "{text}");
-        assert!(text.contains("  INFO 200 GET /api/v1/booking/appointments/{id}/ ms=1.25 request_id=r-1"), "{text}");
+        assert!(
+            text.contains("  INFO 200 GET /api/v1/booking/appointments/{id}/ ms=1.25 bytes=321 request_id=r-1"),
+            "{text}"
+        );
         assert_eq!(text.lines().count(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! [`Call`]: what a handler is given: who calls, in which company, with which parameters, query, headers and body.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::idempotent::Key;
 use crate::router::Params;
-use crate::{Access, Operation, Query};
+use crate::{Access, Ending, Operation, Query, Upload};
 
 /// One call that the pipeline let through.
 pub struct Call {
@@ -32,6 +32,9 @@ pub struct Call {
     pub(crate) query: Query,
     pub(crate) json: Value,
     pub(crate) key: Option<Key>,
+    /// Behind a lock only because a `Call` is shared between threads by reference; nobody ever waits for it.
+    pub(crate) upload: Mutex<Option<Upload>>,
+    pub(crate) ending: Ending,
 }
 
 impl Call {
@@ -96,6 +99,28 @@ impl Call {
     /// The absolute URL of this call without its query: the base of pagination links.
     pub fn url(&self) -> String {
         format!("{}{}", self.base_url, self.path)
+    }
+
+    /// The body, to be read as it comes; once, and only where the operation [streams it](Operation::streams_body).
+    ///
+    /// # Errors
+    /// 500 when the operation does not stream its body, or it was taken before.
+    pub fn upload(&self) -> Result<Upload> {
+        let mut upload = self.upload.lock().unwrap_or_else(PoisonError::into_inner);
+        upload.take().ok_or_else(|| Problem::internal(format!("{} has no body to stream", self.operation.id)))
+    }
+
+    /// Tells when the server stops: for producers of streams, which go on after the handler has answered.
+    pub fn ending(&self) -> &Ending {
+        &self.ending
+    }
+
+    /// Binds the call's `Idempotency-Key` to the content of a streamed body as well, which was not known before it was read.
+    /// `digest` is a hash of it. Call it before `commit` or `claim`.
+    pub fn bind_content(&mut self, digest: &str) {
+        if let Some(key) = &mut self.key {
+            key.bind(digest);
+        }
     }
 
     /// The JSON body, an empty object when there is none (as DRF reads it).

@@ -5,12 +5,12 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::FutureExt as _;
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
@@ -25,8 +25,11 @@ use crate::operation::Access;
 use crate::pipeline::{self, Trail};
 use crate::proxy::{self, Client};
 use crate::router::{Params, Route, Routes};
+use crate::sending::{Asked, Sending};
+use crate::upload::{self, Progress};
 use crate::{
-    BoxError, Call, Metrics, Operation, Payload, Query, Reply, Settings, StreamBody, Surface, cors, dialect, negotiate,
+    BoxError, Call, Ending, Metrics, Operation, Payload, Query, Reply, Settings, Surface, Upload, cors, dialect,
+    negotiate,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -44,14 +47,14 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
-struct Inner {
-    kernel: Arc<Kernel>,
-    settings: Settings,
+pub(crate) struct Inner {
+    pub(crate) kernel: Arc<Kernel>,
+    pub(crate) settings: Settings,
     routes: Routes,
-    metrics: Arc<Metrics>,
-    /// Turns true when the server stops, so that event streams end and do not hold the shutdown up.
-    ending: tokio::sync::watch::Sender<bool>,
-    access_log: Option<AccessLog>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Begins when the server stops, so that event streams end and do not hold the shutdown up.
+    pub(crate) ending: Ending,
+    pub(crate) access_log: Option<AccessLog>,
 }
 
 impl App {
@@ -74,7 +77,7 @@ impl App {
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
         let routes = Routes::build(operations)?;
-        let ending = tokio::sync::watch::Sender::new(false);
+        let ending = Ending::new();
         let access_log = settings.access_log.map(AccessLog::new);
         Ok(Self(Arc::new(Inner { kernel, settings, routes, metrics, ending, access_log })))
     }
@@ -88,9 +91,9 @@ impl App {
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
     }
-    /// Ends every event stream; the accept loop calls it when the server stops.
+    /// Tells every stream that the server stops; the accept loop calls it when the server stops.
     pub fn end_streams(&self) {
-        self.0.ending.send_replace(true);
+        self.0.ending.begin();
     }
     /// Writes the access log's last lines; the accept loop calls it when the server has stopped.
     pub(crate) fn flush_access_log(&self) {
@@ -106,7 +109,7 @@ impl App {
     /// Answers one request of `peer`, the other end of the connection. Never fails and never panics.
     pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Payload>
     where
-        B: Body<Data = Bytes> + Send + Unpin,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
         let started = Instant::now();
@@ -134,24 +137,43 @@ impl App {
         let took = started.elapsed();
         let status = reply.status.as_u16();
         inner.metrics.record(surface, status, took);
-        if let Some(log) = &inner.access_log {
-            log.note(&Line {
-                at: inner.kernel.now(),
-                method: parts.method.as_str(),
-                path: trail.template.as_deref().unwrap_or("(none)"),
+        let is_events = reply.headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
+        if let Payload::Stream(body) = reply.body {
+            // Counted and logged when it is over.
+            let asked = Asked {
+                app: self.0.clone(),
+                started,
+                method: parts.method,
+                template: trail.template,
+                request_id,
+                surface,
                 status,
-                took,
-                request_id: &request_id,
-                surface: surface.as_str(),
                 address: client.address,
                 company: trail.company,
                 user: trail.user,
-                app_id: trail.app_id.as_deref(),
-            });
-        }
-        let is_events = reply.headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
-        if is_events && let Payload::Stream(body) = reply.body {
-            reply.body = Payload::Stream(until_the_end(body, self.0.ending.subscribe()));
+                app_id: trail.app_id,
+            };
+            reply.body = Payload::Stream(Sending::new(body, asked, is_events).boxed_unsync());
+        } else {
+            let bytes = reply.body.len().unwrap_or(0);
+            inner.metrics.sent_bytes.fetch_add(bytes, Relaxed);
+            if let Some(log) = &inner.access_log {
+                log.note(&Line {
+                    at: inner.kernel.now(),
+                    method: parts.method.as_str(),
+                    path: trail.template.as_deref().unwrap_or("(none)"),
+                    status,
+                    took,
+                    bytes,
+                    is_cut: false,
+                    request_id: &request_id,
+                    surface: surface.as_str(),
+                    address: client.address,
+                    company: trail.company,
+                    user: trail.user,
+                    app_id: trail.app_id.as_deref(),
+                });
+            }
         }
         let mut response = Response::new(reply.body);
         *response.status_mut() = reply.status;
@@ -169,7 +191,7 @@ impl App {
         trail: &mut Trail,
     ) -> Result<Reply>
     where
-        B: Body<Data = Bytes> + Send + Unpin,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
         let (route, params) = self.0.routes.find(parts.uri.path())?;
@@ -180,15 +202,18 @@ impl App {
         let operation = &endpoint.operation;
         trail.operation = Some(operation.clone());
         let limit = operation.timeout.unwrap_or(self.0.settings.request_timeout);
+        let progress = Progress::new(operation.streamed.is_some());
+        let stalled = progress.clone();
         let work = async {
             negotiate::check_accept(text_header(parts, &ACCEPT), &endpoint.produces)?;
             let query = Query::parse(parts.uri.query())?;
             negotiate::check_format(query.get("format"), &endpoint.produces)?;
-            self.run(operation, parts, body, client, request_id, params, query, trail).await
+            self.run(operation, parts, body, progress, client, request_id, params, query, trail).await
         };
-        match tokio::time::timeout(limit, work).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
+        tokio::select! {
+            biased;
+            outcome = work => outcome,
+            () = stalled.stalled(limit) => {
                 self.0.metrics.timeouts.fetch_add(1, Relaxed);
                 Err(Problem::new(
                     Kind::Timeout,
@@ -206,6 +231,7 @@ impl App {
         operation: &Arc<Operation>,
         parts: &Parts,
         body: B,
+        progress: Progress,
         client: &Client,
         request_id: &Arc<str>,
         params: Params,
@@ -213,16 +239,23 @@ impl App {
         trail: &mut Trail,
     ) -> Result<Reply>
     where
-        B: Body<Data = Bytes> + Send + Unpin,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
         let kernel = &self.0.kernel;
         pipeline::limit_address(kernel, operation, client.address, trail).await?;
         let is_safe = parts.method.is_safe();
-        let body = if is_safe && operation.request.is_none() {
+        let mut upload = None;
+        let body = if let Some(streamed) = operation.streamed {
+            if !body.is_end_stream() {
+                pipeline::check_streamed_type(operation, parts)?;
+            }
+            upload = Some(Upload::new(body, parts, streamed.max_bytes, streamed.idle, progress)?);
+            Bytes::new()
+        } else if is_safe && operation.request.is_none() {
             Bytes::new()
         } else {
-            read_body(body, operation.max_body_bytes, self.0.settings.body_timeout).await?
+            read_body(body, operation.max_body_bytes, self.0.settings.body_timeout, upload::may_linger(parts)).await?
         };
         let json = pipeline::read_json(operation, parts, &body)?;
         let origin = pipeline::origin(parts, client.address, request_id);
@@ -243,6 +276,8 @@ impl App {
             query,
             json,
             key: key.clone(),
+            upload: Mutex::new(upload),
+            ending: self.0.ending.clone(),
         };
         let work = (operation.handler)(call);
         let reply = if is_safe {
@@ -364,16 +399,6 @@ fn without_operation(route: &Route, parts: &Parts) -> Result<Reply> {
     Err(Problem::new(Kind::MethodNotAllowed, "method_not_allowed", words).with_header("Allow", allow))
 }
 
-/// `body`, cut short when the server stops. Only event streams: half an export would look like a whole one.
-fn until_the_end(body: StreamBody, mut ending: tokio::sync::watch::Receiver<bool>) -> StreamBody {
-    let ended = async move {
-        // An error means that the application itself is gone.
-        let _ = ending.wait_for(|is_ending| *is_ending).await;
-    };
-    let frames = http_body_util::BodyStream::new(body).take_until(Box::pin(ended));
-    http_body_util::StreamBody::new(frames).boxed_unsync()
-}
-
 /// What OPTIONS tells (spec/loop.md 4.2): only what the OpenAPI document says too.
 fn metadata(route: &Route) -> Result<Reply> {
     let documented = || route.endpoints.iter().map(|(_, endpoint)| endpoint).filter(|e| e.operation.documented);
@@ -404,27 +429,28 @@ fn metadata(route: &Route) -> Result<Reply> {
 }
 
 /// Reads a body of at most `limit` bytes within `wait`.
-async fn read_body<B>(mut body: B, limit: usize, wait: Duration) -> Result<Bytes>
+async fn read_body<B>(mut body: B, limit: usize, wait: Duration, may_linger: bool) -> Result<Bytes>
 where
-    B: Body<Data = Bytes> + Send + Unpin,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
     if body.size_hint().lower() > limit as u64 {
-        return Err(too_large(limit));
+        if may_linger {
+            upload::linger(body);
+        }
+        return Err(upload::too_large(limit as u64));
     }
     let read = async {
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| {
-                Problem::invalid("body_incomplete", "The request body ended early.").with_cause(error.into())
-            })?;
+            let frame = frame.map_err(|error| upload::incomplete().with_cause(error.into()))?;
             let Ok(data) = frame.into_data() else { continue };
             if first.len() + rest.len() + data.len() > limit {
-                return Err(too_large(limit));
+                return Err(upload::too_large(limit as u64));
             }
             // Nearly every body is one frame: it is kept as it is, without a copy.
             if first.is_empty() {
@@ -446,11 +472,6 @@ where
         // The client's slowness is the client's matter, so this is no 504.
         Err(_) => Err(Problem::invalid("body_timeout", "The request body did not arrive in time.")),
     }
-}
-
-fn too_large(limit: usize) -> Problem {
-    Problem::new(Kind::TooLarge, "payload_too_large", format!("The request body is larger than {limit} bytes."))
-        .with_extra("limit_bytes", limit as u64)
 }
 
 /// `X-Request-ID` when it is short and harmless, else a new one.

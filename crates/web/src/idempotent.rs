@@ -32,6 +32,10 @@ impl Key {
     pub(crate) fn new(claim: Claim) -> Self {
         Self { claim, honoured: Arc::default() }
     }
+    /// Two requests that differ in this are two requests.
+    pub(crate) fn bind(&mut self, part: &str) {
+        self.claim.fingerprint = sha256_hex(format!("{}\n{part}", self.claim.fingerprint).as_bytes());
+    }
     pub(crate) fn is_honoured(&self) -> bool {
         self.honoured.load(Ordering::Relaxed)
     }

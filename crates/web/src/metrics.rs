@@ -17,6 +17,9 @@ const SURFACES: usize = Surface::ALL.len();
 pub struct Metrics {
     by_surface: [PerSurface; SURFACES],
     pub(crate) in_flight: AtomicI64,
+    /// Answers that are being sent as they come.
+    pub(crate) streams: AtomicI64,
+    pub(crate) sent_bytes: AtomicU64,
     pub(crate) panics: AtomicU64,
     pub(crate) timeouts: AtomicU64,
     pub(crate) throttled: AtomicU64,
@@ -89,6 +92,7 @@ impl Metrics {
             ("loopd_http_timeouts_total", "Requests that took too long.", self.timeouts.load(Relaxed)),
             ("loopd_http_throttled_total", "Requests refused by a rate limit.", self.throttled.load(Relaxed)),
             ("loopd_http_replayed_total", "Answers given again for an Idempotency-Key.", self.replayed.load(Relaxed)),
+            ("loopd_http_sent_bytes_total", "Bytes of answers' bodies.", self.sent_bytes.load(Relaxed)),
             ("loopd_connections_total", "Connections accepted.", self.connections_total.load(Relaxed)),
             (
                 "loopd_connections_dropped_total",
@@ -101,6 +105,7 @@ impl Metrics {
         }
         for (name, help, value) in [
             ("loopd_http_in_flight", "Requests being answered now.", self.in_flight.load(Relaxed)),
+            ("loopd_http_streams", "Answers being sent as they come.", self.streams.load(Relaxed)),
             ("loopd_connections", "Open connections.", self.connections.load(Relaxed)),
         ] {
             head(out, name, "gauge", help);

@@ -46,6 +46,8 @@ pub struct Operation {
     pub documented: bool,
     /// Bytes; a longer body is 413 before it is read to its end.
     pub max_body_bytes: usize,
+    /// The body is not read before the handler runs; the handler reads it as it comes ([`Call::upload`]).
+    pub streamed: Option<Streamed>,
     /// Instead of the server's own request timeout.
     pub timeout: Option<Duration>,
     /// Whether an unsafe method has an effect to be remembered for its `Idempotency-Key`. False for searches by POST.
@@ -127,6 +129,15 @@ pub struct Content {
     pub content_type: String,
     pub schema: Value,
     pub example: Option<Value>,
+}
+
+/// How a body that is read as it comes is bounded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Streamed {
+    /// A longer body is 413, at the latest when its first byte too many comes.
+    pub max_bytes: u64,
+    /// How long the client may be silent within it. The request's own deadline counts from the last byte that came.
+    pub idle: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -219,6 +230,7 @@ impl Operation {
             responses: Vec::new(),
             documented: true,
             max_body_bytes: DEFAULT_BODY_LIMIT,
+            streamed: None,
             timeout: None,
             any_origin: false,
             handler: Arc::new(move |call| handler(call).boxed()),
@@ -353,6 +365,11 @@ impl Operation {
     }
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
+        self
+    }
+    /// Hands the body to the handler as it comes, after the caller was admitted: for what is too large to be held in memory.
+    pub fn streams_body(mut self, max_bytes: u64, idle: Duration) -> Self {
+        self.streamed = Some(Streamed { max_bytes, idle });
         self
     }
     pub fn timeout(mut self, timeout: Duration) -> Self {

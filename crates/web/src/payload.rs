@@ -1,10 +1,11 @@
 //! [`Payload`]: the body of an answer. Nearly always bytes that are ready; a stream for events and large exports.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 
 /// Whatever went wrong with a body.
@@ -37,6 +38,11 @@ impl Payload {
             Payload::Ready(bytes) => Some(bytes.len() as u64),
             Payload::Stream(body) => body.size_hint().exact(),
         }
+    }
+
+    /// `body`, of which the length is known.
+    pub(crate) fn sized(body: StreamBody, length: u64) -> Self {
+        Self::Stream(Sized { body, left: length }.boxed_unsync())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -83,5 +89,37 @@ impl Body for Payload {
             Payload::Ready(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Payload::Stream(body) => body.size_hint(),
         }
+    }
+}
+
+/// A stream of a length that is known; it errs when the source gives more or less.
+struct Sized {
+    body: StreamBody,
+    left: u64,
+}
+
+impl Body for Sized {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => match self.left.checked_sub(frame.data_ref().map_or(0, |data| data.len() as u64)) {
+                Some(left) => self.left = left,
+                None => return Poll::Ready(Some(Err("the source is longer than announced".into()))),
+            },
+            None if self.left > 0 => return Poll::Ready(Some(Err("the source is shorter than announced".into()))),
+            Some(Err(_)) | None => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
     }
 }

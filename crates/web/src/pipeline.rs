@@ -227,6 +227,16 @@ pub(crate) fn read_json(operation: &Operation, parts: &Parts, body: &Bytes) -> R
     Ok(value)
 }
 
+/// Step 2 where the body is streamed: only its type can be checked before it is read.
+///
+/// # Errors
+/// 415 `unsupported_media_type`.
+pub(crate) fn check_streamed_type(operation: &Operation, parts: &Parts) -> Result<()> {
+    let Some(request) = &operation.request else { return Ok(()) };
+    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    negotiate::check_content_type(content_type, request).map(|_| ())
+}
+
 /// 400 `parse_error` in DRF's words.
 pub(crate) fn parse_error(detail: impl std::fmt::Display) -> Problem {
     Problem::invalid("parse_error", format!("JSON parse error - {detail}"))

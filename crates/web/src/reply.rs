@@ -86,7 +86,24 @@ impl Reply {
         reply
     }
 
+    /// A body of `length` bytes that is sent as it comes: files. Clients see the length beforehand, and a source that gives
+    /// more or less breaks the connection instead of a file.
+    pub fn stream_of<S, E>(status: u16, content_type: &str, length: u64, chunks: S) -> Self
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let mut reply = Self::stream(status, content_type, chunks);
+        if let Payload::Stream(body) = reply.body {
+            reply.body = Payload::sized(body, length);
+        }
+        reply
+    }
+
     /// Server-sent events: chunks that are `event:`/`data:` lines already. Never cached and never buffered by a proxy.
+    ///
+    /// The stream is dropped when the client goes away. When the server stops, [`crate::Ending::begun`] tells its producer, which
+    /// then has a few seconds for its last event before the stream is ended for it.
     pub fn events<S, E>(chunks: S) -> Self
     where
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,

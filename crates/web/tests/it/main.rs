@@ -7,4 +7,5 @@ mod http2;
 mod idempotency;
 mod identity;
 mod refusals;
+mod streams;
 mod world;

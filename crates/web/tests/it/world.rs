@@ -14,6 +14,7 @@ use loopd_web::{
     App, Call, Claimed, Content, Operation, PageWriter, Param, RateClass, Reply, ResponseDoc, Schema as _, page,
     schema, serve,
 };
+use tokio::sync::Mutex;
 
 pub struct Edge {
     pub address: SocketAddr,
@@ -21,6 +22,8 @@ pub struct Edge {
     pub kernel: Arc<Kernel>,
     /// How often the operation with outside effects did its work.
     pub outside: Arc<AtomicUsize>,
+    /// What became of streams and uploads, one word after the other.
+    pub heard: Mutex<tokio::sync::mpsc::UnboundedReceiver<String>>,
     stop: tokio::sync::watch::Sender<bool>,
     _database: Database,
 }
@@ -73,18 +76,27 @@ impl Edge {
         };
         tune(&mut settings);
         let outside = Arc::new(AtomicUsize::new(0));
-        let app = App::new(kernel.clone(), settings, operations(outside.clone())).expect("operations do not collide");
+        let (tell, heard) = tokio::sync::mpsc::unbounded_channel();
+        let mut all = operations(outside.clone());
+        all.extend(crate::streams::operations(&tell));
+        let app = App::new(kernel.clone(), settings, all).expect("operations do not collide");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let (stop, mut stopped) = tokio::sync::watch::channel(false);
         tokio::spawn(serve::run(app.clone(), listener, async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         }));
-        Self { address, app, kernel, outside, stop, _database: database }
+        Self { address, app, kernel, outside, heard: Mutex::new(heard), stop, _database: database }
     }
 
     pub fn client(&self) -> Client {
         Client::new(&format!("http://{}", self.address))
+    }
+
+    /// The next word of a stream or an upload.
+    pub async fn hear(&self) -> String {
+        let next = async { self.heard.lock().await.recv().await.expect("operations live as long as the edge") };
+        tokio::time::timeout(Duration::from_secs(10), next).await.expect("something is heard")
     }
 
     pub fn stop(&self) {
