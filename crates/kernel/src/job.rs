@@ -46,7 +46,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(60);
 /// How long a handler may take; one that hangs must not keep its lane for ever.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// Attempts before a job is left as `failed` for a person to look at.
-const MOST_ATTEMPTS: i64 = 12;
+pub(crate) const MOST_ATTEMPTS: i64 = 12;
 /// How many are done at once; no more are claimed than that, so that none waits under a lease that runs.
 const LANES: usize = 4;
 /// How often the table is looked at when nothing wakes the runner.

@@ -1,6 +1,6 @@
 //! Who may do what: accounts, companies, memberships, roles, subscriptions, credentials; limits, idempotency, audit, events, jobs.
 //!
-//! Invariants: no axum, no HTML, no product's name (products are registered in a [`Catalogue`]). A [`Tenant`] is made in
+//! Invariants: no axum, no HTML but that of letters, no product's name (products are registered in a [`Catalogue`]). A [`Tenant`] is made in
 //! `access::enter` and nowhere else, so whoever holds one has passed membership, subscription and permission.
 
 pub mod access;
@@ -21,6 +21,7 @@ pub mod job;
 pub mod kernel;
 pub mod limit;
 pub mod listing;
+pub mod mail;
 pub mod membership;
 pub mod password;
 pub mod permission;

@@ -42,6 +42,10 @@ pub struct Settings {
     pub trial_us: i64,
     /// How long an answer is remembered for its idempotency key; 48 hours, twice what Stripe promises.
     pub idempotency_ttl_us: i64,
+    /// Where letters go: SMTP, the sandbox, or nowhere.
+    pub mail: crate::mail::Delivery,
+    /// The address people reach this server by, without a final slash: the beginning of every link in a letter.
+    pub public_url: String,
     /// Argon2id memory in KiB; OWASP's first choice is 19 MiB, tests use less.
     pub password_memory_kib: u32,
     /// Where requests whose address a tenant chose may go, and how names are looked up.
@@ -69,6 +73,8 @@ impl Settings {
             refresh_ttl_us: 14 * DAY_US,
             trial_us: 30 * DAY_US,
             idempotency_ttl_us: 2 * DAY_US,
+            mail: crate::mail::Delivery::default(),
+            public_url: "http://127.0.0.1:8000".to_owned(),
             password_memory_kib: 19 * 1024,
             egress: crate::egress::Policy::default(),
             event_streams: 1000,

@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use loopd_business::engine::{Engine, Registry};
 use loopd_business::modules::{self, Ports, ai, payments};
 use loopd_kernel::advisor::Advisor;
+use loopd_kernel::mail::{self, Mailer};
 use loopd_kernel::{Catalogue, Kernel};
 use loopd_store::{Db, View, ddl, migrate};
 use loopd_types::{Clock, OsRng, Rng, SystemClock};
@@ -36,6 +37,7 @@ pub struct Server {
     pub kernel: Arc<Kernel>,
     pub engine: Engine,
     ports: Ports,
+    mailer: Arc<dyn Mailer>,
     settings: Settings,
 }
 
@@ -66,6 +68,17 @@ pub fn ports(settings: &Settings, world: &World) -> anyhow::Result<Ports> {
     Ok(Ports { advisor, mobile_money })
 }
 
+/// What carries letters out of the house.
+///
+/// # Errors
+/// A mail server whose settings cannot be used.
+pub fn mailer(settings: &Settings) -> anyhow::Result<Arc<dyn Mailer>> {
+    Ok(match &settings.smtp {
+        Some(smtp) => Arc::new(mail::Smtp::new(smtp).map_err(|words| anyhow!(words))?),
+        None => Arc::new(mail::Sandbox),
+    })
+}
+
 /// The modules that are compiled in, and those of `LOOP_MODULES_DIR`.
 ///
 /// # Errors
@@ -88,7 +101,7 @@ fn lines<T: ToString>(flaws: &[T]) -> String {
 /// In words for the operator: settings, definitions, or a database that cannot be used.
 pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
     make_folder(&settings)?;
-    let ports = ports(&settings, &world)?;
+    let (ports, mailer) = (ports(&settings, &world)?, mailer(&settings)?);
     let registry = Arc::new(registry(&settings, &ports)?);
     let db = Db::open(&settings.store()).await.map_err(|error| anyhow!("LOOP_DATABASE_URL: {error}"))?;
     migrate(&db, &registry, world.clock.as_ref()).await?;
@@ -100,7 +113,7 @@ pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
     let metrics = Arc::new(Metrics::default());
     let operations = operations(&settings, &kernel, &engine, &metrics);
     let app = App::with_metrics(kernel.clone(), settings.web(), operations, metrics).map_err(|words| anyhow!(words))?;
-    Ok(Server { app, kernel, engine, ports, settings })
+    Ok(Server { app, kernel, engine, ports, mailer, settings })
 }
 
 /// Makes the folder of the SQLite file, if it is not there.
@@ -180,6 +193,8 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     if settings.environment.is_production() && !settings.egress_allow.is_empty() {
         tracing::warn!(hosts = ?settings.egress_allow, "webhooks may lead to these hosts in the own network (LOOP_EGRESS_ALLOW)");
     }
+    kernel_settings.mail = settings.mail();
+    kernel_settings.public_url = settings.public_url();
     if let Some(memory) = settings.password_memory_kib {
         kernel_settings.password_memory_kib = memory;
     }
@@ -220,7 +235,7 @@ impl Server {
     /// Serves on `listener` until `shutdown` resolves; background work stops with it.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = watch::channel(false);
-        let background = service::background(&self.engine, &self.ports, stopped.clone());
+        let background = service::background(&self.engine, &self.ports, &self.mailer, stopped.clone());
         let separate = match self.settings.metrics_listen {
             Some(address) => Some(tokio::spawn(service::serve_metrics(address, self.app.clone(), stopped))),
             None => None,

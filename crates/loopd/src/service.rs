@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use loopd_business::engine::{Engine, Registry};
 use loopd_business::modules::{self, Ports};
+use loopd_kernel::mail::{self, Mailer};
 use loopd_kernel::{Kernel, Presented, job};
 use loopd_types::{Problem, Result, SECOND_US};
 use loopd_web::operation::RateClass;
@@ -306,10 +307,11 @@ const FLUSH_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY_US: i64 = 600 * SECOND_US;
 
 /// Starts the job runner and the sweeps.
-pub fn background(engine: &Engine, ports: &Ports, stop: watch::Receiver<bool>) -> Background {
+pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop: watch::Receiver<bool>) -> Background {
     let kernel = engine.kernel.clone();
     let mut runner = job::Runner::default();
     modules::register_jobs_on(&mut runner, engine, ports);
+    mail::register_jobs(&mut runner, mailer.clone());
     let jobs = tokio::spawn(runner.run(kernel.clone(), stop.clone()));
     let sweeps = tokio::spawn(sweep(kernel, stop));
     Background(vec![jobs, sweeps])
@@ -336,6 +338,7 @@ async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
                 ("idempotency keys", loopd_kernel::idempotency::clean_up(&kernel).await),
                 ("jobs", loopd_kernel::job::clean_up(&kernel).await),
                 ("sign-ins", loopd_kernel::account::clean_up(&kernel).await),
+                ("letters", mail::clean_up(&kernel).await),
                 ("subscriptions", loopd_kernel::subscription::expire(&kernel).await),
             ] {
                 if let Err(problem) = outcome {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use loopd_business::modules::payments;
 use loopd_kernel::Environment;
+use loopd_kernel::mail::{self, SmtpSettings};
 use loopd_types::{Rng, Secret, random_token};
 use loopd_web::Network;
 use serde::Deserialize;
@@ -34,6 +35,8 @@ pub struct Settings {
     /// MTN's Collections API; without it only the sandbox can be asked.
     pub momo: Option<payments::MtnSettings>,
     pub airtel: Option<payments::AirtelSettings>,
+    /// Without it letters stay in the sandbox, if that may run.
+    pub smtp: Option<SmtpSettings>,
     pub allow_sandboxes: Vec<String>,
     /// Hosts in the own network that tenants' webhooks may lead to.
     pub egress_allow: Vec<String>,
@@ -106,6 +109,8 @@ struct Raw {
     airtel_client_secret: String,
     airtel_country: String,
     airtel_dial_code: String,
+    smtp_url: String,
+    mail_from: String,
     allow_sandboxes: Vec<String>,
     egress_allow: Vec<String>,
     event_streams: i64,
@@ -301,16 +306,17 @@ impl Settings {
                 })
             }
         };
-        if let Some(unknown) = raw.allow_sandboxes.iter().find(|name| *name != payments::SANDBOX) {
+        if let Some(unknown) = raw.allow_sandboxes.iter().find(|name| !SANDBOXES.contains(&name.as_str())) {
             return Err(refuse(
                 "allow_sandboxes",
-                format!("there is no sandbox `{unknown}`; there is {}", payments::SANDBOX),
+                format!("there is no sandbox `{unknown}`; there are {}", SANDBOXES.join(" and ")),
             ));
         }
         let egress_allow = check_allowed_hosts(raw.egress_allow, environment)?;
         if !(1..=1_000_000).contains(&raw.event_streams) {
             return Err(refuse("event_streams", "must be between 1 and 1000000"));
         }
+        let smtp = read_smtp(&raw.smtp_url, &raw.mail_from, environment, &base_url)?;
         let public_key = match raw.license_public_key.as_str() {
             "" => None,
             text => Some(
@@ -368,6 +374,7 @@ impl Settings {
             ai,
             momo,
             airtel,
+            smtp,
             allow_sandboxes: raw.allow_sandboxes,
             egress_allow,
             event_streams: count(raw.event_streams),
@@ -442,6 +449,15 @@ impl Settings {
         self.base_url.clone().unwrap_or_else(|| format!("http://{}", self.listen))
     }
 
+    /// Where letters go.
+    pub fn mail(&self) -> mail::Delivery {
+        match &self.smtp {
+            Some(_) => mail::Delivery::Smtp,
+            None if self.allows_sandbox(mail::SANDBOX) => mail::Delivery::Sandbox,
+            None => mail::Delivery::Off,
+        }
+    }
+
     /// How the store reaches its database.
     pub fn store(&self) -> loopd_store::Config {
         let mut config = loopd_store::Config::new(self.database_url.expose().clone());
@@ -482,6 +498,47 @@ fn check_allowed_hosts(hosts: Vec<String>, environment: Environment) -> Result<V
         }
     }
     Ok(hosts.into_iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect())
+}
+
+/// The sandboxes that production must name.
+const SANDBOXES: [&str; 2] = [payments::SANDBOX, mail::SANDBOX];
+
+/// A mail server that can be used: an address that can be read, a sender, and in production an encrypted way there and links that
+/// lead somewhere.
+fn read_smtp(url: &str, from: &str, environment: Environment, base_url: &str) -> Result<Option<SmtpSettings>, Refused> {
+    match (url, from) {
+        ("", "") => return Ok(None),
+        ("", _) => return Err(refuse("smtp_url", "is required when mail_from is set")),
+        (_, "") => return Err(refuse("mail_from", "is required when smtp_url is set: LOOP <no-reply@example.com>")),
+        _ => {}
+    }
+    let settings = SmtpSettings { url: Secret::new(url.to_owned()), from: from.to_owned() };
+    if !url.starts_with("smtp://") && !url.starts_with("smtps://") {
+        return Err(refuse("smtp_url", "must begin with smtp:// or smtps://"));
+    }
+    settings.check().map_err(|words| {
+        let name = if words.starts_with("LOOP_MAIL_FROM") { "mail_from" } else { "smtp_url" };
+        refuse(name, words)
+    })?;
+    if environment.is_production() {
+        let host = url.split('@').next_back().unwrap_or_default().trim_start_matches("smtp://");
+        let is_here = ["localhost", "127.0.0.1", "[::1]"].iter().any(|here| {
+            host.strip_prefix(here).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/', '?']))
+        });
+        if url.starts_with("smtp://") && !url.contains("tls=required") && !is_here {
+            return Err(refuse(
+                "smtp_url",
+                "would send letters and the password in clear; use smtps://… or smtp://…?tls=required",
+            ));
+        }
+        if base_url.is_empty() {
+            return Err(refuse(
+                "base_url",
+                "is required in production when mail is sent: links in letters begin with it",
+            ));
+        }
+    }
+    Ok(Some(settings))
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
@@ -566,6 +623,31 @@ mod tests {
     }
 
     #[test]
+    fn a_mail_server_is_one_that_can_be_used() {
+        let key = ("LOOP_SECRET_KEY", "0123456789012345678901234567890123456789");
+        let from = ("LOOP_MAIL_FROM", "LOOP <no-reply@example.com>");
+        assert_eq!(load(&[]).unwrap().mail(), mail::Delivery::Sandbox);
+        assert_eq!(load(&[("LOOP_SMTP_URL", "smtp://localhost:2525"), from]).unwrap().mail(), mail::Delivery::Smtp);
+        assert_eq!(load(&[("LOOP_SMTP_URL", "smtp://localhost")]).unwrap_err().name, "LOOP_MAIL_FROM");
+        assert_eq!(load(&[from]).unwrap_err().name, "LOOP_SMTP_URL");
+        assert_eq!(load(&[("LOOP_SMTP_URL", "http://localhost"), from]).unwrap_err().name, "LOOP_SMTP_URL");
+        let nobody = ("LOOP_MAIL_FROM", "nobody\r\nBcc: all@example.com");
+        assert_eq!(load(&[("LOOP_SMTP_URL", "smtp://localhost"), nobody]).unwrap_err().name, "LOOP_MAIL_FROM");
+        let production = |url, base: &str| {
+            let base = base.to_owned();
+            load(&[("LOOP_ENVIRONMENT", "production"), key, from, ("LOOP_SMTP_URL", url), ("LOOP_BASE_URL", &base)])
+        };
+        let (open, safe) =
+            ("smtp://user:hush@mail.example.com:587", "smtp://user:hush@mail.example.com:587?tls=required");
+        let refused = production(open, "https://loop.example").unwrap_err();
+        assert!(refused.name == "LOOP_SMTP_URL" && !refused.reason.contains("hush"), "{refused}");
+        assert_eq!(production(safe, "").unwrap_err().name, "LOOP_BASE_URL");
+        for good in [safe, "smtps://user:hush@mail.example.com", "smtp://localhost:25"] {
+            assert!(production(good, "https://loop.example").is_ok(), "{good}");
+        }
+    }
+
+    #[test]
     fn production_refuses_what_is_only_safe_on_a_laptop() {
         let key = "0123456789012345678901234567890123456789";
         assert_eq!(load(&[("LOOP_ENVIRONMENT", "production")]).unwrap_err().name, "LOOP_SECRET_KEY");
@@ -575,6 +657,9 @@ mod tests {
         assert!(!load(&production).unwrap().allows_sandbox("mobile-money"));
         let named = [production.as_slice(), &[("LOOP_ALLOW_SANDBOXES", "mobile-money")]].concat();
         assert!(load(&named).unwrap().allows_sandbox("mobile-money"));
+        assert_eq!(load(&production).unwrap().mail(), mail::Delivery::Off, "a sandbox that was not named");
+        let named = [production.as_slice(), &[("LOOP_ALLOW_SANDBOXES", "mail")]].concat();
+        assert_eq!(load(&named).unwrap().mail(), mail::Delivery::Sandbox);
         let unknown = [production.as_slice(), &[("LOOP_ALLOW_SANDBOXES", "money")]].concat();
         assert_eq!(load(&unknown).unwrap_err().name, "LOOP_ALLOW_SANDBOXES");
         assert!(load(&[]).unwrap().allows_sandbox("mobile-money"));

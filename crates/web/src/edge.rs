@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, REFERRER_POLICY};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
@@ -309,7 +309,9 @@ impl App {
         headers.insert(REQUEST_ID, crate::reply::header_value(request_id));
         headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
         headers.insert("x-frame-options", HeaderValue::from_static("DENY"));
-        headers.insert("referrer-policy", HeaderValue::from_static("same-origin"));
+        if !headers.contains_key(REFERRER_POLICY) {
+            headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        }
         headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
         if client.is_https {
             headers.insert("strict-transport-security", HeaderValue::from_static("max-age=31536000"));

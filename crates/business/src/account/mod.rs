@@ -5,6 +5,7 @@ mod companies;
 mod core;
 mod credentials;
 mod developers;
+mod letters;
 mod members;
 mod subscriptions;
 mod users;
@@ -25,6 +26,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(credentials::operations());
     all.extend(developers::operations());
     all.extend(users::operations());
+    all.extend(letters::operations());
     all
 }
 
@@ -41,6 +43,7 @@ pub fn components() -> BTreeMap<String, Value> {
         credentials::KEYS,
         developers::PROFILES,
         users::USERS,
+        letters::LETTERS,
     ];
     all.into_iter().map(|core| (core.name.to_owned(), core.schema())).collect()
 }

@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use clap::Subcommand;
 use loopd_business::engine::Registry;
 use loopd_business::modules::Ports;
+use loopd_kernel::mail;
 use loopd_store::{Db, Engine, ddl, migrate, security};
 use serde_json::{Value, json};
 
@@ -157,6 +158,21 @@ pub async fn doctor(settings: Settings, output: &Output) -> anyhow::Result<ExitC
     match tokio::net::TcpListener::bind(settings.listen).await {
         Ok(_) => note("listen", "ok", format!("{} is free", settings.listen)),
         Err(error) => note("listen", "note", format!("{}: {error} (fine if loopd is running)", settings.listen)),
+    }
+    match settings.mail() {
+        mail::Delivery::Smtp => note("mail", "ok", "by SMTP".to_owned()),
+        mail::Delivery::Sandbox => {
+            note(
+                "mail",
+                "note",
+                "sandbox: letters stay here, read them at /sandbox/mail/. Set LOOP_SMTP_URL.".to_owned(),
+            );
+        }
+        mail::Delivery::Off => note(
+            "mail",
+            "warn",
+            "off: nobody can be invited or set a forgotten password. Set LOOP_SMTP_URL and LOOP_MAIL_FROM.".to_owned(),
+        ),
     }
     if settings.ai.is_none() {
         note(

@@ -11,6 +11,7 @@ mod errors;
 mod idempotency;
 mod internal_api_keys;
 mod limits;
+mod mail;
 mod memberships;
 mod operating;
 mod records;

@@ -204,6 +204,10 @@ async fn core(world: &World, tour: &mut Tour) {
     tour.put(&item, json!({"display_name": "Grace U"})).await;
     tour.patch(&item, json!({"bio": "Writes tills."})).await;
     tour.get_as(&root, "/api/v1/users/").await;
+    let letter = world.failed_letter().await;
+    tour.get_as(&root, "/api/v1/mail-messages/").await;
+    tour.get_as(&root, &format!("/api/v1/mail-messages/{letter}/")).await;
+    tour.post_as(&root, &format!("/api/v1/mail-messages/{letter}/retry/"), json!({})).await;
     let guest = format!("/api/v1/users/{}/", world.person("guest").await.user);
     tour.get_as(&root, &guest).await;
     tour.post_as(&root, &format!("{guest}deactivate/"), json!({})).await;

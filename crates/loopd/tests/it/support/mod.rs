@@ -1,6 +1,7 @@
 //! The world that every test of the product stands in.
 
 mod actor;
+mod letters;
 mod page;
 mod program;
 mod world;
