@@ -268,6 +268,14 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json, par
     {
         input.refuse("settings", "invalid", "known_apps_only must be a valid boolean.");
     }
+    if let Some(required) = settings.as_ref().and_then(|s| s.get("require_two_factor")) {
+        if !required.is_boolean() {
+            input.refuse("settings", "invalid", "require_two_factor must be a valid boolean.");
+        } else if *required == true && !tenant.has_two_factor {
+            let words = "Sign in with two-factor yourself before you require it of everybody.";
+            input.refuse("settings", "two_factor_required", words);
+        }
+    }
     if let Some(settings) = &settings {
         check_sections(kernel, settings, &mut input);
     }

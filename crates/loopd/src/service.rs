@@ -339,6 +339,7 @@ async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
                 ("jobs", loopd_kernel::job::clean_up(&kernel).await),
                 ("sign-ins", loopd_kernel::account::clean_up(&kernel).await),
                 ("letters", mail::clean_up(&kernel).await),
+                ("challenges", loopd_kernel::two_factor::clean_up(&kernel).await),
                 ("subscriptions", loopd_kernel::subscription::expire(&kernel).await),
             ] {
                 if let Err(problem) = outcome {

@@ -4,6 +4,7 @@
 //! Tests live in `crates/loopd/tests/`. There an `App` implements [`Boot`], and [`each_engine!`] runs every test twice.
 //! Only tests depend on this crate (`crates/loopd/tests/house.rs` holds that).
 
+mod authenticator;
 mod client;
 mod curl;
 mod database;
@@ -12,6 +13,7 @@ mod engines;
 mod json;
 mod sources;
 
+pub use authenticator::totp;
 pub use client::{Answer, Client, Request};
 pub use curl::{Curl, PRINTED_BASE};
 pub use database::Database;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loopd_kernel::account::{self, Registration, SignedIn};
 use loopd_kernel::{Caller, Kernel, Need, Tenant};
-use loopd_store::View;
+use loopd_store::{Tx, View};
 use loopd_types::{CompanyCode, Problem, Result};
 use loopd_web::{Call, Operation, RateClass, Reply, Schema as _, schema};
 use serde_json::{Value, json};
@@ -40,11 +40,15 @@ pub fn operations() -> Vec<Operation> {
         Operation::post("auth_login", "/api/v1/auth/login/", login)
             .tag("auth")
             .summary("Login")
-            .describe("By email and password. Ten failures in fifteen minutes from one address lock that pair out for fifteen minutes.")
+            .describe(
+                "By email and password. Ten failures in fifteen minutes from one address lock that pair out for fifteen minutes. Who has \
+                 a second factor gets 401 `mfa_required` with `mfa_token` and `methods` in `details`: go on at `/auth/mfa/verify/`, or \
+                 with a passkey.",
+            )
             .rate(RateClass::Auth)
             .body(schema::object([("email", schema::email()), ("password", schema::text(1, 1024))]).required(["email", "password"]))
             .responds(200, "Signed in.", signed_in_schema())
-            .responds(401, "Email or password is wrong, or the person is inactive.", schema::component("Error")),
+            .responds(401, "Email or password is wrong, the person is inactive, or a second factor is asked for.", schema::component("Error")),
         Operation::post("auth_refresh", "/api/v1/auth/refresh/", refresh)
             .tag("auth")
             .summary("Renew the tokens")
@@ -127,19 +131,27 @@ fn add_tokens(body: &mut Value, tokens: &account::TokenPair) {
 
 async fn login(call: Call) -> Result<Reply> {
     let checked = account::sign_in(&call.kernel, call.json()?, &call.caller.origin).await?;
+    if let Some(challenge) = checked.second_factor(&call.kernel, &call.caller.origin).await? {
+        return Err(challenge.refuse());
+    }
     let (kernel, origin) = (call.kernel.clone(), call.caller.origin.clone());
     call.commit(View::System, move |tx| {
-        let SignedIn { user_id, tokens } = checked.open(tx, &kernel, &origin)?;
-        let profile = account::profile(tx, user_id)?;
-        let companies = account::companies_of(tx, user_id)?;
-        let mut body = json!({
-            "user": {"id": profile.id, "email": profile.email, "username": profile.username},
-            "companies": companies,
-        });
-        add_tokens(&mut body, &tokens);
-        Reply::json(200, &body)
+        let signed_in = checked.open(tx, &kernel, &origin)?;
+        answer_signed_in(tx, &signed_in)
     })
     .await
+}
+
+/// What every way of signing in answers with.
+pub(super) fn answer_signed_in(tx: &mut Tx<'_>, signed_in: &SignedIn) -> Result<Reply> {
+    let profile = account::profile(tx, signed_in.user_id)?;
+    let companies = account::companies_of(tx, signed_in.user_id)?;
+    let mut body = json!({
+        "user": {"id": profile.id, "email": profile.email, "username": profile.username},
+        "companies": companies,
+    });
+    add_tokens(&mut body, &signed_in.tokens);
+    Reply::json(200, &body)
 }
 
 async fn refresh(call: Call) -> Result<Reply> {
@@ -327,7 +339,7 @@ fn registered_schema() -> Value {
     with_tokens(own)
 }
 
-fn signed_in_schema() -> Value {
+pub(super) fn signed_in_schema() -> Value {
     let company = schema::object([("code", wire::code()), ("name", schema::string()), ("role", schema::string())])
         .required(["code", "name", "role"]);
     with_tokens([("user", wire::person()), ("companies", schema::array(company))])

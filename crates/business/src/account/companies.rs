@@ -76,7 +76,8 @@ fn company_changes() -> Value {
 
 /// Writes into the operations that change a company what each module lets it choose.
 pub fn describe_settings(operations: &mut [Operation], modules: &[Module]) {
-    let mut settings = schema::object([("known_apps_only", schema::boolean())]);
+    let mut settings =
+        schema::object([("known_apps_only", schema::boolean()), ("require_two_factor", schema::boolean())]);
     settings["description"] =
         Value::from("Replaced as a whole. Each module has a section; what it declares is checked.");
     for module in modules.iter().filter(|module| !module.settings.is_empty()) {

@@ -8,6 +8,7 @@ mod developers;
 mod letters;
 mod members;
 mod subscriptions;
+mod two_factor;
 mod users;
 mod wire;
 
@@ -20,6 +21,7 @@ use serde_json::Value;
 /// Every operation of the kernel's resources.
 pub fn operations() -> Vec<Operation> {
     let mut all = auth::operations();
+    all.extend(two_factor::operations());
     all.extend(companies::operations());
     all.extend(members::operations());
     all.extend(subscriptions::operations());

@@ -2,7 +2,7 @@
 
 use loopd_kernel::account;
 use loopd_kernel::listing::Conditions;
-use loopd_kernel::{Actor, Kernel, audit};
+use loopd_kernel::{Actor, Kernel, audit, two_factor};
 use loopd_store::{Tx, View};
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{Call, Operation, Reply, schema};
@@ -40,6 +40,16 @@ pub fn operations() -> Vec<Operation> {
             "Let a deactivated person sign in again (superusers)",
         )
         .describe("Ended sessions and revoked keys stay so.")
+        .responds(200, "As it is now.", row.clone()),
+        settled(op(
+            Operation::post("users_reset_two_factor", format!("{url}reset-two-factor/"), |call| {
+                switch(call, two_factor::reset)
+            }),
+            "Take a person's second factors away (superusers)",
+        ))
+        .describe(
+            "For who lost them all; make sure that it is them who asks. Their sessions end. 409 `two_factor_not_enabled`.",
+        )
         .responds(200, "As it is now.", row),
     ]
 }

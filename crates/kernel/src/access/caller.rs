@@ -107,6 +107,17 @@ impl Caller {
         self.user.as_ref().is_some_and(|user| user.is_superuser) && !matches!(self.auth, Auth::Key(_))
     }
 
+    /// Whether this caller has shown two factors: a session that did, or a key of a person who has them. The environment's key is the
+    /// operator's own and counts.
+    pub fn has_two_factor(&self) -> bool {
+        let Some(user) = &self.user else { return false };
+        match &self.auth {
+            Auth::Anonymous => false,
+            Auth::Session(session) => user.session_has_two_factor(*session),
+            Auth::Key(key) => key.id.is_none() || user.has_two_factor,
+        }
+    }
+
     pub fn key(&self) -> Option<&Arc<KeyAccess>> {
         match &self.auth {
             Auth::Key(key) => Some(key),

@@ -135,6 +135,9 @@ impl Kernel {
             "closed" if !is_superuser => return Err(company_access_denied()),
             _ => {}
         }
+        if access.requires_two_factor && !caller.has_two_factor() {
+            return Err(two_factor_required(user));
+        }
         self.admit_app(caller, &access).await?;
         let tenant = build(caller, membership, access, need.workspace, is_superuser)?;
         if let Some(product) = need.product
@@ -176,6 +179,7 @@ fn build(
         scopes: caller.key().cloned(),
         workspaces: if is_superuser { None } else { membership.and_then(|m| m.workspace_ids()) },
         is_superuser,
+        has_two_factor: caller.has_two_factor(),
     };
     if let Some(text) = workspace.map(str::trim).filter(|text| !text.is_empty()) {
         let denied = || Problem::forbidden("workspace_access_denied", "You do not have access to this workspace.");
@@ -199,6 +203,16 @@ fn named_company(header: Option<&str>) -> Result<Option<CompanyId>> {
         None => Ok(None),
         Some(code) => CompanyCode::parse(code).map(|code| Some(code.0)).ok_or_else(company_access_denied),
     }
+}
+
+/// Told to members only, after they are known to be one. `enrolled` says whether signing in again is enough.
+fn two_factor_required(user: &UserAccess) -> Problem {
+    let words = if user.has_two_factor {
+        "This company requires two-factor: sign in again with your second factor."
+    } else {
+        "This company requires two-factor: enable it for your account under /auth/2fa/."
+    };
+    Problem::forbidden("two_factor_required", words).with_extra("enrolled", user.has_two_factor)
 }
 
 /// One refusal for unknown and foreign companies: codes are sequential and must not be enumerable (spec/loop.md 5.3).

@@ -20,13 +20,28 @@ pub struct UserAccess {
     pub is_staff: bool,
     pub is_superuser: bool,
     pub memberships: Vec<MembershipAccess>,
-    /// Sessions that live: id and end.
-    sessions: Vec<(Uuid, Timestamp)>,
+    /// Whether the person has a second factor that was confirmed.
+    pub has_two_factor: bool,
+    /// Sessions that live.
+    sessions: Vec<SessionAccess>,
+}
+
+/// A living session.
+#[derive(Debug)]
+struct SessionAccess {
+    id: Uuid,
+    expires_at: Timestamp,
+    /// Whether it has shown two factors.
+    has_two_factor: bool,
 }
 
 impl UserAccess {
     pub fn has_session(&self, id: Uuid, now: Timestamp) -> bool {
-        self.sessions.iter().any(|(known, expires_at)| *known == id && *expires_at > now)
+        self.sessions.iter().any(|session| session.id == id && session.expires_at > now)
+    }
+    /// Whether the session has shown a second factor that the person still has.
+    pub(crate) fn session_has_two_factor(&self, id: Uuid) -> bool {
+        self.has_two_factor && self.sessions.iter().any(|session| session.id == id && session.has_two_factor)
     }
     /// The membership of a company, whatever its state.
     pub fn membership(&self, company: CompanyId) -> Option<&MembershipAccess> {
@@ -69,6 +84,8 @@ pub struct CompanyAccess {
     pub language: String,
     /// Setting `known_apps_only`: refuse app ids that nobody registered.
     pub known_apps_only: bool,
+    /// Setting `require_two_factor`: refuse members who have not shown a second factor.
+    pub requires_two_factor: bool,
     /// Modules whose section of the settings says `"public": false`: strangers find none of their doors.
     pub closed_doors: Vec<String>,
     pub products: Vec<ProductAccess>,
@@ -158,7 +175,7 @@ impl Kernel {
 
 fn load_user(reader: &mut Reader<'_>, id: Uuid, now: Timestamp) -> Result<Option<UserAccess>, StoreError> {
     let user = reader.first(
-        "SELECT id, email, username, language, is_active, is_staff, is_superuser FROM users WHERE id = $1",
+        "SELECT id, email, username, language, is_active, is_staff, is_superuser, two_factor_since FROM users WHERE id = $1",
         &params![id],
         |row| {
             Ok(UserAccess {
@@ -170,15 +187,22 @@ fn load_user(reader: &mut Reader<'_>, id: Uuid, now: Timestamp) -> Result<Option
                 is_staff: row.bool(5)?,
                 is_superuser: row.bool(6)?,
                 memberships: Vec::new(),
+                has_two_factor: row.opt_time(7)?.is_some(),
                 sessions: Vec::new(),
             })
         },
     )?;
     let Some(mut user) = user else { return Ok(None) };
     user.sessions = reader.query(
-        "SELECT id, expires_at FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2",
+        "SELECT id, expires_at, second_factor_at FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2",
         &params![id, now],
-        |row| Ok((row.uuid(0)?, row.time(1)?)),
+        |row| {
+            Ok(SessionAccess {
+                id: row.uuid(0)?,
+                expires_at: row.time(1)?,
+                has_two_factor: row.opt_time(2)?.is_some(),
+            })
+        },
     )?;
     let further = reader.query(
         "SELECT w.company_id, w.workspace_id, r.slug, r.permissions, r.is_system \
@@ -240,6 +264,7 @@ fn load_company(reader: &mut Reader<'_>, company: CompanyId) -> Result<Option<Co
                 timezone: row.text(5)?.to_owned(),
                 language: row.text(6)?.to_owned(),
                 known_apps_only: settings["known_apps_only"] == true,
+                requires_two_factor: settings["require_two_factor"] == true,
                 closed_doors: closed_doors(&settings),
                 products: Vec::new(),
                 workspaces: Vec::new(),

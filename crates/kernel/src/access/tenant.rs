@@ -27,6 +27,8 @@ pub struct Tenant {
     /// `None`: all of the company; else only these, and rows without a workspace.
     pub(crate) workspaces: Option<Arc<[Uuid]>>,
     pub(crate) is_superuser: bool,
+    /// Whether the caller has shown two factors.
+    pub(crate) has_two_factor: bool,
 }
 
 impl Tenant {
@@ -43,6 +45,7 @@ impl Tenant {
             scopes: None,
             workspaces: None,
             is_superuser: false,
+            has_two_factor: true,
         }
     }
 

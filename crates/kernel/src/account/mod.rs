@@ -9,10 +9,12 @@ mod store;
 
 pub use register::{NewUser, Registered, Registration, create_user, register};
 pub use session::{
-    ChangedPassword, Checked, SignedIn, TokenPair, change_password, clean_up, logout, logout_caller, punish_reuse,
-    refresh, sign_in,
+    ChangedPassword, Checked, Opening, SignedIn, TokenPair, change_password, clean_up, logout, logout_caller,
+    punish_reuse, refresh, sign_in, start,
 };
+pub(crate) use session::{charge, end_all, forgive, is_usable, locked};
 pub use standing::{LISTING, activate, deactivate};
 pub use store::{
-    OwnCompany, OwnMembership, Profile, companies_of, find_id_by_email, memberships_of, profile, update_profile,
+    OwnCompany, OwnMembership, Profile, companies_of, email_of, find_id_by_email, memberships_of, profile,
+    update_profile,
 };

@@ -11,6 +11,7 @@ use crate::access::{Actor, Caller, Origin};
 use crate::input::Input;
 use crate::limit::Rate;
 use crate::token::not_valid;
+use crate::two_factor::{self, Challenge};
 use crate::{Kernel, audit};
 
 /// An access token with the refresh token that renews it.
@@ -95,9 +96,7 @@ pub async fn sign_in(kernel: &Arc<Kernel>, body: Value, origin: &Origin) -> Resu
     let shared = kernel.clone();
     match kernel.db.write(View::System, move |tx| note_failure(tx, &shared, &subject)).await? {
         Some(until) => Err(locked(until, kernel.now())),
-        None => {
-            Err(Problem::unauthenticated("no_active_account", "No active account found with the given credentials."))
-        }
+        None => Err(no_active_account()),
     }
 }
 
@@ -133,27 +132,120 @@ pub async fn clean_up(kernel: &Kernel) -> Result<u64> {
         .await
 }
 
-impl Checked {
-    /// Opens the session: forgets the failures, notes the time, writes the audit row.
-    pub fn open(&self, tx: &mut Tx<'_>, kernel: &Kernel, origin: &Origin) -> Result<SignedIn> {
-        let target = self.user_id.to_string();
-        tx.push("DELETE FROM login_failures WHERE subject = $1", params![lock_subject(&self.email, origin)])?;
-        tx.push("UPDATE users SET last_login_at = $2 WHERE id = $1", params![self.user_id, kernel.now()])?;
-        let actor = Actor { user: Some(self.user_id), credential: None, origin: Some(origin.clone()), reason: None };
-        let entry = audit::Entry {
-            action: "login",
-            module: "core",
-            resource: "users",
-            target: &target,
-            label: &self.email,
-            changes: None,
-        };
-        kernel.audit_installation(tx, &actor, entry)?;
-        Ok(SignedIn { user_id: self.user_id, tokens: open(tx, kernel, self.user_id, origin)? })
+/// By what a session is opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// `password`, `password+totp`, `passkey`, …
+    pub method: String,
+    /// Whether two factors were shown.
+    pub second_factor: bool,
+}
+
+impl Opening {
+    pub fn by_password() -> Self {
+        Self { method: "password".to_owned(), second_factor: false }
     }
 }
 
-fn locked(until: Timestamp, now: Timestamp) -> Problem {
+impl Checked {
+    /// Opens the session of somebody without a second factor: forgets the failures, notes the time, writes the audit row. Whoever has
+    /// one is challenged first ([`Checked::second_factor`]).
+    ///
+    /// # Errors
+    /// 503 when a second factor was enabled since it was asked for.
+    pub fn open(&self, tx: &mut Tx<'_>, kernel: &Kernel, origin: &Origin) -> Result<SignedIn> {
+        forgive(tx, &lock_subject(&self.email, origin))?;
+        start(tx, kernel, self.user_id, origin, &Opening::by_password())
+    }
+
+    /// The challenge that this person must answer before a session is opened; `None` without a second factor. Enforced again when the
+    /// session is opened.
+    ///
+    /// # Errors
+    /// 503 from the database.
+    pub async fn second_factor(&self, kernel: &Arc<Kernel>, origin: &Origin) -> Result<Option<Challenge>> {
+        let user = self.user_id;
+        let standing = kernel.db.read(View::System, move |reader| two_factor::standing(reader, user)).await?;
+        if !standing.is_enabled() {
+            return Ok(None);
+        }
+        let subject = lock_subject(&self.email, origin);
+        kernel.db.write(View::System, move |tx| forgive(tx, &subject)).await?;
+        Challenge::make(kernel, user, "password", &standing).await.map(Some)
+    }
+}
+
+/// Opens a session for a person who has proved who they are, notes the time and writes the audit row. The one door to a session but
+/// for registration, so that nobody comes in with one factor who has two.
+///
+/// # Errors
+/// 401 `no_active_account`; 503 when the person has a second factor that was not shown.
+pub fn start(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin, opening: &Opening) -> Result<SignedIn> {
+    let sql = "SELECT email, is_active, two_factor_since FROM users WHERE id = $1";
+    let found = tx.first(sql, &params![user], |row| Ok((row.text(0)?.to_owned(), row.bool(1)?, row.opt_time(2)?)))?;
+    let Some((email, _, two_factor_since)) = found.filter(|(_, is_active, _)| *is_active) else {
+        return Err(no_active_account());
+    };
+    if two_factor_since.is_some() && !opening.second_factor {
+        return Err(Problem::unavailable("two-factor was enabled while this sign-in was under way"));
+    }
+    tx.push("UPDATE users SET last_login_at = $2 WHERE id = $1", params![user, kernel.now()])?;
+    let actor = Actor { user: Some(user), credential: None, origin: Some(origin.clone()), reason: None };
+    let target = user.to_string();
+    let changes = serde_json::json!({"method": [null, opening.method]}).to_string();
+    let entry = audit::Entry {
+        action: "login",
+        module: "core",
+        resource: "users",
+        target: &target,
+        label: &email,
+        changes: Some(changes),
+    };
+    kernel.audit_installation(tx, &actor, entry)?;
+    Ok(SignedIn { user_id: user, tokens: open_by(tx, kernel, user, origin, opening)? })
+}
+
+fn no_active_account() -> Problem {
+    Problem::unauthenticated("no_active_account", "No active account found with the given credentials.")
+}
+
+/// Whether a stored hash is one that some password can match; people who only come by single sign-on have none.
+pub(crate) fn is_usable(password_hash: &str) -> bool {
+    password_hash.starts_with('$')
+}
+
+/// Counts a try against `subject` before it is looked at.
+///
+/// # Errors
+/// 429 `throttled` while locked out, and from the try on that was one too many.
+pub(crate) fn charge(tx: &mut Tx<'_>, kernel: &Kernel, subject: &str) -> Result<()> {
+    let locked_until =
+        tx.first("SELECT locked_until FROM login_failures WHERE subject = $1", &params![subject], |row| {
+            row.opt_time(0)
+        })?;
+    if let Some(until) = locked_until.flatten().filter(|until| *until > kernel.now()) {
+        return Err(locked(until, kernel.now()));
+    }
+    // The lock must be kept, so this transaction cannot be the one that refuses: the next try is.
+    note_failure(tx, kernel, subject).map(drop)
+}
+
+/// Forgets the tries against `subject`: the last was right.
+pub(crate) fn forgive(tx: &mut Tx<'_>, subject: &str) -> Result<()> {
+    Ok(tx.push("DELETE FROM login_failures WHERE subject = $1", params![subject])?)
+}
+
+/// Ends every session of a person.
+pub(crate) fn end_all(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, reason: &str) -> Result<()> {
+    tx.push(
+        "UPDATE sessions SET revoked_at = $2, revoke_reason = $3 WHERE user_id = $1 AND revoked_at IS NULL",
+        params![user, kernel.now(), reason],
+    )?;
+    kernel.forget_user(tx, user);
+    Ok(())
+}
+
+pub(crate) fn locked(until: Timestamp, now: Timestamp) -> Problem {
     let seconds = ((until.micros() - now.micros() + SECOND_US - 1) / SECOND_US).max(1);
     Problem::new(
         Kind::TooMany,
@@ -185,6 +277,10 @@ fn note_failure(tx: &mut Tx<'_>, kernel: &Kernel, subject: &str) -> Result<Optio
 
 /// Opens a session for a user in this transaction.
 pub(super) fn open(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin) -> Result<TokenPair> {
+    open_by(tx, kernel, user, origin, &Opening::by_password())
+}
+
+fn open_by(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin, opening: &Opening) -> Result<TokenPair> {
     let (session, now, jti) = (kernel.new_id(), kernel.now(), new_jti(kernel));
     let life = kernel.settings.refresh_ttl_us;
     // Both engines need a LIMIT before an OFFSET; this one is never reached.
@@ -195,8 +291,8 @@ pub(super) fn open(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin
     );
     tx.push(&surplus, params![user, now])?;
     tx.push(
-        "INSERT INTO sessions (id, user_id, refresh_jti, app_id, address, user_agent, created_at, last_used_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)",
+        "INSERT INTO sessions (id, user_id, refresh_jti, app_id, address, user_agent, created_at, last_used_at, expires_at, method, second_factor_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10)",
         params![
             session,
             user,
@@ -205,7 +301,9 @@ pub(super) fn open(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin
             origin.address.to_string(),
             origin.user_agent.as_deref().unwrap_or(""),
             now,
-            now.plus(life)
+            now.plus(life),
+            &opening.method,
+            opening.second_factor.then_some(now)
         ],
     )?;
     kernel.forget_user(tx, user);
@@ -373,6 +471,7 @@ impl ChangedPassword {
             "UPDATE sessions SET revoked_at = $3, revoke_reason = 'password change' WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL",
             params![self.user, keep, now],
         )?;
+        two_factor::forget_challenges(tx, self.user)?;
         kernel.forget_user(tx, self.user);
         let target = self.user.to_string();
         let entry = audit::Entry {

@@ -40,6 +40,13 @@ pub async fn find_id_by_email(kernel: &Kernel, email: &str) -> Result<Option<Uui
 
 /// # Errors
 /// 404 when the user is gone.
+pub fn email_of(reader: &mut Reader<'_>, id: Uuid) -> Result<String> {
+    let sql = "SELECT email FROM users WHERE id = $1";
+    reader.first(sql, &params![id], |row| Ok(row.text(0)?.to_owned()))?.ok_or_else(Problem::not_found)
+}
+
+/// # Errors
+/// 404 when the user is gone.
 pub fn profile(reader: &mut Reader<'_>, id: Uuid) -> Result<Profile> {
     reader
         .first(

@@ -4,3 +4,4 @@ mod login;
 mod me;
 mod register;
 mod sessions;
+mod two_factor;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use http::Method;
 use loopd_store::View;
-use loopd_testkit::{Answer, Client, Request, assert_gaps, each_engine, json};
+use loopd_testkit::{Answer, Client, Request, assert_gaps, each_engine, json, totp};
 use serde_json::Value;
 
 use super::operations;
@@ -172,6 +172,7 @@ async fn core(world: &World, tour: &mut Tour) {
     let new = nobody.with_token(&renewed.text_at("/access"));
     let change = json!({"old_password": "strongpass123", "new_password": "anotherpass456"});
     tour.post_as(&new, "/api/v1/auth/password/change/", change).await;
+    two_factor(world, tour, &new).await;
     tour.post_as(&new, "/api/v1/auth/logout/", json!({})).await;
     tour.get("/api/v1/auth/me/").await;
     tour.patch("/api/v1/auth/me/", json!({"first_name": "Grace"})).await;
@@ -212,6 +213,9 @@ async fn core(world: &World, tour: &mut Tour) {
     tour.get_as(&root, &guest).await;
     tour.post_as(&root, &format!("{guest}deactivate/"), json!({})).await;
     tour.post_as(&root, &format!("{guest}activate/"), json!({})).await;
+    let keys = world.two_factor(&world.sign_in("guest@example.com", "").await).await;
+    tour.post_as(&root, &format!("{guest}reset-two-factor/"), json!({})).await;
+    drop(keys);
     tour.post_as(&root, &format!("{item}approve/"), json!({})).await;
     tour.post_as(&root, &format!("{item}reject/"), json!({})).await;
     tour.delete(&item).await;
@@ -227,6 +231,21 @@ async fn core(world: &World, tour: &mut Tour) {
     }
     tour.post(&format!("{item}renew/"), json!({})).await;
     tour.post(&format!("{item}activate/"), json!({})).await;
+}
+
+async fn two_factor(world: &World, tour: &mut Tour, new: &Client) {
+    let proof = json!({"password": "anotherpass456"});
+    let setup = tour.post_as(new, "/api/v1/auth/2fa/setup/", proof.clone()).await;
+    let now = || world.kernel.now();
+    let secret = setup.text_at("/secret");
+    tour.post_as(new, "/api/v1/auth/2fa/enable/", json!({"code": totp(&secret, now())})).await;
+    tour.get_as(new, "/api/v1/auth/2fa/").await;
+    let codes = tour.post_as(new, "/api/v1/auth/2fa/recovery-codes/", proof.clone()).await;
+    let login = json!({"email": "new@example.com", "password": "anotherpass456"});
+    let asked = world.client().post("/api/v1/auth/login/").json(&login).await.expect_refusal(401, "mfa_required");
+    let answer = json!({"mfa_token": asked.at("/error/details/mfa_token"), "code": codes.at("/recovery_codes/0")});
+    tour.post_as(&world.client(), "/api/v1/auth/mfa/verify/", answer).await;
+    tour.post_as(new, "/api/v1/auth/2fa/disable/", proof).await;
 }
 
 async fn companies(world: &World, tour: &mut Tour) {

@@ -11,9 +11,10 @@ use super::{NOBODY, ask, is_secured, operations, path_of, request};
 use crate::support::World;
 
 /// Operations that are open to everybody, by intention. One that is not here asks for credentials.
-const PUBLIC: [&str; 26] = [
+const PUBLIC: [&str; 27] = [
     "assets",
     "auth_login",
+    "auth_mfa_verify",
     "auth_refresh",
     "auth_register",
     "auth_token_verify",

@@ -4,9 +4,11 @@ mod actor;
 mod letters;
 mod page;
 mod program;
+mod two_factor;
 mod world;
 
-pub use actor::Actor;
+pub use actor::{Actor, PASSWORD};
 pub use page::printed_commands;
 pub use program::{Program, Served, eventually};
+
 pub use world::{Limited, World};
