@@ -4,6 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use loopd_types::Problem;
 
+use crate::sqlite::session::Session;
+use crate::sqlite::tally::Tallies;
 use crate::{Engine, Row, StoreError, Value};
 
 /// Reads rows. Markers are `$1`, `$2`, …; see `docs/storage.md` for the SQL that both engines understand.
@@ -17,7 +19,7 @@ pub struct Reader<'c> {
 }
 
 pub(crate) enum Connection<'c> {
-    Sqlite(&'c rusqlite::Connection),
+    Sqlite(&'c dyn Session),
     Postgres(&'c mut crate::postgres::Session),
 }
 
@@ -99,7 +101,7 @@ impl<'c> Reader<'c> {
             })
         };
         let answer = match &mut self.connection {
-            Connection::Sqlite(connection) => crate::sqlite::statement::each(connection, sql, params, visit),
+            Connection::Sqlite(session) => crate::sqlite::statement::each(*session, sql, params, visit),
             Connection::Postgres(session) => session.each(sql, params, visit),
         };
         self.noted(answer)?;
@@ -107,7 +109,7 @@ impl<'c> Reader<'c> {
     }
 
     /// Refuses to go on in a spoilt transaction.
-    fn check(&self) -> Result<(), StoreError> {
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
         match &self.failure {
             Some(failure) if self.spoils => Err(failure.clone()),
             _ => Ok(()),
@@ -115,7 +117,7 @@ impl<'c> Reader<'c> {
     }
 
     /// Remembers the first failure.
-    fn noted<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) fn noted<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &answer
             && self.failure.is_none()
         {
@@ -141,7 +143,7 @@ impl Tx<'_> {
     pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
         self.check()?;
         let answer = match &mut self.reader.connection {
-            Connection::Sqlite(connection) => crate::sqlite::statement::execute(connection, sql, params),
+            Connection::Sqlite(session) => crate::sqlite::statement::execute(*session, sql, params),
             Connection::Postgres(session) => session.execute(sql, params),
         };
         self.reader.noted(answer)
@@ -153,7 +155,7 @@ impl Tx<'_> {
         self.check()?;
         let params = params.into();
         let answer = match &mut self.reader.connection {
-            Connection::Sqlite(connection) => crate::sqlite::statement::execute(connection, sql, &params).map(|_| ()),
+            Connection::Sqlite(session) => crate::sqlite::statement::execute(*session, sql, &params).map(|_| ()),
             Connection::Postgres(session) => session.push(sql, params),
         };
         self.reader.noted(answer)
@@ -163,7 +165,9 @@ impl Tx<'_> {
     pub fn batch(&mut self, script: &str) -> Result<(), StoreError> {
         self.check()?;
         let answer = match &mut self.reader.connection {
-            Connection::Sqlite(connection) => connection.execute_batch(script).map_err(crate::sqlite::failure::from),
+            Connection::Sqlite(session) => {
+                session.connection().execute_batch(script).map_err(crate::sqlite::failure::from)
+            }
             Connection::Postgres(session) => session.batch(script),
         };
         self.reader.noted(answer)
@@ -188,6 +192,7 @@ impl Tx<'_> {
             Connection::Postgres(session) => Some(session.savepoint()),
         };
         let hooks = self.hooks.len();
+        let counted = self.tallies().map(Tallies::mark);
         let outcome = crate::job::guarded(|| part(self));
         // What was pushed inside shows its refusal with RELEASE at the latest.
         if outcome.is_ok() && self.reader.failure.is_none() && self.batch("RELEASE SAVEPOINT attempt").is_ok() {
@@ -200,6 +205,9 @@ impl Tx<'_> {
             return Err(failure.into());
         }
         self.hooks.truncate(hooks);
+        if let (Some(tallies), Some(mark)) = (self.tallies(), counted) {
+            tallies.back(mark);
+        }
         const BACK: &str = "ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt";
         let unsent = match (&mut self.reader.connection, mark) {
             (Connection::Postgres(session), Some(mark)) => session.forget_since(mark),
@@ -215,6 +223,13 @@ impl Tx<'_> {
         match (outcome, failure) {
             (Ok(_), Some(failure)) => Err(failure.into()),
             (outcome, _) => outcome,
+        }
+    }
+
+    fn tallies(&self) -> Option<&Tallies> {
+        match &self.reader.connection {
+            Connection::Sqlite(session) => session.tallies(),
+            Connection::Postgres(_) => None,
         }
     }
 

@@ -7,7 +7,9 @@ pub mod failure;
 mod folder;
 mod function;
 mod readers;
+pub mod session;
 pub mod statement;
+pub mod tally;
 mod writer;
 
 use std::path::Path;

@@ -1,28 +1,22 @@
 //! Preparing, binding and stepping on one SQLite connection.
 
-use rusqlite::{CachedStatement, Connection, Statement};
+use rusqlite::Statement;
 
 use super::failure;
+use super::session::Session;
 use crate::row::Inner;
 use crate::{Row, StoreError, Value};
 
 /// Statements kept prepared per connection; rusqlite's own default of 16 is too few for a server with run-time tables.
 pub const CACHED_STATEMENTS: usize = 256;
 
-pub fn prepare<'c>(connection: &'c Connection, sql: &str, params: &[Value]) -> Result<CachedStatement<'c>, StoreError> {
-    let mut statement = connection.prepare_cached(sql).map_err(failure::from)?;
-    bind(&mut statement, sql, params)?;
-    Ok(statement)
-}
-
 /// Binds by the marker's number. SQLite takes `$2` for a *name* and numbers names by first use, so that
-/// `select $2, $1` bound in order would come out swapped.
-fn bind(statement: &mut Statement<'_>, sql: &str, params: &[Value]) -> Result<(), StoreError> {
+/// `select $2, $1` bound in order would come out swapped. `in_order` is what [`are_in_order`] says.
+pub fn bind(statement: &mut Statement<'_>, params: &[Value], in_order: bool) -> Result<(), StoreError> {
     let markers = statement.parameter_count();
     if markers != params.len() {
         return Err(StoreError::Other(format!("{markers} markers but {} values", params.len())));
     }
-    let in_order = are_in_order(sql, markers);
     for index in 1..=markers {
         let number = if in_order { Some(index) } else { marker_number(statement, index) };
         let value = number.and_then(|number| params.get(number.checked_sub(1)?)).ok_or_else(|| {
@@ -53,7 +47,7 @@ fn marker_number(statement: &Statement<'_>, index: usize) -> Option<usize> {
 /// Whether the text names `$1`, `$2` … `$markers` in this order, each once or again later: then SQLite's number of a marker is
 /// its own, and need not be asked for (SQLite searches a list for each name, which makes a wide insert's binding quadratic).
 /// A text with strings in it, which may hold dollars, is left to SQLite.
-fn are_in_order(sql: &str, markers: usize) -> bool {
+pub fn are_in_order(sql: &str, markers: usize) -> bool {
     if sql.contains('\'') {
         return false;
     }
@@ -70,33 +64,39 @@ fn are_in_order(sql: &str, markers: usize) -> bool {
 }
 
 /// Runs a statement for its effect and returns the number of rows changed.
-pub fn execute(connection: &Connection, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
-    let mut statement = prepare(connection, sql, params)?;
-    if statement.column_count() == 0 {
-        return statement.raw_execute().map(|rows| rows as u64).map_err(failure::from);
-    }
-    // A statement with RETURNING whose rows nobody wants: it must be stepped to its end to take full effect.
-    let mut rows = statement.raw_query();
-    while rows.next().map_err(failure::from)?.is_some() {}
-    drop(rows);
-    Ok(connection.changes())
+pub fn execute(session: &dyn Session, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
+    let mut changed = 0;
+    session.run(sql, params, &mut |statement| {
+        if statement.column_count() == 0 {
+            changed = statement.raw_execute().map_err(failure::from)? as u64;
+            return Ok(());
+        }
+        // A statement with RETURNING whose rows nobody wants: it must be stepped to its end to take full effect.
+        let mut rows = statement.raw_query();
+        while rows.next().map_err(failure::from)?.is_some() {}
+        drop(rows);
+        changed = session.connection().changes();
+        Ok(())
+    })?;
+    Ok(changed)
 }
 
 /// Calls `visit` for every row; it says with `false` that it has seen enough.
 pub fn each(
-    connection: &Connection,
+    session: &dyn Session,
     sql: &str,
     params: &[Value],
     mut visit: impl FnMut(&Row<'_>) -> bool,
 ) -> Result<(), StoreError> {
-    let mut statement = prepare(connection, sql, params)?;
-    let mut rows = statement.raw_query();
-    while let Some(row) = rows.next().map_err(failure::from)? {
-        if !visit(&Row(Inner::Sqlite(row))) {
-            break;
+    session.run(sql, params, &mut |statement| {
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(failure::from)? {
+            if !visit(&Row(Inner::Sqlite(row))) {
+                break;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[cfg(test)]
