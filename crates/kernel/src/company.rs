@@ -234,7 +234,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, new: &NewCompany, owner: Uuid, a
 }
 
 /// `wanted`, or `wanted-2`, `wanted-3`, … The company counter's row is locked by now, so nobody else is choosing.
-fn free_slug(tx: &mut Tx<'_>, wanted: &str) -> Result<String> {
+pub(crate) fn free_slug(tx: &mut Tx<'_>, wanted: &str) -> Result<String> {
     let mut number = 1u64;
     loop {
         let slug = if number == 1 { wanted.to_owned() } else { format!("{wanted}-{number}") };

@@ -13,6 +13,13 @@ pub fn next_live(tx: &mut Tx<'_>, company: CompanyId, name: &str) -> Result<i64,
     Ok(tx.count(company.0, name, Tally { value: 1, live: 1, deleted: 0 })?.value)
 }
 
+/// Lets a series go on from `value` at least, and holds its row.
+pub fn raise(tx: &mut Tx<'_>, company: CompanyId, name: &str, value: i64) -> Result<(), StoreError> {
+    let last = tx.count(company.0, name, Tally::default())?.value;
+    tx.count(company.0, name, Tally { value: (value - last).max(0), ..Tally::default() })?;
+    Ok(())
+}
+
 /// Moves `live` and `deleted` by these amounts: a delete is (-1, 1), a restore (1, -1).
 pub fn shift(tx: &mut Tx<'_>, company: CompanyId, name: &str, live: i64, deleted: i64) -> Result<(), StoreError> {
     tx.shift(company.0, name, Tally { value: 0, live, deleted })

@@ -31,6 +31,7 @@ pub mod schedule;
 pub mod settings;
 pub mod subscription;
 pub mod token;
+pub mod transfer;
 pub mod two_factor;
 pub mod vault;
 pub mod workspace;

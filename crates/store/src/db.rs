@@ -78,6 +78,19 @@ impl Db {
         self.submit(view, Mode::ReadLong, move |tx| work(tx)).await
     }
 
+    /// One snapshot without a time limit, for what must see all of a company. SQLite has one thread for these, and its log cannot begin
+    /// anew meanwhile; PostgreSQL gives one connection away.
+    ///
+    /// # Errors
+    /// As `work` refuses; 503 when the database cannot answer, and on SQLite while another such read runs.
+    pub async fn read_unlimited<T, F>(&self, view: View, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Reader<'_>) -> Result<T, Problem> + Send + 'static,
+    {
+        self.submit(view, Mode::ReadUnlimited, move |tx| work(tx)).await
+    }
+
     /// A write transaction: `Ok` is answered after the commit is durable, `Err` after everything was rolled back.
     ///
     /// Runs to its end even if the caller goes away. `work` may run again after a serialization failure or a connection
@@ -128,6 +141,7 @@ impl Db {
         match &self.0.engine {
             EngineOf::Sqlite(sqlite) => match mode {
                 Mode::Read | Mode::ReadLong => (&sqlite.long_reads, &sqlite.counters),
+                Mode::ReadUnlimited => (&sqlite.unlimited_reads, &sqlite.counters),
                 Mode::Write | Mode::WriteUnlimited => (&sqlite.writes, &sqlite.counters),
             },
             EngineOf::Postgres(postgres) => (&postgres.queue, &postgres.counters),

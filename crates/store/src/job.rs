@@ -19,6 +19,8 @@ pub enum Mode {
     Read,
     /// One read-only snapshot.
     ReadLong,
+    /// One read-only snapshot without a time limit: an export.
+    ReadUnlimited,
     Write,
     /// A write without a time limit: migrations.
     WriteUnlimited,

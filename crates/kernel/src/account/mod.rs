@@ -13,7 +13,7 @@ pub use session::{
     punish_reuse, refresh, sign_in, start,
 };
 pub(crate) use session::{charge, end_all, forgive, is_usable, locked};
-pub use standing::{LISTING, activate, deactivate};
+pub use standing::{LISTING, activate, deactivate, set_password};
 pub use store::{
     OwnCompany, OwnMembership, Profile, companies_of, email_of, find_id_by_email, memberships_of, profile,
     update_profile,

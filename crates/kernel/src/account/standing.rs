@@ -66,6 +66,24 @@ pub fn activate(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid) -> Re
     note(tx, kernel, actor, "activate", id, &user.email)
 }
 
+/// Gives somebody another password, already checked and hashed; every session of theirs ends.
+///
+/// # Errors
+/// 404.
+pub fn set_password(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, hash: &str) -> Result<()> {
+    let (user, now) = (get(tx, id)?, kernel.now());
+    tx.push(
+        "UPDATE users SET password_hash = $2, updated_at = $3, version = version + 1 WHERE id = $1",
+        params![id, hash, now],
+    )?;
+    tx.push(
+        "UPDATE sessions SET revoked_at = $2, revoke_reason = 'password change' WHERE user_id = $1 AND revoked_at IS NULL",
+        params![id, now],
+    )?;
+    kernel.forget_user(tx, id);
+    note(tx, kernel, actor, "password-change", id, &user.email)
+}
+
 struct Found {
     email: String,
     is_active: bool,

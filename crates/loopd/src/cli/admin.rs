@@ -1,4 +1,4 @@
-//! `loopd user create|deactivate|activate`, `loopd company create`
+//! `loopd user create|deactivate|activate|password`, `loopd company create`
 
 use anyhow::{anyhow, bail};
 use clap::Subcommand;
@@ -29,6 +29,12 @@ pub enum User {
     Deactivate { email: String },
     /// Let a deactivated person sign in again.
     Activate { email: String },
+    /// Set somebody's password, read from standard input unless it is given; their sessions end.
+    Password {
+        email: String,
+        #[arg(long)]
+        password: Option<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -55,6 +61,7 @@ pub async fn user(settings: Settings, command: User, output: &Output) -> anyhow:
     match command {
         User::Deactivate { email } => switch(&settings, &email, false, output).await,
         User::Activate { email } => switch(&settings, &email, true, output).await,
+        User::Password { email, password } => set_password(&settings, &email, password, output).await,
         User::Create { email, username, password, superuser, staff } => {
             let email = email.to_lowercase();
             create(&settings, NewPerson { email, username, password, superuser, staff }, output).await
@@ -80,6 +87,40 @@ async fn switch(settings: &Settings, email: &str, is_active: bool, output: &Outp
     Ok(())
 }
 
+async fn set_password(
+    settings: &Settings,
+    email: &str,
+    password: Option<String>,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let kernel = open(settings).await?;
+    let found = account::find_id_by_email(&kernel, email).await.map_err(words)?;
+    let id = found.ok_or_else(|| anyhow!("no user has the email {email}"))?;
+    let email = email.to_lowercase();
+    let password = given_or_typed(password, &email, output)?;
+    if let Some((_, message)) = rules::check_password(&password, &email, "").into_iter().next() {
+        bail!("{message}");
+    }
+    let (hash, shared) = (kernel.passwords.hash(password).await.map_err(words)?, kernel.clone());
+    let work = move |tx: &mut Tx<'_>| account::set_password(tx, &shared, &operator(), id, &hash);
+    kernel.db.write(View::System, work).await.map_err(words)?;
+    output.say(&format!("{email} has a new password."), &json!({"id": id.to_string(), "email": email}));
+    Ok(())
+}
+
+/// A password, read from standard input when none is given.
+fn given_or_typed(password: Option<String>, email: &str, output: &Output) -> anyhow::Result<String> {
+    if let Some(password) = password {
+        return Ok(password);
+    }
+    if !output.is_json() {
+        eprintln!("Password for {email} (one line on standard input):");
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 struct NewPerson {
     email: String,
     username: Option<String>,
@@ -95,17 +136,7 @@ async fn create(settings: &Settings, person: NewPerson, output: &Output) -> anyh
     }
     let username = username.unwrap_or_else(|| email.split('@').next().unwrap_or(&email).to_owned());
     rules::check_username(&username).map_err(|(_, message)| anyhow!(message))?;
-    let password = match password {
-        Some(password) => password,
-        None => {
-            if !output.is_json() {
-                eprintln!("Password for {email} (one line on standard input):");
-            }
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line)?;
-            line.trim_end_matches(['\r', '\n']).to_owned()
-        }
-    };
+    let password = given_or_typed(password, &email, output)?;
     if let Some((_, message)) = rules::check_password(&password, &email, &username).into_iter().next() {
         bail!("{message}");
     }

@@ -7,6 +7,7 @@ mod key;
 mod license;
 mod maintenance;
 mod serve;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -76,6 +77,21 @@ enum Command {
         /// Replace an existing database; it is kept beside the new one with the ending `.before-restore`.
         #[arg(long)]
         force: bool,
+    },
+    /// Write all that a company owns into one archive that can be read without Loopd.
+    Export {
+        /// The company's code.
+        #[arg(long)]
+        company: String,
+        /// The archive to write (.tar.gz); must not exist.
+        file: PathBuf,
+    },
+    /// Bring a company in from an archive; all of it or nothing.
+    Import {
+        file: PathBuf,
+        /// Only look whether the archive is whole and suits this installation.
+        #[arg(long)]
+        check: bool,
     },
     /// Fill a company with life.
     Demo {
@@ -168,6 +184,8 @@ fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
         }
         Command::Backup { to } => ok(runtime.block_on(maintenance::backup(settings, &to, output))),
         Command::Restore { from, force } => ok(runtime.block_on(maintenance::restore(&settings, &from, force, output))),
+        Command::Export { company, file } => ok(runtime.block_on(transfer::export(settings, &company, &file, output))),
+        Command::Import { file, check } => ok(runtime.block_on(transfer::import(settings, &file, check, output))),
         Command::Demo { company, rows } => ok(runtime.block_on(demo::run(settings, &company, rows, output))),
         Command::Openapi { yaml } => ok(check::openapi(&settings, yaml)),
         Command::Modules(command) => ok(check::modules(&settings, &command, output)),

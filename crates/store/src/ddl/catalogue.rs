@@ -79,6 +79,9 @@ impl Catalogue {
     pub fn table(&self, name: &str) -> Option<&Found> {
         self.0.get(name)
     }
+    pub fn all(&self) -> impl Iterator<Item = (&String, &Found)> {
+        self.0.iter()
+    }
 }
 
 fn names(list: &str) -> Vec<String> {
@@ -88,7 +91,7 @@ fn names(list: &str) -> Vec<String> {
 /// Columns (table, name, type, nullable, has default); keys (table, columns, linked table or NULL for the primary key,
 /// linked columns); indexes (table, name).
 const SQLITE: [&str; 3] = [
-    "SELECT t.name, c.name, c.type, c.\"notnull\" = 0, c.dflt_value IS NOT NULL
+    "SELECT t.name, c.name, c.type, c.\"notnull\" = 0 AND c.pk = 0, c.dflt_value IS NOT NULL
      FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'",
     "SELECT tab, group_concat(col), NULL, NULL FROM
          (SELECT t.name AS tab, c.name AS col FROM sqlite_schema t JOIN pragma_table_info(t.name) c

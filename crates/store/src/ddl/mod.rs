@@ -66,6 +66,38 @@ pub fn apply(tx: &mut Tx<'_>, plan: &Plan) -> Result<(), StoreError> {
     security::ensure(tx)
 }
 
+/// Tables that no definition names, and columns of defined tables that their definition does not name, each with its table; by name.
+///
+/// # Errors
+/// The database's.
+pub fn undefined(reader: &mut Reader<'_>, tables: &[TableDef]) -> Result<Vec<(String, Vec<String>)>, StoreError> {
+    let catalogue = Catalogue::read(reader)?;
+    let mut undefined = Vec::new();
+    for (name, found) in catalogue.all() {
+        let known = tables.iter().find(|table| table.name == *name);
+        let is_known = |column: &String| known.is_some_and(|table| table.columns.iter().any(|own| own.name == *column));
+        let mut columns: Vec<String> = found.columns.keys().filter(|column| !is_known(column)).cloned().collect();
+        columns.sort();
+        if !columns.is_empty() {
+            undefined.push((name.clone(), columns));
+        }
+    }
+    undefined.sort();
+    Ok(undefined)
+}
+
+/// The columns of a table that have a value where a new row names none, in the order of its definition.
+///
+/// # Errors
+/// The database's.
+pub fn with_default(reader: &mut Reader<'_>, table: &TableDef) -> Result<Vec<String>, StoreError> {
+    let catalogue = Catalogue::read(reader)?;
+    let has_default = |column: &ColumnDef| {
+        catalogue.table(&table.name).and_then(|found| found.columns.get(&column.name)).is_some_and(|c| c.has_default)
+    };
+    Ok(table.columns.iter().filter(|column| has_default(column)).map(|column| column.name.clone()).collect())
+}
+
 /// Names that hold water, and columns that are there.
 fn check(table: &TableDef) -> Result<(), String> {
     let TableDef { name, columns, primary_key, foreign_keys, indexes } = table;

@@ -1,10 +1,13 @@
 //! Numbered, checksummed, forward-only migrations, embedded from `migrations/`.
 
+mod tables;
 mod translate;
 
 use loopd_types::{Clock, Problem, sha256_hex};
 
 use crate::{Db, Engine, Reader, StoreError, Tx, View, dialect, params, security};
+
+pub use tables::{newest, tables};
 
 /// The steps this binary knows.
 pub const EMBEDDED: &[Migration] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));

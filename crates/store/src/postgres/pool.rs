@@ -90,7 +90,7 @@ impl Worker {
         };
         let run = match job.mode() {
             Mode::Read => self.read(&mut session, job),
-            Mode::ReadLong => self.read_long(&mut session, job),
+            Mode::ReadLong | Mode::ReadUnlimited => self.read_long(&mut session, job),
             Mode::Write | Mode::WriteUnlimited => self.write(&mut session, job),
         };
         if session.is_lost() {
@@ -130,7 +130,8 @@ impl Worker {
     }
 
     fn read_long(&self, session: &mut Session, job: &mut dyn Job) -> Run {
-        session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", job.view(), Some(self.config.long_read_timeout));
+        let limit = (job.mode() == Mode::ReadLong).then_some(self.config.long_read_timeout);
+        session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", job.view(), limit);
         let (finished, failure) = run(session, job, true);
         session.rollback();
         self.counters.reads.add(1);

@@ -27,6 +27,7 @@ use crate::{Config, StoreError};
 pub struct Sqlite {
     pub writes: Arc<Queue>,
     pub long_reads: Arc<Queue>,
+    pub unlimited_reads: Arc<Queue>,
     pub counters: Arc<Counters>,
     source: Arc<readers::Source>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -39,17 +40,20 @@ impl Sqlite {
         let counters = Arc::new(Counters::default());
         let writes = Arc::new(Queue::new(config.queue_limit));
         let long_reads = Arc::new(Queue::new(config.queue_limit));
+        let unlimited_reads = Arc::new(Queue::new(config.queue_limit));
         let (folder, fold) = folder::Folder::new(path.clone());
         let writer =
             writer::Writer::open(path.clone(), config.clone(), Arc::clone(&writes), Arc::clone(&counters), folder)?;
         let source = Arc::new(readers::Source { path, config: config.clone(), counters: Arc::clone(&counters) });
         let mut threads = vec![spawn("store-writer", move || writer.run())?, spawn("store-folder", fold)?];
         counters.connections.add(1);
-        for _ in 0..config.long_readers.max(1) {
-            let (source, queue) = (Arc::clone(&source), Arc::clone(&long_reads));
+        // An export may take minutes: a thread of its own keeps it out of the other readers' way.
+        let lines = std::iter::repeat_n(&long_reads, config.long_readers.max(1)).chain([&unlimited_reads]);
+        for queue in lines {
+            let (source, queue) = (Arc::clone(&source), Arc::clone(queue));
             threads.push(spawn("store-reader", move || readers::run_long(&source, &queue))?);
         }
-        Ok(Self { writes, long_reads, counters, source, threads: Mutex::new(threads) })
+        Ok(Self { writes, long_reads, unlimited_reads, counters, source, threads: Mutex::new(threads) })
     }
 
     /// A short read on the calling thread.
@@ -65,13 +69,14 @@ impl Sqlite {
     }
 
     pub fn stats(&self) -> Stats {
-        self.counters.snapshot(self.writes.len() + self.long_reads.len())
+        self.counters.snapshot(self.writes.len() + self.long_reads.len() + self.unlimited_reads.len())
     }
 
     /// Takes no more work; the threads end after what is in line.
     pub fn close(&self) -> Vec<JoinHandle<()>> {
         self.writes.close();
         self.long_reads.close();
+        self.unlimited_reads.close();
         std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -10,7 +10,7 @@ use loopd_types::Problem;
 
 use super::connection::{self, Guarded};
 use super::failure;
-use crate::job::{self, Job};
+use crate::job::{self, Job, Mode};
 use crate::queue::{Popped, Queue};
 use crate::reader::{Connection, Reader};
 use crate::stats::Counters;
@@ -102,7 +102,7 @@ fn long(source: &Source, slot: &mut Option<Guarded>, mut job: Box<dyn Job>) {
         Ok(guarded) => guarded,
         Err(error) => return job.answer(Err(error.into())),
     };
-    guarded.limit(Some(source.config.long_read_timeout));
+    guarded.limit((job.mode() != Mode::ReadUnlimited).then_some(source.config.long_read_timeout));
     // BEGIN alone takes no snapshot; the first SELECT does, and all others then see the same state.
     if let Err(error) = guarded.connection.execute_batch("BEGIN").map_err(failure::from) {
         return job.answer(Err(error.into()));

@@ -6,4 +6,5 @@ mod greeting;
 mod killed;
 mod licenses;
 mod settings;
+mod transfer;
 mod trouble;

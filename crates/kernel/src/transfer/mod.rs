@@ -1,0 +1,152 @@
+//! A company as one archive that can be read without Loopd, out of either database and into either.
+//!
+//! A gzipped tar of `README.txt`, `users.ndjson`, `tables/<name>.ndjson` (one JSON object a row, in the order of the table's key, tables
+//! after those that they link to) and, last, `manifest.json` with the size, count and digest of everything before it. The same rows give
+//! the same bytes on either engine: nothing in an archive tells when, where or from which database it was written.
+//!
+//! Which tables take part follows from the schema ([`schema`]): whatever has a `company_id`, unless it is named as left out. Secrets stay:
+//! people are matched by their email address where the company arrives and set a new password there, keys are made anew.
+
+mod archive;
+mod check;
+mod export;
+mod import;
+mod people;
+mod row;
+mod rows;
+mod schema;
+
+use std::sync::Arc;
+
+use loopd_store::ddl::ColumnKind;
+use loopd_types::{Problem, Result};
+use serde::{Deserialize, Serialize};
+
+pub use check::check;
+pub use export::export;
+pub use import::{Imported, import};
+
+const FORMAT: &str = "loopd-company";
+/// Raised when an older Loopd could no longer read what is written.
+const VERSION: u32 = 1;
+
+const MANIFEST: &str = "manifest.json";
+const README: &str = "README.txt";
+const USERS: &str = "users.ndjson";
+const COMPANY: &str = "company_id";
+
+/// What an archive says of itself; its last member.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// `loopd-company`
+    pub format: String,
+    pub version: u32,
+    /// The version of Loopd that wrote it.
+    pub loopd: String,
+    /// The number of the newest migration that Loopd knew.
+    pub schema: u32,
+    pub company: Company,
+    /// Everything else in the archive, in its order.
+    pub members: Vec<Member>,
+    /// What the company had and the archive has not.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// The company as it was where it came from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Company {
+    pub id: String,
+    pub number: i64,
+    pub code: String,
+    pub name: String,
+    pub slug: String,
+}
+
+/// One file of the archive.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Member {
+    pub name: String,
+    pub size_bytes: u64,
+    /// Of its content, in hex.
+    pub sha256: String,
+    /// Lines, where it is NDJSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// The table whose rows it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Column>,
+}
+
+/// One column of a table in the archive.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    pub kind: Kind,
+}
+
+/// What a column holds, and how it stands in a row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Uuid,
+    Text,
+    /// A whole number: a count, money in minor units, or a moment in microseconds since 1970 UTC.
+    Integer,
+    Boolean,
+    Json,
+    /// In base64.
+    Bytes,
+}
+
+impl From<ColumnKind> for Kind {
+    fn from(kind: ColumnKind) -> Self {
+        match kind {
+            ColumnKind::Uuid => Kind::Uuid,
+            ColumnKind::Text => Kind::Text,
+            ColumnKind::Int => Kind::Integer,
+            ColumnKind::Bool => Kind::Boolean,
+            ColumnKind::Json => Kind::Json,
+            ColumnKind::Bytes => Kind::Bytes,
+        }
+    }
+}
+
+/// Something that stayed behind.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub what: String,
+    pub why: String,
+}
+
+/// How far a transfer is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Step {
+    /// What is being done: `write`, `check` or `read`.
+    pub phase: &'static str,
+    /// The table or file in work.
+    pub at: String,
+    /// Rows of it so far.
+    pub rows: u64,
+    /// Tables and files that are done, and of how many; 0 while that is not known.
+    pub done: u64,
+    pub of: u64,
+}
+
+/// Hears of every table and of every 10 000 rows; an error of its stops the transfer, with nothing left behind.
+pub type Watcher = Arc<dyn Fn(&Step) -> Result<()> + Send + Sync>;
+
+/// Rows between two steps.
+const STEP_ROWS: u64 = 10_000;
+
+/// The refusal of an archive that is not whole, not ours or not for this installation.
+fn refused(words: impl std::fmt::Display) -> Problem {
+    Problem::invalid("archive_invalid", format!("This archive cannot be imported: {words}."))
+}
+
+fn not_written(error: impl std::fmt::Display) -> Problem {
+    Problem::unavailable(format!("the archive cannot be written: {error}"))
+}
