@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs a command with a throw-away PostgreSQL and Redis beside it, then removes both:
 #   scripts/with-services.sh cargo nextest run -p loopd-store
-# The command finds them in LOOPD_TEST_POSTGRES and LOOPD_TEST_REDIS. One that is set already is used as it is.
+# The command finds them in LOOPD_TEST_POSTGRES and LOOPD_TEST_REDIS. One that is set already is used as it is. LOOPD_TEST_PEBBLE says
+# that the program `pebble` is there, a certificate authority for tests.
 # PostgreSQL offers TLS under the name localhost; the folder LOOPD_TEST_POSTGRES_TLS holds its authority, ca.pem, and stranger.pem, which
 # has signed nothing. The address itself says sslmode=disable, because hundreds of handshakes prove nothing more.
 set -euo pipefail
@@ -69,6 +70,12 @@ start_postgres() {
   export LOOPD_TEST_POSTGRES="postgres://loopd_test@127.0.0.1:$port/postgres?sslmode=disable" LOOPD_TEST_POSTGRES_TLS=$tls
 }
 
+# A certificate authority: the test of ACME starts one of its own, because the authority must know the server's port.
+bring_pebble() {
+  need_packages pebble:pebble
+  export LOOPD_TEST_PEBBLE=yes
+}
+
 start_redis() {
   need_packages redis-server:redis-server redis-cli:redis-tools
   local port
@@ -85,6 +92,7 @@ start_redis() {
 }
 
 [ -n "${LOOPD_TEST_POSTGRES:-}" ] || start_postgres
+[ -n "${LOOPD_TEST_PEBBLE:-}" ] || bring_pebble
 [ -n "${LOOPD_TEST_REDIS:-}" ] || start_redis
 status=0
 "$@" || status=$?

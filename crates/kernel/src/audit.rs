@@ -1,11 +1,11 @@
 //! The audit log: who did what to which row, through what, from where. Written in the transaction that does it.
 
 use loopd_store::{StoreError, Tx, Value, View, params};
-use loopd_types::{CompanyId, Result, Uuid};
+use loopd_types::{CompanyId, DAY_US, Ids, Result, Timestamp, Uuid};
 
 use crate::Kernel;
 use crate::access::{Actor, Tenant};
-use crate::listing::{Column, ColumnKind, Listing, column, searched};
+use crate::listing::{Column, ColumnKind, Conditions, Listing, column, searched};
 
 /// What happened to what.
 #[derive(Clone, Debug)]
@@ -133,23 +133,70 @@ impl Kernel {
     }
 }
 
+/// Somebody takes a company's audit log away: on record before they have it.
+///
+/// # Errors
+/// The database's.
+pub async fn record_export(
+    kernel: &std::sync::Arc<Kernel>,
+    tenant: &std::sync::Arc<Tenant>,
+    path: String,
+) -> Result<()> {
+    let (shared, exporter) = (kernel.clone(), tenant.clone());
+    kernel
+        .db
+        .write(tenant.view(), move |tx| {
+            let entry = Entry {
+                action: "export",
+                module: "core",
+                resource: "audit-logs",
+                target: "",
+                label: &path,
+                changes: None,
+            };
+            Ok(record(tx, &shared, &exporter, entry)?)
+        })
+        .await
+}
+
+/// Limits a search by time to the part of the index that can hold it: ids rise with time. A day is left on both sides for clocks that
+/// were set back; the filter on `at` itself is exact.
+pub fn within(filters: &[(String, String)]) -> Conditions {
+    let mut conditions = Conditions::default();
+    for (name, text) in filters {
+        let Some(at) = Timestamp::parse(text) else { continue };
+        conditions = match name.as_str() {
+            "at__gte" | "at__gt" | "at" => conditions.and("l.id >= {}", [Value::Uuid(Ids::floor(at.plus(-DAY_US)))]),
+            "at__lte" | "at__lt" => conditions.and("l.id < {}", [Value::Uuid(Ids::floor(at.plus(DAY_US)))]),
+            _ => conditions,
+        };
+    }
+    conditions
+}
+
 /// Audit rows as the API shows them; newest first.
-pub const LISTING: Listing =
-    Listing { from: "audit_logs l", columns: &COLUMNS, company: Some("l.company_id"), id: "l.id", order: "l.id DESC" };
-const COLUMNS: [Column; 15] = [
+pub const LISTING: Listing = Listing {
+    from: "audit_logs l LEFT JOIN users u ON u.id = l.actor_user_id",
+    columns: &COLUMNS,
+    company: Some("l.company_id"),
+    id: "l.id",
+    order: "l.id DESC",
+};
+const COLUMNS: [Column; 16] = [
     column("id", "l.id", ColumnKind::Uuid),
     column("company", "l.company_id", ColumnKind::Company).nullable(),
     column("at", "l.at", ColumnKind::Time),
     searched("action", "l.action"),
     column("module", "l.module", ColumnKind::Text),
     column("resource", "l.resource", ColumnKind::Text),
-    column("target", "l.target_id", ColumnKind::Text),
+    searched("target", "l.target_id"),
     searched("label", "l.target_label"),
     column("user", "l.actor_user_id", ColumnKind::Uuid).nullable(),
+    searched("email", "u.email").nullable(),
     column("credential", "l.credential_id", ColumnKind::Uuid).nullable(),
     column("app_id", "l.app_id", ColumnKind::Text).nullable(),
     column("address", "l.address", ColumnKind::Text).nullable(),
-    column("request_id", "l.request_id", ColumnKind::Text).nullable(),
-    column("reason", "l.reason", ColumnKind::Text).nullable(),
+    searched("request_id", "l.request_id").nullable(),
+    searched("reason", "l.reason").nullable(),
     column("changes", "l.changes", ColumnKind::Json).nullable(),
 ];

@@ -159,17 +159,6 @@ pub async fn release(kernel: &Kernel, held: &Held) -> Result<()> {
         .await
 }
 
-/// Forgets keys whose time is over; returns how many. Run by a schedule.
-pub async fn clean_up(kernel: &Kernel) -> Result<u64> {
-    let now = kernel.now();
-    kernel
-        .db
-        .write(View::System, move |tx| {
-            Ok(tx.execute("DELETE FROM idempotency_keys WHERE expires_at <= $1", &params![now])?)
-        })
-        .await
-}
-
 fn context(claim: &Claim) -> String {
     format!("idempotency:{}:{}", claim.scope, claim.key)
 }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use loopd_store::{StoreError, Tx, Value, View, dialect, params};
-use loopd_types::{CompanyId, DAY_US, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid};
+use loopd_types::{CompanyId, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid};
 use tokio::task::JoinSet;
 
 use crate::Kernel;
@@ -67,14 +67,19 @@ pub struct Runner {
     handlers: HashMap<String, Handler>,
     /// Recurring work; see [`crate::schedule`].
     pub(crate) schedules: Vec<Schedule>,
+    /// The leases that this process holds: job and owner.
+    leases: Leases,
 }
+
+type Leases = Arc<Mutex<HashMap<Uuid, String>>>;
 
 impl Runner {
     pub fn register(&mut self, kind: &str, handler: Handler) {
         self.handlers.insert(kind.to_owned(), handler);
     }
 
-    /// Works until `stop` is cancelled; running jobs are finished first. A long job keeps one of the lanes, not the others.
+    /// Works until `stop` is cancelled; running jobs are finished first. A long job keeps one of the lanes, not the others. Whoever
+    /// cannot wait drops this future, which ends the handlers, and gives their leases back by [`Runner::release`].
     pub async fn run(self, kernel: Arc<Kernel>, stop: tokio::sync::watch::Receiver<bool>) {
         let mut stop = stop;
         let mut running = JoinSet::new();
@@ -116,30 +121,58 @@ impl Runner {
         Ok(running.join_all().await.len())
     }
 
+    /// Gives the jobs back that this process has claimed and not finished, so that they are done again at once and not when their
+    /// leases have run out; returns how many. An attempt that the server itself cut short does not count.
+    pub async fn release(&self, kernel: &Arc<Kernel>) -> Result<u64> {
+        let held: Vec<(Uuid, String)> = lock(&self.leases).drain().collect();
+        if held.is_empty() {
+            return Ok(0);
+        }
+        let now = kernel.now();
+        kernel
+            .db
+            .write(View::System, move |tx| {
+                let mut released = 0;
+                for (id, owner) in &held {
+                    released += tx.execute(
+                        "UPDATE jobs SET state = 'queued', run_at = $3, attempts = attempts - 1, lease_owner = NULL, lease_until = NULL \
+                         WHERE id = $1 AND lease_owner = $2 AND state = 'running'",
+                        &params![*id, owner.as_str(), now],
+                    )?;
+                }
+                Ok(released)
+            })
+            .await
+    }
+
     async fn claim(&self, kernel: &Arc<Kernel>, most: usize) -> Result<Vec<Claimed>> {
         if most == 0 || self.handlers.is_empty() {
             return Ok(Vec::new());
         }
-        claim(kernel, self.handlers.keys().cloned().collect(), most).await
+        let claimed = claim(kernel, self.handlers.keys().cloned().collect(), most).await?;
+        let mut leases = lock(&self.leases);
+        leases.extend(claimed.iter().map(|claimed| (claimed.job.id, claimed.owner.clone())));
+        Ok(claimed)
     }
 
     /// Does one job and writes down what became of it; renews its lease meanwhile.
     fn work(&self, kernel: &Arc<Kernel>, claimed: Claimed) -> impl Future<Output = ()> + Send + 'static {
         let (handler, kernel) = (self.handlers.get(&claimed.job.kind).cloned(), kernel.clone());
+        let leases = self.leases.clone();
         async move {
             let Some(handler) = handler else { return };
-            // A task of its own: a handler that panics fails its job, not the runner.
-            let mut task = tokio::spawn(handler(kernel.clone(), claimed.job.clone()));
+            // A task of its own: a handler that panics fails its job, not the runner. It ends when this future is dropped.
+            let mut task = Task(tokio::spawn(handler(kernel.clone(), claimed.job.clone())));
             let deadline = tokio::time::sleep(LONGEST);
             tokio::pin!(deadline);
             let outcome = loop {
                 tokio::select! {
-                    done = &mut task => break match done {
+                    done = &mut task.0 => break match done {
                         Ok(outcome) => outcome,
                         Err(error) => Err(Problem::internal(format!("the handler did not end: {error}"))),
                     },
                     () = &mut deadline => {
-                        task.abort();
+                        task.0.abort();
                         break Err(Problem::internal("the handler took too long"));
                     }
                     () = tokio::time::sleep(RENEW_EVERY) => {
@@ -153,8 +186,22 @@ impl Runner {
                 // Its lease runs out and it is done again.
                 tracing::warn!(job = %claimed.job.id, cause = problem.cause(), "what became of a job could not be written");
             }
+            lock(&leases).remove(&claimed.job.id);
         }
     }
+}
+
+/// A handler at work; ended when dropped.
+struct Task(tokio::task::JoinHandle<Result<()>>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn lock(leases: &Leases) -> MutexGuard<'_, HashMap<Uuid, String>> {
+    leases.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A job with whose it is.
@@ -253,20 +300,6 @@ async fn settle(kernel: &Arc<Kernel>, claimed: &Claimed, outcome: Result<()>) ->
             Ok(())
         })
         .await
-}
-
-/// How long what a finished job left is kept for a look.
-const KEEP_US: i64 = 30 * DAY_US;
-
-/// Forgets jobs that were done long ago; returns how many. One with a unique key of its own stays, because it keeps its like from being
-/// written again; a schedule's key holds its moment and cannot come again.
-pub async fn clean_up(kernel: &Kernel) -> Result<u64> {
-    let before = kernel.now().plus(-KEEP_US);
-    let sql = format!(
-        "DELETE FROM jobs WHERE state = 'done' AND finished_at < $1 AND (unique_key IS NULL OR unique_key LIKE '{}%')",
-        schedule::UNIQUE
-    );
-    kernel.db.write(View::System, move |tx| Ok(tx.execute(&sql, &params![before])?)).await
 }
 
 /// 5 s, 10 s, 20 s … capped at an hour.

@@ -1,6 +1,6 @@
 //! [`Kernel`]: the handles that every rule may ask for, wired once by the binary.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use loopd_store::{Db, Engine};
@@ -12,8 +12,10 @@ use crate::credential::usage::Usage;
 use crate::egress::Egress;
 use crate::limit::Limiter;
 use crate::password::Passwords;
+use crate::refusal::Refusals;
 use crate::settings::Settings;
 use crate::token::Tokens;
+use crate::trace::{Spans, Tracer};
 use crate::vault::Vault;
 
 /// One running installation. Cheap to share (`Arc<Kernel>`); holds no state that is not in the database, but for caches.
@@ -31,6 +33,11 @@ pub struct Kernel {
     pub(crate) tokens: Tokens,
     pub(crate) cache: AccessCache,
     pub(crate) usage: Usage,
+    /// Who was refused what; see [`crate::refusal`].
+    pub refusals: Refusals,
+    pub tracer: Tracer,
+    /// Until the exporter takes them.
+    spans: Mutex<Option<Spans>>,
     ids: Ids,
 }
 
@@ -51,6 +58,13 @@ impl Kernel {
         let limits = Limiter::new(settings.rate_limits, settings.redis_url.as_ref())?;
         let passwords = Passwords::new(settings.password_memory_kib);
         let egress = Egress::guarded(EGRESS_TIMEOUT, settings.egress.clone()).map_err(Problem::internal)?;
+        let (tracer, spans) = match &settings.trace {
+            None => (Tracer::off(), None),
+            Some(wanted) => {
+                let (tracer, spans) = Tracer::new(wanted.sample, clock.clone(), rng.clone());
+                (tracer, Some(spans))
+            }
+        };
         let cache = AccessCache::new(ENTRY_LIFE);
         let usage = Usage::default();
         Ok(Arc::new(Self {
@@ -66,8 +80,16 @@ impl Kernel {
             tokens,
             cache,
             usage,
+            refusals: Refusals::default(),
+            tracer,
+            spans: Mutex::new(spans),
             ids: Ids::default(),
         }))
+    }
+
+    /// The spans of this kernel's tracer, for whoever exports them; once.
+    pub fn take_spans(&self) -> Option<Spans> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub fn now(&self) -> Timestamp {

@@ -91,6 +91,8 @@ struct Redis {
 
 /// How long a call may wait for Redis before the local counter decides.
 const REDIS_WAIT: Duration = Duration::from_millis(50);
+/// How long whoever asks for its health waits for Redis.
+const REDIS_PING: Duration = Duration::from_secs(2);
 /// How long Redis is left alone after it failed.
 const REDIS_PAUSE_US: i64 = SECOND_US;
 
@@ -116,6 +118,23 @@ impl Limiter {
     /// Whether limits are on at all (`LOOP_RATE_LIMITS`).
     pub fn is_enabled(&self) -> bool {
         self.enabled
+    }
+
+    /// Asks Redis whether it is there. `None` when none is configured.
+    ///
+    /// # Errors
+    /// Why it does not answer, in words without its address, which may hold a password.
+    pub async fn ping(&self) -> Option<Result<(), String>> {
+        let redis = self.redis.as_ref()?;
+        let asked = tokio::time::timeout(REDIS_PING, async {
+            let mut connection = redis.client.get_multiplexed_async_connection().await?;
+            redis::cmd("PING").query_async::<String>(&mut connection).await
+        });
+        Some(match asked.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no answer in time".to_owned()),
+        })
     }
 
     /// Counts one call of `subject` (a user id, a key id, an address) against `rate`.

@@ -133,9 +133,27 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
             id
         }
     };
+    limit_as_caller(tx, tenant, id)?;
     kernel.forget_user(tx, person);
     written(tx, kernel, tenant, "create", "core.membership.created", id, serde_json::json!({"role": role}))?;
     Ok(id)
+}
+
+/// A caller who is limited to some workspaces brings new members into these and no others.
+fn limit_as_caller(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<()> {
+    let Some(limit) = tenant.workspace_limit() else { return Ok(()) };
+    tx.push(
+        "UPDATE memberships SET all_workspaces = FALSE WHERE company_id = $1 AND id = $2",
+        params![tenant.company, id],
+    )?;
+    for workspace in limit {
+        tx.push(
+            "INSERT INTO membership_workspaces (company_id, membership_id, workspace_id) VALUES ($1, $2, $3) \
+             ON CONFLICT (company_id, membership_id, workspace_id) DO NOTHING",
+            params![tenant.company, id, *workspace],
+        )?;
+    }
+    Ok(())
 }
 
 /// Whoever changes memberships of a company takes turns: two owners who demote each other at once must not both succeed, and
@@ -189,20 +207,22 @@ fn protect_owner(tx: &mut Tx<'_>, tenant: &Tenant, row: &Row) -> Result<()> {
     Ok(())
 }
 
-/// Nobody shuts out, limits or demotes somebody who may do more than they may themselves; oneself always.
+/// Nobody shuts out, limits or demotes somebody who may do more than they may themselves, in the company or in one of its workspaces;
+/// oneself always.
 ///
 /// # Errors
 /// 403 `permission_denied`.
-fn outrank(tx: &mut Tx<'_>, tenant: &Tenant, row: &Row) -> Result<()> {
+fn outrank(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid, row: &Row) -> Result<()> {
     if tenant.actor.user == Some(row.user) {
         return Ok(());
     }
-    let theirs = tx.first(
-        "SELECT permissions, is_system FROM roles WHERE company_id = $1 AND slug = $2",
-        &params![tenant.company, &row.role],
-        |found| Ok(role::permissions_of(&row.role, found.bool(1)?, found.json(0)?)),
+    let theirs = tx.query(
+        "SELECT slug, permissions, is_system FROM roles WHERE company_id = $1 AND (slug = $2 OR slug IN \
+         (SELECT role FROM membership_workspaces WHERE company_id = $1 AND membership_id = $3))",
+        &params![tenant.company, &row.role, id],
+        |found| Ok(role::permissions_of(found.text(0)?, found.bool(2)?, found.json(1)?)),
     )?;
-    if theirs.is_none_or(|theirs| tenant.holds(&theirs)) {
+    if theirs.iter().all(|theirs| tenant.holds(theirs)) {
         return Ok(());
     }
     Err(Problem::forbidden("permission_denied", "This member may do more than you; ask somebody who holds as much."))
@@ -214,7 +234,7 @@ fn outrank(tx: &mut Tx<'_>, tenant: &Tenant, row: &Row) -> Result<()> {
 /// 403 `permission_denied`; 404.
 pub(crate) fn require_rank(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<()> {
     let row = get(tx, tenant, id)?;
-    outrank(tx, tenant, &row)
+    outrank(tx, tenant, id, &row)
 }
 
 /// What `all_workspaces` becomes: `None` leaves it. Owners work everywhere, and nobody opens more workspaces than they have.
@@ -247,12 +267,12 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     let row = get(tx, tenant, id)?;
     if let Some(role) = role.as_deref().filter(|role| *role != row.role) {
         protect_owner(tx, tenant, &row)?;
-        outrank(tx, tenant, &row)?;
+        outrank(tx, tenant, id, &row)?;
         check_role(tx, tenant, role)?;
     }
     let reach = read_reach(tenant, &row, role.as_deref().unwrap_or(&row.role), reach)?;
     if reach.is_some_and(|all| all != row.all_workspaces) {
-        outrank(tx, tenant, &row)?;
+        outrank(tx, tenant, id, &row)?;
     }
     tx.execute(
         "UPDATE memberships SET title = COALESCE($3, title), role = COALESCE($4, role), all_workspaces = COALESCE($6, all_workspaces), \
@@ -292,7 +312,7 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: 
         return Err(Problem::forbidden("permission_denied", "Only the member can leave; remove them instead."));
     }
     protect_owner(tx, tenant, &row)?;
-    outrank(tx, tenant, &row)?;
+    outrank(tx, tenant, id, &row)?;
     tx.execute(
         "UPDATE memberships SET status = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
         &params![tenant.company, id, to, kernel.now()],
@@ -405,7 +425,11 @@ pub fn save_role(
             id
         }
         Some(id) => {
-            own_role(tx, tenant, id)?;
+            let (_, now_allows) = own_role(tx, tenant, id)?;
+            // Taking away from those who hold more than oneself is shutting them out by another door.
+            if !tenant.holds(&now_allows) {
+                return Err(Problem::forbidden("permission_denied", "This role allows more than your own."));
+            }
             tx.execute(
                 "UPDATE roles SET name = COALESCE($3, name), description = COALESCE($4, description), \
                  permissions = COALESCE($5, permissions), updated_at = $6, version = version + 1 WHERE company_id = $1 AND id = $2",
@@ -423,7 +447,7 @@ pub fn save_role(
 /// # Errors
 /// 404; 409 `system_role`; 409 `role_in_use`.
 pub fn delete_role(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
-    let slug = own_role(tx, tenant, id)?;
+    let (slug, _) = own_role(tx, tenant, id)?;
     let used = tx.one(
         "SELECT (SELECT count(*) FROM memberships WHERE company_id = $1 AND role = $2) + \
          (SELECT count(*) FROM membership_workspaces WHERE company_id = $1 AND role = $2)",
@@ -438,18 +462,23 @@ pub fn delete_role(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) 
     role_written(tx, kernel, tenant, "delete", id)
 }
 
-fn own_role(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<String> {
-    let (slug, is_system) = tx
+/// A role of the company's own: its slug, and what it allows.
+fn own_role(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<(String, PermissionSet)> {
+    let (slug, is_system, allows) = tx
         .first(
-            "SELECT slug, is_system FROM roles WHERE company_id = $1 AND id = $2",
+            "SELECT slug, is_system, permissions FROM roles WHERE company_id = $1 AND id = $2",
             &params![tenant.company, id],
-            |row| Ok((row.text(0)?.to_owned(), row.bool(1)?)),
+            |row| {
+                let (slug, is_system) = (row.text(0)?.to_owned(), row.bool(1)?);
+                let allows = role::permissions_of(&slug, is_system, row.json(2)?);
+                Ok((slug, is_system, allows))
+            },
         )?
         .ok_or_else(Problem::not_found)?;
     if is_system {
         return Err(Problem::conflict("system_role", "Built-in roles cannot be changed; clone one instead."));
     }
-    Ok(slug)
+    Ok((slug, allows))
 }
 
 fn role_written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, id: Uuid) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Roles: six that every company has (spec/loop.md 5.10), and a company's own.
 
-use loopd_store::{StoreError, Tx, Value, params};
+use loopd_store::{Reader, StoreError, Tx, Value, params};
 use loopd_types::{CompanyId, Timestamp};
 
 use crate::Kernel;
@@ -91,6 +91,39 @@ pub(crate) fn permissions_of(slug: &str, is_system: bool, stored: &str) -> Permi
 /// A JSON list of patterns as stored; anything unreadable counts as none.
 pub(crate) fn parse_patterns(stored: &str) -> Vec<String> {
     serde_json::from_str(stored).unwrap_or_default()
+}
+
+/// A role with who holds it.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    pub slug: String,
+    pub name: String,
+    pub is_system: bool,
+    pub permissions: PermissionSet,
+    /// Those who have not left and hold it in the company.
+    pub members: i64,
+    /// Those who hold it as a further role in a workspace.
+    pub workspace_members: i64,
+}
+
+/// Every role of a company, the built-in ones first.
+///
+/// # Errors
+/// The database's.
+pub fn summaries(reader: &mut Reader<'_>, company: CompanyId) -> Result<Vec<Summary>, StoreError> {
+    reader.query(
+        "SELECT r.slug, r.name, r.is_system, r.permissions, \
+         (SELECT count(*) FROM memberships m WHERE m.company_id = r.company_id AND m.role = r.slug AND m.status <> 'left'), \
+         (SELECT count(*) FROM membership_workspaces w WHERE w.company_id = r.company_id AND w.role = r.slug) \
+         FROM roles r WHERE r.company_id = $1 ORDER BY r.is_system DESC, r.slug",
+        &params![company],
+        |row| {
+            let (slug, is_system) = (row.text(0)?.to_owned(), row.bool(2)?);
+            let permissions = permissions_of(&slug, is_system, row.json(3)?);
+            let name = row.text(1)?.to_owned();
+            Ok(Summary { slug, name, is_system, permissions, members: row.i64(4)?, workspace_members: row.i64(5)? })
+        },
+    )
 }
 
 /// Gives a new company its six roles.

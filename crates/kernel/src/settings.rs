@@ -34,6 +34,10 @@ pub struct Settings {
     pub rate_limits: bool,
     /// `LOOP_REDIS_URL`: shared windows for rate limits on several nodes.
     pub redis_url: Option<Secret<String>>,
+    /// `LOOP_OTLP_ENDPOINT`: where traces go; off without.
+    pub trace: Option<crate::trace::Settings>,
+    /// How long what is over is kept.
+    pub retention: crate::retention::Settings,
     /// Life of an access token; 30 minutes (spec/loop.md 5.2).
     pub access_ttl_us: i64,
     /// Life of a refresh token, renewed at each rotation; 14 days.
@@ -69,6 +73,8 @@ impl Settings {
             internal_key: None,
             rate_limits: true,
             redis_url: None,
+            trace: None,
+            retention: crate::retention::Settings::default(),
             access_ttl_us: 30 * MINUTE_US,
             refresh_ttl_us: 14 * DAY_US,
             trial_us: 30 * DAY_US,

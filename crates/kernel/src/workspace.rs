@@ -8,7 +8,7 @@ use crate::access::Tenant;
 use crate::account::rules::slugify;
 use crate::company::invalid_transition;
 use crate::input::Input;
-use crate::listing::{Column, ColumnKind, Listing, column, searched};
+use crate::listing::{Column, ColumnKind, Conditions, Listing, column, searched};
 use crate::{Kernel, audit, event};
 
 /// Workspaces as the API shows them.
@@ -32,6 +32,32 @@ const COLUMNS: [Column; 11] = [
     column("updated_at", "w.updated_at", ColumnKind::Time),
     column("version", "w.version", ColumnKind::Int),
 ];
+/// The members of one workspace, with what they are there.
+pub const MEMBERS: Listing = Listing {
+    from: "memberships m JOIN users u ON u.id = m.user_id \
+           LEFT JOIN membership_workspaces w ON w.company_id = m.company_id AND w.membership_id = m.id AND w.workspace_id = $1",
+    columns: &MEMBER_COLUMNS,
+    company: Some("m.company_id"),
+    id: "m.id",
+    order: "u.email, m.id",
+};
+const MEMBER_COLUMNS: [Column; 8] = [
+    column("membership", "m.id", ColumnKind::Uuid),
+    column("user", "m.user_id", ColumnKind::Uuid),
+    searched("email", "u.email"),
+    searched("first_name", "u.first_name"),
+    searched("last_name", "u.last_name"),
+    column("role", "m.role", ColumnKind::Text),
+    column("workspace_role", "w.role", ColumnKind::Text).nullable(),
+    column("all_workspaces", "m.all_workspaces", ColumnKind::Bool),
+];
+
+/// Whom [`MEMBERS`] shows: the active members who may work in `workspace`.
+pub fn in_workspace(workspace: Uuid) -> Conditions {
+    // The workspace is the first value: the join names it $1.
+    Conditions::default().and("m.status = 'active' AND (m.all_workspaces OR w.workspace_id = {})", [workspace.into()])
+}
+
 const READ_ONLY: [&str; 8] =
     ["id", "company", "is_default", "status", "created_by", "created_at", "updated_at", "version"];
 /// What a workspace may stand for.
@@ -172,6 +198,11 @@ pub fn set_member(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, b
             format!("Invalid pk \"{membership}\" - object does not exist."),
         ));
     }
+    // Nobody opens a workspace to others that they cannot enter themselves, nor shuts others out of it.
+    if tenant.workspace_limit().is_some_and(|limit| !limit.contains(&id)) {
+        return Err(Problem::forbidden("workspace_access_denied", "You do not have access to this workspace."));
+    }
+    crate::membership::lock(tx, tenant)?;
     crate::membership::require_rank(tx, tenant, membership)?;
     if let Some(role) = &role {
         crate::membership::check_role(tx, tenant, role)?;

@@ -2,21 +2,23 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use loopd_business::engine::{Engine, Registry};
 use loopd_business::modules::{self, Ports, ai, payments};
 use loopd_kernel::advisor::Advisor;
 use loopd_kernel::mail::{self, Mailer};
-use loopd_kernel::{Catalogue, Kernel};
+use loopd_kernel::{Catalogue, Kernel, trace};
 use loopd_store::{Db, View, ddl, migrate};
 use loopd_types::{Clock, OsRng, Rng, SystemClock};
-use loopd_web::{App, Metrics, Operation};
+use loopd_web::{App, Metrics, Operation, Phase};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::secure::Secure;
 use crate::settings::Settings;
-use crate::{VERSION, service};
+use crate::{VERSION, health, service};
 
 /// Time and chance; tests bring their own.
 #[derive(Clone)]
@@ -188,6 +190,8 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     kernel_settings.internal_key = settings.internal_key.clone();
     kernel_settings.rate_limits = settings.rate_limits;
     kernel_settings.redis_url = settings.redis_url.clone();
+    kernel_settings.trace = settings.trace.clone();
+    kernel_settings.retention = settings.retention;
     kernel_settings.egress.allow = settings.egress_allow.clone();
     kernel_settings.event_streams = settings.event_streams;
     if settings.environment.is_production() && !settings.egress_allow.is_empty() {
@@ -221,7 +225,7 @@ pub fn documented(settings: &Settings, registry: &Arc<Registry>) -> Vec<Operatio
     all.extend(loopd_business::http::operations(registry));
     all.extend(loopd_wave::operations());
     all.extend(loopd_pay::operations());
-    all.extend(service::health(settings));
+    all.extend(health::operations(settings));
     let pages = service::pages(settings, registry, &all);
     all.extend(pages);
     all
@@ -234,21 +238,75 @@ impl Server {
 
     /// Serves on `listener` until `shutdown` resolves; background work stops with it.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        self.serve_with(Doors { main: listener, secure: None, redirect: None }, shutdown).await;
+    }
+
+    /// As [`Server::serve`], with TLS and a listener for clear text where the settings want them.
+    pub async fn serve_with(self, doors: Doors, shutdown: impl Future<Output = ()>) {
+        let lifecycle = self.app.lifecycle().clone();
         let (stop, stopped) = watch::channel(false);
         let background = service::background(&self.engine, &self.ports, &self.mailer, stopped.clone());
-        let separate = match self.settings.metrics_listen {
-            Some(address) => Some(tokio::spawn(service::serve_metrics(address, self.app.clone(), stopped))),
-            None => None,
+        let mut beside = tokio::task::JoinSet::new();
+        if let Some(address) = self.settings.metrics_listen {
+            beside.spawn(service::serve_metrics(address, self.app.clone(), stopped.clone()));
+        }
+        if let Some(listener) = doors.redirect {
+            let port = doors.main.local_addr().map_or(443, |address| address.port());
+            let ending = lifecycle.reached(Phase::Ending);
+            beside.spawn(loopd_web::serve::redirect(self.app.clone(), listener, port, ending));
+        }
+        let tls = doors.secure.map(|secure| {
+            let tls = secure.tls.clone();
+            beside.spawn(secure.keep(stopped));
+            tls
+        });
+        // Until the very end, for the spans of the last requests.
+        let (end_traces, traces_ended) = watch::channel(false);
+        let traces = self.kernel.take_spans().zip(self.settings.trace.clone()).map(|(spans, settings)| {
+            let tracer = self.kernel.tracer.clone();
+            tokio::spawn(trace::export::run(tracer, spans, settings, VERSION, traces_ended))
+        });
+        if let Some(Err(words)) = self.kernel.limits.ping().await {
+            tracing::warn!(words, "LOOP_REDIS_URL does not answer; each node counts rate limits alone until it does");
+        }
+        let serving = loopd_web::serve::run_with(self.app.clone(), doors.main, tls, shutdown);
+        let finishing = async {
+            lifecycle.reached(Phase::Ending).await;
+            // Jobs are claimed no more while the last requests are answered, and have as long as they have.
+            let _ = stop.send(true);
+            let out_of_time = tokio::time::sleep(self.settings.shutdown_timeout);
+            background
+                .finish(async {
+                    tokio::select! {
+                        () = out_of_time => {}
+                        () = lifecycle.reached(Phase::Cut) => {}
+                    }
+                })
+                .await;
         };
-        loopd_web::serve::run(self.app.clone(), listener, shutdown).await;
-        let _ = stop.send(true);
-        background.finish().await;
-        if let Some(task) = separate {
-            let _ = task.await;
+        tokio::join!(serving, finishing);
+        let ended = async { while beside.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_WORDS, ended).await;
+        let _ = end_traces.send(true);
+        if let Some(task) = traces {
+            let _ = tokio::time::timeout(LAST_WORDS, task).await;
         }
         if let Err(problem) = self.kernel.flush_usage().await {
             tracing::warn!(cause = problem.cause(), "when keys were last used could not be written");
         }
+        // What could not be written is in the log.
+        let _ = self.kernel.flush_refusals(true).await;
         self.kernel.db.close().await;
     }
+}
+
+/// How long the listeners beside the main one may take to close.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Where a server listens.
+pub struct Doors {
+    pub main: TcpListener,
+    pub secure: Option<Secure>,
+    /// For clear text, when the main one speaks TLS.
+    pub redirect: Option<TcpListener>,
 }

@@ -2,8 +2,10 @@
 
 pub mod app;
 pub mod cli;
+pub mod health;
 pub mod portal;
 mod portal_info;
+pub mod secure;
 mod service;
 pub mod settings;
 

@@ -1,4 +1,4 @@
-//! The service pages and operators' endpoints: health, schema, portal, assets, metrics; and the background work of one process.
+//! The service pages and operators' endpoints: schema, portal, assets, metrics; and the background work of one process.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,40 +12,13 @@ use loopd_kernel::mail::{self, Mailer};
 use loopd_kernel::{Kernel, Presented, job};
 use loopd_types::{Problem, Result, SECOND_US};
 use loopd_web::operation::RateClass;
-use loopd_web::{
-    Call, Content, Metrics, Operation, Param, Reply, ResponseDoc, Schema as _, Surface, openapi, schema, yaml,
-};
-use serde_json::{Value, json};
+use loopd_web::{Call, Content, Metrics, Operation, Param, Reply, ResponseDoc, Surface, openapi, schema, yaml};
+use serde_json::Value;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::portal::{self, Document, PortalInfo, Viewer};
 use crate::settings::Settings;
 use crate::{VERSION, portal_info};
-
-/// Health.
-pub fn health(settings: &Settings) -> Vec<Operation> {
-    let environment = settings.environment.as_str();
-    let keys = ["app", "database", "environment", "version", "timestamp"];
-    let health = schema::object(keys.map(|key| (key, schema::string()))).required(keys);
-    vec![
-        Operation::get("health", "/health/", move |call: Call| async move { report(&call, environment).await })
-            .tag("service")
-            .summary("Health")
-            .rate(RateClass::Unlimited)
-            .responds(200, "All is well.", health.clone())
-            .responds(503, "The database does not answer.", health),
-        Operation::get("health_live", "/health/live/", |_| async { Ok(Reply::text(200, "live\n")) })
-            .rate(RateClass::Unlimited)
-            .undocumented(),
-        Operation::get("health_ready", "/health/ready/", |call: Call| async move {
-            call.kernel.db.ping().await.map_err(Problem::from)?;
-            Ok(Reply::text(200, "ready\n"))
-        })
-        .rate(RateClass::Unlimited)
-        .undocumented(),
-    ]
-}
 
 /// `/metrics` on the main port: in development for everyone on it, in production for whoever shows the token.
 pub fn metrics(settings: &Settings, kernel: &Arc<Kernel>, metrics: &Arc<Metrics>) -> Option<Operation> {
@@ -61,18 +34,6 @@ pub fn metrics(settings: &Settings, kernel: &Arc<Kernel>, metrics: &Arc<Metrics>
         async move { Ok(Reply::text(200, text.ok_or_else(Problem::not_found)?)) }
     });
     Some(operation.rate(RateClass::Unlimited).undocumented())
-}
-
-async fn report(call: &Call, environment: &'static str) -> Result<Reply> {
-    let is_up = call.kernel.db.ping().await.is_ok();
-    let now = call.kernel.now().to_string();
-    // Seconds are enough here: 2026-06-22T10:00:00Z (spec/loop.md 3.1).
-    let timestamp = format!("{}Z", &now[..19]);
-    let database = if is_up { "ok" } else { "error" };
-    Reply::json(
-        if is_up { 200 } else { 503 },
-        &json!({"app": "ok", "database": database, "environment": environment, "version": VERSION, "timestamp": timestamp}),
-    )
 }
 
 fn metrics_text(kernel: &Kernel, metrics: &Metrics) -> String {
@@ -98,6 +59,19 @@ fn metrics_text(kernel: &Kernel, metrics: &Metrics) -> String {
         ("loopd_db_failures_total", "counter", "Failures of the database itself.", stats.failures),
     ] {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    }
+    if let Some(counts) = kernel.tracer.counts() {
+        use std::sync::atomic::Ordering::Relaxed;
+        for (name, help, value) in [
+            ("loopd_trace_spans_sent_total", "Spans that the collector took.", counts.sent.load(Relaxed)),
+            (
+                "loopd_trace_spans_lost_total",
+                "Spans that it did not take, or that there was no room for.",
+                counts.lost.load(Relaxed),
+            ),
+        ] {
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}");
+        }
     }
     let _ = writeln!(
         out,
@@ -252,17 +226,18 @@ fn reply(document: Document, _call: &Call) -> Result<Reply> {
     Ok(reply)
 }
 
-/// A document as it goes out, and the tag by which clients know that they have it.
+/// A document as it goes out, plain and compressed, and the tag by which clients know that they have it.
 #[derive(Clone)]
 struct Rendered {
     bytes: Bytes,
+    packed: Bytes,
     tag: String,
 }
 
 impl Rendered {
     fn new(text: String) -> Self {
         let tag = loopd_types::sha256_hex(text.as_bytes())[..16].to_owned();
-        Self { bytes: text.into(), tag }
+        Self { packed: loopd_web::gzip_small(text.as_bytes()), bytes: text.into(), tag }
     }
 }
 
@@ -287,20 +262,29 @@ fn schema_reply(call: &Call, json: Rendered, yaml: Rendered) -> Result<Reply> {
             if accept.contains("application/yaml") { "application/yaml" } else { "application/vnd.oai.openapi" };
         (content_type, "LOOP API.yaml", yaml)
     };
-    let reply = if loopd_web::names_tag(call.header("if-none-match"), &body.tag) {
-        Reply { status: http::StatusCode::NOT_MODIFIED, ..Reply::no_content() }
-    } else {
-        Reply::bytes(200, content_type, body.bytes)
+    // The compressed twin is another representation, so it has another tag (RFC 9110, 8.8.3).
+    let is_packed = loopd_web::accepts_gzip(call.header("accept-encoding"));
+    let tag = if is_packed { format!("{}-gzip", body.tag) } else { body.tag };
+    let reply = match (loopd_web::names_tag(call.header("if-none-match"), &tag), is_packed) {
+        (true, _) => Reply { status: http::StatusCode::NOT_MODIFIED, ..Reply::no_content() },
+        (false, true) => {
+            Reply::bytes(200, content_type, body.packed).with_header(http::header::CONTENT_ENCODING, "gzip")
+        }
+        (false, false) => Reply::bytes(200, content_type, body.bytes),
     };
     Ok(reply
-        .with_etag(&body.tag)
-        .with_header(http::header::VARY, "Accept")
+        .with_etag(&tag)
+        .with_header(http::header::VARY, "Accept, Accept-Encoding")
         .with_header(http::header::CONTENT_DISPOSITION, &format!("inline; filename=\"{name}\""))
         .with_header(http::header::CACHE_CONTROL, "no-cache"))
 }
 
 /// The tasks of one process beside answering.
-pub struct Background(Vec<JoinHandle<()>>);
+pub struct Background {
+    kernel: Arc<Kernel>,
+    runner: job::Runner,
+    tasks: tokio::task::JoinSet<()>,
+}
 
 /// How often keys' last use is written, and how often old rows are swept.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
@@ -312,16 +296,23 @@ pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop
     let mut runner = job::Runner::default();
     modules::register_jobs_on(&mut runner, engine, ports);
     mail::register_jobs(&mut runner, mailer.clone());
-    let jobs = tokio::spawn(runner.run(kernel.clone(), stop.clone()));
-    let sweeps = tokio::spawn(sweep(kernel, stop));
-    Background(vec![jobs, sweeps])
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(runner.clone().run(kernel.clone(), stop.clone()));
+    tasks.spawn(sweep(kernel.clone(), stop));
+    Background { kernel, runner, tasks }
 }
 
 impl Background {
-    /// Waits until every task has ended.
-    pub async fn finish(self) {
-        for task in self.0 {
-            let _ = task.await;
+    /// Waits until every task has ended, or until `given_up`; then ends them, and gives back the jobs that were not finished.
+    pub async fn finish(mut self, given_up: impl Future<Output = ()>) {
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        tokio::select! {
+            () = ended => {}
+            () = given_up => tracing::warn!("some jobs did not end in time; they are done again after the next start"),
+        }
+        self.tasks.shutdown().await;
+        if let Err(problem) = self.runner.release(&self.kernel).await {
+            tracing::warn!(cause = problem.cause(), "jobs could not be given back; their leases run out by themselves");
         }
     }
 }
@@ -332,12 +323,12 @@ async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
         if let Err(problem) = kernel.flush_usage().await {
             tracing::warn!(cause = problem.cause(), "when keys were last used could not be written");
         }
+        // What could not be written is in the log.
+        let _ = kernel.flush_refusals(false).await;
         if kernel.now() >= next_sweep {
             next_sweep = kernel.now().plus(SWEEP_EVERY_US);
+            loopd_kernel::retention::sweep(&kernel, || !*stop.borrow()).await;
             for (what, outcome) in [
-                ("idempotency keys", loopd_kernel::idempotency::clean_up(&kernel).await),
-                ("jobs", loopd_kernel::job::clean_up(&kernel).await),
-                ("sign-ins", loopd_kernel::account::clean_up(&kernel).await),
                 ("letters", mail::clean_up(&kernel).await),
                 ("challenges", loopd_kernel::two_factor::clean_up(&kernel).await),
                 ("subscriptions", loopd_kernel::subscription::expire(&kernel).await),

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use loopd_business::modules::payments;
-use loopd_kernel::Environment;
 use loopd_kernel::mail::{self, SmtpSettings};
+use loopd_kernel::{Environment, retention, trace};
 use loopd_types::{Rng, Secret, random_token};
 use loopd_web::Network;
+use loopd_web::tls::{acme, certificate};
 use serde::Deserialize;
 use toml::Value;
 
@@ -45,9 +46,18 @@ pub struct Settings {
     pub license: LicenseSettings,
     pub metrics_listen: Option<SocketAddr>,
     pub metrics_token: Option<Secret<String>>,
+    pub trace: Option<trace::Settings>,
+    pub retention: retention::Settings,
     pub log_format: LogFormat,
     pub log: String,
+    pub tls: Option<TlsSettings>,
+    pub redirect_listen: Option<SocketAddr>,
     pub request_timeout: Duration,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub write_timeout: Duration,
+    pub shutdown_delay: Duration,
     pub shutdown_timeout: Duration,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
@@ -71,6 +81,13 @@ pub struct LicenseSettings {
     /// The vendor's.
     pub public_key: Option<loopd_wave::license::Verifier>,
     pub grace_days: i64,
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsSettings {
+    Files(certificate::Files),
+    Acme(acme::Settings),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,9 +135,28 @@ struct Raw {
     license_grace_days: i64,
     metrics_listen: String,
     metrics_token: String,
+    otlp_endpoint: String,
+    otlp_headers: Vec<String>,
+    trace_sample: f64,
+    audit_retention_days: i64,
+    session_retention_days: i64,
+    job_retention_days: i64,
+    failed_job_retention_days: i64,
     log_format: String,
     log: String,
+    tls_cert: String,
+    tls_key: String,
+    acme_domains: Vec<String>,
+    acme_email: String,
+    acme_directory: String,
+    acme_ca: String,
+    redirect_listen: String,
     request_timeout: i64,
+    header_timeout: i64,
+    body_timeout: i64,
+    idle_timeout: i64,
+    write_timeout: i64,
+    shutdown_delay: i64,
     shutdown_timeout: i64,
     max_connections: i64,
     max_connections_per_address: i64,
@@ -213,6 +249,8 @@ impl Settings {
                 .map_err(|_| refuse(name, format!("`{text}` is no address with a port, such as 127.0.0.1:8000")))
         };
         let data_dir = PathBuf::from(&raw.data_dir);
+        let tls = check_tls(&raw, &data_dir)?;
+        let (trace, retention) = (check_trace(&raw)?, check_retention(&raw)?);
         let database_url = if raw.database_url.is_empty() {
             format!("sqlite://{}", data_dir.join("loop.db").display())
         } else {
@@ -337,12 +375,25 @@ impl Settings {
         };
         for (name, seconds) in [
             ("request_timeout", raw.request_timeout),
+            ("header_timeout", raw.header_timeout),
+            ("body_timeout", raw.body_timeout),
+            ("idle_timeout", raw.idle_timeout),
+            ("write_timeout", raw.write_timeout),
             ("shutdown_timeout", raw.shutdown_timeout),
             ("database_wait", raw.database_wait),
         ] {
             if !(1..=3_600).contains(&seconds) {
                 return Err(refuse(name, "must be between 1 and 3600 seconds"));
             }
+        }
+        if !(0..=300).contains(&raw.shutdown_delay) {
+            return Err(refuse("shutdown_delay", "must be between 0 and 300 seconds"));
+        }
+        if tls.is_none() && !raw.redirect_listen.is_empty() {
+            return Err(refuse(
+                "redirect_listen",
+                "is set although there is no TLS: set tls_cert and tls_key, or acme_domains",
+            ));
         }
         for (name, count) in
             [("max_connections", raw.max_connections), ("max_connections_per_address", raw.max_connections_per_address)]
@@ -385,9 +436,21 @@ impl Settings {
                 Some(address("metrics_listen", &raw.metrics_listen)?)
             },
             metrics_token: some(raw.metrics_token),
+            trace,
+            retention,
             log_format,
             log: raw.log,
+            tls,
+            redirect_listen: match raw.redirect_listen.as_str() {
+                "" => None,
+                text => Some(address("redirect_listen", text)?),
+            },
             request_timeout: seconds(raw.request_timeout),
+            header_timeout: seconds(raw.header_timeout),
+            body_timeout: seconds(raw.body_timeout),
+            idle_timeout: seconds(raw.idle_timeout),
+            write_timeout: seconds(raw.write_timeout),
+            shutdown_delay: seconds(raw.shutdown_delay),
             shutdown_timeout: seconds(raw.shutdown_timeout),
             max_connections: count(raw.max_connections),
             max_connections_per_address: count(raw.max_connections_per_address),
@@ -426,6 +489,10 @@ impl Settings {
             trusted_proxies: self.trusted_proxies.clone(),
             allowed_origins: self.allowed_origins.clone(),
             request_timeout: self.request_timeout,
+            header_timeout: self.header_timeout,
+            body_timeout: self.body_timeout,
+            idle_timeout: self.idle_timeout,
+            write_timeout: self.write_timeout,
             shutdown_timeout: self.shutdown_timeout,
             max_connections: self.max_connections,
             max_connections_per_address: self.max_connections_per_address,
@@ -446,7 +513,8 @@ impl Settings {
 
     /// The address people reach this server by.
     pub fn public_url(&self) -> String {
-        self.base_url.clone().unwrap_or_else(|| format!("http://{}", self.listen))
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.base_url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.listen))
     }
 
     /// Where letters go.
@@ -541,6 +609,88 @@ fn read_smtp(url: &str, from: &str, environment: Environment, base_url: &str) ->
     Ok(Some(settings))
 }
 
+/// Where traces go.
+fn check_trace(raw: &Raw) -> Result<Option<trace::Settings>, Refused> {
+    if !(0.0..=1.0).contains(&raw.trace_sample) {
+        return Err(refuse("trace_sample", "must be between 0 and 1"));
+    }
+    if raw.otlp_endpoint.is_empty() {
+        return Ok(None);
+    }
+    if !raw.otlp_endpoint.starts_with("http://") && !raw.otlp_endpoint.starts_with("https://") {
+        return Err(refuse("otlp_endpoint", "must begin with http:// or https://"));
+    }
+    let headers = raw.otlp_headers.iter().map(|line| {
+        let parts = line.split_once('=').map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned()));
+        match parts {
+            Some((name, value)) if http::HeaderName::from_bytes(name.as_bytes()).is_ok() => {
+                // Read once and used for as long as the process lives, which outbound calls want of a header's name.
+                Ok((&*name.leak(), Secret::new(value)))
+            }
+            _ => Err(refuse("otlp_headers", "each is name=value")),
+        }
+    });
+    Ok(Some(trace::Settings {
+        endpoint: raw.otlp_endpoint.clone(),
+        headers: headers.collect::<Result<_, _>>()?,
+        sample: raw.trace_sample,
+    }))
+}
+
+/// How long what is over is kept.
+fn check_retention(raw: &Raw) -> Result<retention::Settings, Refused> {
+    let days = |name: &str, days: i64| match days {
+        1..=36_500 => Ok(days),
+        _ => Err(refuse(name, "must be between 1 and 36500 days")),
+    };
+    Ok(retention::Settings {
+        audit_days: days("audit_retention_days", raw.audit_retention_days)?,
+        session_days: days("session_retention_days", raw.session_retention_days)?,
+        job_days: days("job_retention_days", raw.job_retention_days)?,
+        failed_job_days: days("failed_job_retention_days", raw.failed_job_retention_days)?,
+    })
+}
+
+/// TLS by files, by an authority, or not at all.
+fn check_tls(raw: &Raw, data_dir: &Path) -> Result<Option<TlsSettings>, Refused> {
+    let is_acme = !raw.acme_domains.is_empty();
+    match (raw.tls_cert.as_str(), raw.tls_key.as_str()) {
+        ("", "") => {}
+        ("", _) => return Err(refuse("tls_cert", "is required when tls_key is set")),
+        (_, "") => return Err(refuse("tls_key", "is required when tls_cert is set")),
+        _ if is_acme => return Err(refuse("acme_domains", "cannot be used together with tls_cert and tls_key")),
+        (certificate, key) => {
+            let files = certificate::Files { certificate: certificate.into(), key: key.into() };
+            return Ok(Some(TlsSettings::Files(files)));
+        }
+    }
+    if !is_acme {
+        return Ok(None);
+    }
+    let is_name = |name: &String| {
+        name.contains('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+    };
+    if let Some(name) = raw.acme_domains.iter().find(|name| !is_name(name)) {
+        return Err(refuse(
+            "acme_domains",
+            format!("`{name}` is no name such as shop.example.com; wildcards need another proof"),
+        ));
+    }
+    if !raw.acme_directory.starts_with("https://") {
+        return Err(refuse("acme_directory", "must begin with https://"));
+    }
+    if !raw.acme_email.is_empty() && !raw.acme_email.contains('@') {
+        return Err(refuse("acme_email", format!("`{}` is no address", raw.acme_email)));
+    }
+    Ok(Some(TlsSettings::Acme(acme::Settings {
+        domains: raw.acme_domains.iter().map(|name| name.to_lowercase()).collect(),
+        email: raw.acme_email.clone(),
+        directory: raw.acme_directory.clone(),
+        ca: (!raw.acme_ca.is_empty()).then(|| PathBuf::from(&raw.acme_ca)),
+        folder: data_dir.join("acme"),
+    })))
+}
+
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     write_for_owner(std::fs::OpenOptions::new().write(true).create(true).truncate(true), path, text)
 }
@@ -573,6 +723,7 @@ fn parse_text(key: &str, text: &str, default: &Value) -> Result<Value, Refused> 
         Value::Integer(_) => {
             Value::Integer(text.parse().map_err(|_| refuse(key, format!("`{text}` is no whole number")))?)
         }
+        Value::Float(_) => Value::Float(text.parse().map_err(|_| refuse(key, format!("`{text}` is no number")))?),
         Value::Array(_) => Value::Array(
             text.split(',')
                 .map(str::trim)
@@ -612,6 +763,14 @@ mod tests {
             ("LOOP_TRUSTED_PROXIES", "10.0.0.0/99", "10.0.0.0/99"),
             ("LOOP_REQUEST_TIMEOUT", "0", "between"),
             ("LOOP_BASE_URL", "example.com", "does not begin"),
+            ("LOOP_IDLE_TIMEOUT", "0", "between"),
+            ("LOOP_ACME_DOMAINS", "*.example.com", "wildcards"),
+            ("LOOP_REDIRECT_LISTEN", "0.0.0.0:80", "no TLS"),
+            ("LOOP_SHUTDOWN_DELAY", "301", "between"),
+            ("LOOP_TRACE_SAMPLE", "1.5", "between"),
+            ("LOOP_TRACE_SAMPLE", "half", "no number"),
+            ("LOOP_OTLP_ENDPOINT", "collector:4318", "must begin"),
+            ("LOOP_AUDIT_RETENTION_DAYS", "0", "between"),
             ("LOOP_LISTNE", "x", "no setting"),
         ] {
             let refused = load(&[(name, value)]).unwrap_err();
@@ -620,6 +779,9 @@ mod tests {
         }
         let half = load(&[("LOOP_INTERNAL_API_KEY", "a-key-of-more-than-24-characters")]).unwrap_err();
         assert_eq!(half.name, "LOOP_INTERNAL_API_USER_EMAIL");
+        assert_eq!(load(&[("LOOP_TLS_CERT", "cert.pem")]).unwrap_err().name, "LOOP_TLS_KEY");
+        let both = [("LOOP_TLS_CERT", "c"), ("LOOP_TLS_KEY", "k"), ("LOOP_ACME_DOMAINS", "a.example.com")];
+        assert_eq!(load(&both).unwrap_err().name, "LOOP_ACME_DOMAINS");
     }
 
     #[test]

@@ -50,6 +50,15 @@ impl Default for Ids {
 }
 
 impl Ids {
+    /// The least id of this moment: what was made before it sorts below, what is made from it on sorts above.
+    pub fn floor(at: Timestamp) -> Uuid {
+        let mut bytes = [0u8; 16];
+        bytes[..6].copy_from_slice(&at.0.div_euclid(1_000).max(0).to_be_bytes()[2..]);
+        bytes[6] = 0x70;
+        bytes[8] = 0x80;
+        Uuid::from_bytes(bytes)
+    }
+
     /// The next id. Within one millisecond a 12-bit counter keeps the order (RFC 9562, 6.2 method 1).
     pub fn next(&self, clock: &dyn Clock, rng: &dyn Rng) -> Uuid {
         self.next_at(clock.now(), rng)
@@ -105,6 +114,8 @@ mod tests {
             }
             let id = ids.next(&clock, &rng);
             assert!(id > before);
+            assert!(step >= 5_000 || id >= Ids::floor(clock.now()));
+            assert!(id < Ids::floor(clock.now().plus(120_000_000)));
             assert_eq!(id.get_version_num(), 7);
             before = id;
         }

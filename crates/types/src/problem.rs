@@ -114,6 +114,7 @@ struct Inner {
     extra: Map<String, Value>,
     headers: Vec<(&'static str, String)>,
     cause: Option<String>,
+    needed: Option<String>,
 }
 
 /// Errors on no single field stand under this name.
@@ -129,6 +130,7 @@ impl Problem {
             extra: Map::new(),
             headers: Vec::new(),
             cause: None,
+            needed: None,
         }))
     }
 
@@ -221,6 +223,12 @@ impl Problem {
         self
     }
 
+    /// Adds the permission that was missing: for the company's own administrators, who find it in the audit log, and not for the client.
+    pub fn with_needed(mut self, permission: &str) -> Self {
+        self.0.needed = Some(permission.to_owned());
+        self
+    }
+
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
@@ -244,6 +252,10 @@ impl Problem {
     }
     pub fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
+    }
+    /// The permission that was missing.
+    pub fn needed(&self) -> Option<&str> {
+        self.0.needed.as_deref()
     }
     /// Whether any field complaint was added.
     pub fn has_fields(&self) -> bool {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::idempotent::Key;
 use crate::router::Params;
-use crate::{Access, Ending, Operation, Query, Upload};
+use crate::{Access, Ending, Operation, Phase, Query, Upload};
 
 /// One call that the pipeline let through.
 pub struct Call {
@@ -85,6 +85,11 @@ impl Call {
     /// 404 `not_found`.
     pub fn id(&self) -> Result<Uuid> {
         self.uuid("id")
+    }
+
+    /// Whether the server was told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.ending.lifecycle().phase() > Phase::Serving
     }
 
     pub fn query(&self) -> &Query {

@@ -2,13 +2,15 @@
 //!
 //! The status and the headers are the same in every dialect; the body is one function each. docs/errors.md is the table for readers.
 
-use http::header::{CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
+use std::sync::LazyLock;
+
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, VARY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use loopd_types::{Kind, Problem};
 use serde_json::{Map, Value, json};
 
-use crate::Surface;
 use crate::reply::{JSON, Reply, header_value};
+use crate::{Payload, Surface};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -21,9 +23,41 @@ pub fn render(surface: Surface, problem: &Problem, request_id: &str) -> Reply {
         Surface::Loomal => (JSON, loomal(problem).to_string()),
         Surface::Facilitator => (JSON, facilitator(problem).to_string()),
         Surface::Mcp => (JSON, json_rpc(problem, request_id).to_string()),
-        Surface::Console => (HTML, page(problem, request_id)),
+        Surface::Console => (HTML, page(problem, request_id, "", ("/console/", "Back to the console"))),
         Surface::Operator => (TEXT, format!("{}: {}\nrequest id: {request_id}\n", problem.code(), sentence(problem))),
     };
+    reply(problem, content_type, body.into())
+}
+
+/// LOOP's paths in a browser's address bar: a small page where there is nothing to see or the way of asking is wrong. Everything
+/// else stays JSON, because it is an API that was asked.
+pub(crate) fn render_for_people(problem: &Problem, request_id: &str) -> Reply {
+    if !matches!(problem.kind(), Kind::NotFound | Kind::MethodNotAllowed) {
+        return render(Surface::Loop, problem, request_id);
+    }
+    let style = format!("<style>{STYLE}</style>");
+    let body = page(problem, request_id, &style, ("/", "To the developer portal"));
+    let mut reply = reply(problem, HTML, body.into());
+    reply.headers.insert(CONTENT_SECURITY_POLICY, PAGE_POLICY.clone());
+    reply.headers.append(VARY, HeaderValue::from_static("accept"));
+    reply
+}
+
+const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;margin:0;color:#1c2430;background:#fff}\
+    main{max-width:36rem;margin:18vh auto 0;padding:0 1.5rem}h1{font-size:1.5rem;line-height:1.25}\
+    p{color:#566173}code{font-size:.875rem;overflow-wrap:anywhere}a{color:#0b5fff}\
+    @media(prefers-color-scheme:dark){body{color:#e8ecf2;background:#12161c}p{color:#a3adbb}a{color:#7fb0ff}}";
+
+/// The page's own style by its hash, and nothing else.
+static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let hash =
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, loopd_types::sha256(STYLE.as_bytes()));
+    header_value(&format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ))
+});
+
+fn reply(problem: &Problem, content_type: HeaderValue, body: Payload) -> Reply {
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(CONTENT_TYPE, content_type);
     if problem.kind() == Kind::Unauthenticated {
@@ -36,7 +70,7 @@ pub fn render(surface: Surface, problem: &Problem, request_id: &str) -> Reply {
         }
     }
     let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Reply { status, headers, body: body.into() }
+    Reply { status, headers, body }
 }
 
 /// LOOP: spec/loop.md 5.6. Field complaints and other details share `details`.
@@ -124,13 +158,14 @@ pub fn json_rpc_error(problem: &Problem, request_id: &str) -> Value {
     }})
 }
 
-/// A plain page for people; the console renders its own where it can.
-fn page(problem: &Problem, request_id: &str) -> String {
+/// A plain page for people; the console renders its own where it can. `way` is where to go from here.
+fn page(problem: &Problem, request_id: &str, style: &str, way: (&str, &str)) -> String {
     let (status, message, id) = (problem.status(), escape(&sentence(problem)), escape(request_id));
+    let (address, words) = way;
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{status}</title><main><h1>{message}</h1><p>Status {status}. Please quote this id if you ask for help: \
-         <code>{id}</code></p><p><a href=\"/console/\">Back to the console</a></p></main></html>"
+         <title>{status}</title>{style}<main><h1>{message}</h1><p>Status {status}. Please quote this id if you ask for help: \
+         <code>{id}</code></p><p><a href=\"{address}\">{words}</a></p></main></html>"
     )
 }
 

@@ -3,7 +3,6 @@
 //! Whatever goes wrong from here inward, router 404, 405, unreadable JSON, size, timeout and panic included, leaves as a
 //! [`Problem`] and is written in the surface's dialect in one place, [`App::handle`].
 
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
@@ -11,25 +10,30 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, REFERRER_POLICY};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName,
+    REFERRER_POLICY,
+};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use loopd_kernel::Kernel;
+use loopd_kernel::refusal::Refused;
+use loopd_kernel::{Kernel, audit, trace};
 use loopd_types::{Kind, Problem, Result};
 use tracing::Instrument as _;
 
 use crate::access_log::{AccessLog, Line};
 use crate::operation::Access;
 use crate::pipeline::{self, Trail};
-use crate::proxy::{self, Client};
+use crate::proxy::{self, Client, Peer};
 use crate::router::{Params, Route, Routes};
 use crate::sending::{Asked, Sending};
+use crate::traced::Traced;
 use crate::upload::{self, Progress};
 use crate::{
-    BoxError, Call, Ending, Metrics, Operation, Payload, Query, Reply, Settings, Surface, Upload, cors, dialect,
-    negotiate,
+    BoxError, Call, Ending, Lifecycle, Metrics, Operation, Payload, Phase, Query, Reply, Settings, Surface, Upload,
+    compress, cors, dialect, negotiate,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -52,8 +56,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     routes: Routes,
     pub(crate) metrics: Arc<Metrics>,
-    /// Begins when the server stops, so that event streams end and do not hold the shutdown up.
-    pub(crate) ending: Ending,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) access_log: Option<AccessLog>,
 }
 
@@ -77,9 +80,9 @@ impl App {
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
         let routes = Routes::build(operations)?;
-        let ending = Ending::new();
+        let lifecycle = Lifecycle::default();
         let access_log = settings.access_log.map(AccessLog::new);
-        Ok(Self(Arc::new(Inner { kernel, settings, routes, metrics, ending, access_log })))
+        Ok(Self(Arc::new(Inner { kernel, settings, routes, metrics, lifecycle, access_log })))
     }
 
     pub fn kernel(&self) -> &Arc<Kernel> {
@@ -91,9 +94,9 @@ impl App {
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
     }
-    /// Tells every stream that the server stops; the accept loop calls it when the server stops.
-    pub fn end_streams(&self) {
-        self.0.ending.begin();
+    /// Where the server stands between start and end; whoever stops it moves it on.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.0.lifecycle
     }
     /// Writes the access log's last lines; the accept loop calls it when the server has stopped.
     pub(crate) fn flush_access_log(&self) {
@@ -107,7 +110,7 @@ impl App {
     }
 
     /// Answers one request of `peer`, the other end of the connection. Never fails and never panics.
-    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Payload>
+    pub async fn handle<B>(&self, request: Request<B>, peer: impl Into<Peer>) -> Response<Payload>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
@@ -120,23 +123,38 @@ impl App {
         let surface = Surface::of(parts.uri.path());
         let client = proxy::client(peer, &parts.headers, &inner.settings.trusted_proxies);
         let mut trail = Trail::default();
-        let span = tracing::info_span!("request", request_id = %request_id);
-        let answered = AssertUnwindSafe(self.answer(&parts, body, &client, &request_id, &mut trail))
-            .catch_unwind()
-            .instrument(span.clone())
-            .await;
+        let span = tracing::info_span!("request", request_id = %request_id, trace_id = tracing::field::Empty);
+        let traced = Traced::begin(inner, &parts, &client);
+        if let Some(traced) = &traced {
+            span.record("trace_id", loopd_types::hex(&traced.at.trace));
+        }
+        let current = traced.as_ref().map(|traced| traced.current(inner));
+        let answered =
+            AssertUnwindSafe(trace::within(current, self.answer(&parts, body, &client, &request_id, &mut trail)))
+                .catch_unwind()
+                .instrument(span.clone())
+                .await;
         let outcome = answered.unwrap_or_else(|panic| {
             inner.metrics.panics.fetch_add(1, Relaxed);
             Err(Problem::internal(format!("panic: {}", panic_words(&*panic))))
         });
         let mut reply = outcome.unwrap_or_else(|problem| {
             span.in_scope(|| note(&problem));
-            dialect::render(surface, &problem, &request_id)
+            self.note_refusal(&problem, &trail);
+            if surface == Surface::Loop && negotiate::prefers_page(text_header(&parts, &ACCEPT)) {
+                dialect::render_for_people(&problem, &request_id)
+            } else {
+                dialect::render(surface, &problem, &request_id)
+            }
         });
+        compress::compress(&mut reply, text_header(&parts, &ACCEPT_ENCODING)).await;
         self.dress(&mut reply, &parts, &client, &request_id, &trail);
         let took = started.elapsed();
         let status = reply.status.as_u16();
         inner.metrics.record(surface, status, took);
+        if let Some(traced) = traced {
+            traced.end(inner, &parts, &client, &request_id, &trail, status);
+        }
         let is_events = reply.headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
         if let Payload::Stream(body) = reply.body {
             // Counted and logged when it is over.
@@ -277,14 +295,14 @@ impl App {
             json,
             key: key.clone(),
             upload: Mutex::new(upload),
-            ending: self.0.ending.clone(),
+            ending: Ending::of(&self.0.lifecycle),
         };
         let work = (operation.handler)(call);
         let reply = if is_safe {
             work.await?
         } else {
             // hyper drops this future when the client goes away; a write that has begun must run to its end all the same.
-            match tokio::spawn(work.in_current_span()).await {
+            match tokio::spawn(trace::within(trace::current(), work.in_current_span())).await {
                 Ok(outcome) => outcome?,
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                 Err(error) => return Err(Problem::unavailable(error)),
@@ -301,6 +319,24 @@ impl App {
             )));
         }
         Ok(reply)
+    }
+
+    /// Puts on record why a known caller was refused in a company that is theirs. 404s and complaints about a body are no refusals.
+    fn note_refusal(&self, problem: &Problem, trail: &Trail) {
+        let is_refusal = matches!(problem.kind(), Kind::Forbidden | Kind::PaymentRequired | Kind::TooMany);
+        let (Some(actor), Some(operation)) = (&trail.actor, &trail.operation) else { return };
+        if !is_refusal {
+            return;
+        }
+        let permission = match (problem.kind(), &operation.access) {
+            (Kind::Forbidden, Access::Tenant { permission, .. } | Access::Union { permission, .. }) => {
+                Some(&**permission)
+            }
+            _ => None,
+        };
+        let company = trail.company.or(trail.refused_in).unwrap_or(audit::INSTALLATION);
+        let refused = Refused { company, actor, operation: &operation.id, permission, problem };
+        self.0.kernel.refusals.note(refused, self.0.kernel.now());
     }
 
     /// Adds what every answer carries.
@@ -331,6 +367,10 @@ impl App {
             headers.insert(RATE_LIMIT, decision.limit.into());
             headers.insert(RATE_REMAINING, decision.remaining.into());
             headers.insert(RATE_RESET, decision.reset_s.into());
+        }
+        if self.0.lifecycle.phase() > Phase::Serving && parts.version < Version::HTTP_2 {
+            // The next request of this client belongs on another node.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if reply.status == 429 {
             self.0.metrics.throttled.fetch_add(1, Relaxed);
@@ -498,7 +538,7 @@ fn text_header<'p>(parts: &'p Parts, name: &HeaderName) -> Option<&'p str> {
 }
 
 /// A host and optional port, and nothing that could break out of a link.
-fn is_host(text: &str) -> bool {
+pub(crate) fn is_host(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 255
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))

@@ -5,10 +5,12 @@
 
 mod access_log;
 mod call;
+mod compress;
 mod cors;
 pub mod dialect;
 mod edge;
 mod idempotent;
+mod lifecycle;
 mod metrics;
 mod negotiate;
 pub mod openapi;
@@ -25,18 +27,22 @@ mod sending;
 pub mod serve;
 mod settings;
 mod surface;
+pub mod tls;
+mod traced;
 mod upload;
 pub mod yaml;
 
 pub use access_log::AccessFormat;
 pub use call::{Call, python_type};
+pub use compress::{accepts_gzip, gzip_small};
 pub use edge::App;
 pub use idempotent::{Claimed, Ticket};
+pub use lifecycle::{Lifecycle, Phase};
 pub use metrics::Metrics;
 pub use operation::{Access, Content, Handler, Operation, Param, Place, RateClass, RequestBody, ResponseDoc, Streamed};
 pub use page::PageWriter;
 pub use payload::{BoxError, Payload, StreamBody};
-pub use proxy::Network;
+pub use proxy::{Network, Peer};
 pub use query::{PageNumber, PageRequest, Query};
 pub use reply::{Reply, names_tag};
 pub use schema::Schema;

@@ -27,6 +27,7 @@ pub struct Metrics {
     pub(crate) connections: AtomicI64,
     pub(crate) connections_total: AtomicU64,
     pub(crate) connections_dropped: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
 }
 
 #[derive(Default)]
@@ -52,6 +53,11 @@ impl Metrics {
     /// Requests answered so far.
     pub fn requests(&self) -> u64 {
         self.by_surface.iter().map(|per| per.count.load(Relaxed)).sum()
+    }
+
+    /// Connections that are open now.
+    pub fn open_connections(&self) -> i64 {
+        self.connections.load(Relaxed)
     }
 
     /// Appends the metrics in the Prometheus text format, version 0.0.4.
@@ -96,9 +102,10 @@ impl Metrics {
             ("loopd_connections_total", "Connections accepted.", self.connections_total.load(Relaxed)),
             (
                 "loopd_connections_dropped_total",
-                "Connections closed for silence.",
+                "Connections closed for slowness or for their number.",
                 self.connections_dropped.load(Relaxed),
             ),
+            ("loopd_tls_handshakes_failed_total", "TLS handshakes that failed.", self.handshakes_failed.load(Relaxed)),
         ] {
             head(out, name, "counter", help);
             let _ = writeln!(out, "{name} {value}");

@@ -26,6 +26,17 @@ pub(crate) fn check_accept(accept: Option<&str>, produces: &[String]) -> Result<
     Err(Problem::new(Kind::NotAcceptable, "not_acceptable", "Could not satisfy the request Accept header."))
 }
 
+/// Whether `Accept` is a browser's that navigates: it names pages, and not JSON.
+pub(crate) fn prefers_page(accept: Option<&str>) -> bool {
+    let named = |wanted: &str| {
+        accept.unwrap_or_default().split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted)) && !parts.any(|part| part == "q=0")
+        })
+    };
+    named("text/html") && !named("application/json")
+}
+
 /// Checks `?format=`: a renderer that the operation does not have is not found.
 ///
 /// # Errors

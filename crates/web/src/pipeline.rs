@@ -10,7 +10,7 @@ use http::request::Parts;
 use loopd_kernel::access::network;
 use loopd_kernel::idempotency::Claim;
 use loopd_kernel::limit::{Decision, Rate};
-use loopd_kernel::{Caller, Kernel, Need, Origin, Presented, Tenant};
+use loopd_kernel::{Actor, Caller, Kernel, Need, Origin, Presented, Tenant};
 use loopd_types::{CompanyId, Kind, Problem, Result, Uuid};
 use serde_json::{Map, Value};
 
@@ -40,6 +40,10 @@ pub(crate) struct Trail {
     pub user: Option<Uuid>,
     pub app_id: Option<Arc<str>>,
     pub decision: Option<Decision>,
+    /// Who asks, once that is known.
+    pub actor: Option<Actor>,
+    /// The company that a member was not let into.
+    pub refused_in: Option<CompanyId>,
 }
 
 /// Who may do this, in which companies.
@@ -89,6 +93,9 @@ pub(crate) async fn admit(
     };
     let user = caller.require_user()?;
     trail.user = Some(user.id);
+    trail.actor = Some(caller.actor());
+    // A stranger leaves no mark in a company that is not theirs.
+    trail.refused_in = kernel.own_company(&caller, company_header(parts).ok().flatten());
     let need = |product, permission| -> Result<Need<'_>> {
         Ok(Need {
             company: company_header(parts)?,

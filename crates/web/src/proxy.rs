@@ -51,6 +51,19 @@ fn same_prefix(a: u128, b: u128, width: u32, prefix: u8) -> bool {
     a.checked_shr(dropped).unwrap_or(0) == b.checked_shr(dropped).unwrap_or(0)
 }
 
+/// The other end of the connection, as the socket says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub address: IpAddr,
+    pub is_tls: bool,
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        Self { address, is_tls: false }
+    }
+}
+
 /// What is known of the other end after the proxies were asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -61,11 +74,12 @@ pub struct Client {
 }
 
 /// Finds the client behind `peer`. Without a trusted peer every forwarding header is ignored.
-pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Client {
-    let peer = peer.to_canonical();
+pub fn client(peer: impl Into<Peer>, headers: &HeaderMap, trusted: &[Network]) -> Client {
+    let Peer { address, is_tls } = peer.into();
+    let peer = address.to_canonical();
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     if trusted.is_empty() || !is_trusted(peer) {
-        return Client { address: peer, is_https: false, is_proxied: false };
+        return Client { address: peer, is_https: is_tls, is_proxied: false };
     }
     let mut address = peer;
     let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
@@ -78,9 +92,10 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Client 
         }
     }
     let scheme = headers.get_all("x-forwarded-proto").iter().next_back().and_then(|value| value.to_str().ok());
+    // A proxy that says nothing of the scheme is believed as far as its own connection goes.
     let is_https = scheme
         .and_then(|value| value.rsplit(',').next())
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case("https"));
+        .map_or(is_tls, |value| value.trim().eq_ignore_ascii_case("https"));
     Client { address, is_https, is_proxied: true }
 }
 
@@ -105,7 +120,7 @@ mod tests {
             headers.append("x-forwarded-for", line.parse().unwrap());
         }
         let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
-        client(peer.parse().unwrap(), &headers, &trusted).address.to_string()
+        client(peer.parse::<IpAddr>().unwrap(), &headers, &trusted).address.to_string()
     }
 
     #[test]
@@ -131,8 +146,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-proto", "https".parse().unwrap());
         let proxies = ["10.0.0.0/8".parse().unwrap()];
-        assert!(client("10.0.0.1".parse().unwrap(), &headers, &proxies).is_https);
-        assert!(!client("11.0.0.1".parse().unwrap(), &headers, &proxies).is_https);
+        assert!(client("10.0.0.1".parse::<IpAddr>().unwrap(), &headers, &proxies).is_https);
+        assert!(!client("11.0.0.1".parse::<IpAddr>().unwrap(), &headers, &proxies).is_https);
     }
 
     #[test]

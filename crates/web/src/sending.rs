@@ -14,11 +14,10 @@ use futures_util::future::BoxFuture;
 use http::Method;
 use http_body::{Body, Frame, SizeHint};
 use loopd_types::{CompanyId, Uuid};
-use tokio::sync::watch;
 
 use crate::access_log::Line;
 use crate::edge::Inner;
-use crate::{BoxError, StreamBody, Surface};
+use crate::{BoxError, Lifecycle, Phase, StreamBody, Surface};
 
 /// How long an event stream may go on after the server began to stop, to say goodbye: a part of the time for everybody, so that
 /// streams that do not listen hold nothing up.
@@ -26,26 +25,25 @@ const GOODBYE_PART: u32 = 4;
 
 /// Whether the server is stopping. Cheap to clone; whoever produces a long stream watches it.
 #[derive(Clone)]
-pub struct Ending(Arc<watch::Sender<bool>>);
+pub struct Ending(Lifecycle);
 
 impl Ending {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
+    pub(crate) fn of(lifecycle: &Lifecycle) -> Self {
+        Self(lifecycle.clone())
     }
 
-    pub(crate) fn begin(&self) {
-        self.0.send_replace(true);
+    pub(crate) fn lifecycle(&self) -> &Lifecycle {
+        &self.0
     }
 
     pub fn has_begun(&self) -> bool {
-        *self.0.borrow()
+        self.0.phase() >= Phase::Ending
     }
 
     /// Resolves when the server begins to stop. An event stream then has a few seconds to say where it can be taken up again and
     /// to end; other streams have as long as any request.
     pub async fn begun(&self) {
-        // The sender lives as long as this handle, so waiting cannot fail.
-        let _ = self.0.subscribe().wait_for(|begun| *begun).await;
+        self.0.reached(Phase::Ending).await;
     }
 }
 
@@ -78,10 +76,10 @@ impl Sending {
     pub fn new(body: StreamBody, asked: Asked, is_events: bool) -> Self {
         asked.app.metrics.streams.fetch_add(1, Relaxed);
         let cut = is_events.then(|| {
-            let ending = asked.app.ending.clone();
+            let ending = asked.app.lifecycle.reached(Phase::Ending);
             let goodbye: Duration = asked.app.settings.shutdown_timeout / GOODBYE_PART;
             async move {
-                ending.begun().await;
+                ending.await;
                 tokio::time::sleep(goodbye).await;
             }
             .boxed()

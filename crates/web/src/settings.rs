@@ -22,6 +22,8 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// How long a kept-alive connection may be silent between two requests.
     pub idle_timeout: Duration,
+    /// How long a client may take nothing of an answer that is being sent; the connection is cut after it.
+    pub write_timeout: Duration,
     /// Open connections; more wait in the kernel's queue.
     pub max_connections: usize,
     /// Open connections of one address (an IPv6 /64); more are closed at once. Trusted proxies speak for many and have no limit.
@@ -42,6 +44,7 @@ impl Default for Settings {
             body_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(60),
             max_connections: 10_000,
             max_connections_per_address: 1_000,
             shutdown_timeout: Duration::from_secs(20),

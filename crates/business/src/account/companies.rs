@@ -1,4 +1,4 @@
-//! `/companies/`, `/workspaces/` and `/audit-logs/`.
+//! `/companies/` and `/workspaces/`.
 
 use std::sync::Arc;
 
@@ -12,47 +12,16 @@ use serde_json::Value;
 
 use super::auth::describe;
 use super::core::{Core, handled, list, list_params, nothing, settled};
+use super::members::MEMBERSHIPS;
 use crate::define::{Module, settings};
 
 pub(super) const COMPANIES: Core = Core { path: "companies", name: "Company", listing: &company::MINE };
 pub(super) const WORKSPACES: Core = Core { path: "workspaces", name: "Workspace", listing: &workspace::LISTING };
-pub(super) const AUDIT: Core = Core { path: "audit-logs", name: "AuditLog", listing: &audit::LISTING };
 
 pub fn operations() -> Vec<Operation> {
     let mut all = company_operations();
     all.extend(workspace_operations());
-    all.push(handled(
-        AUDIT
-            .list_of_companies()
-            .describe("Superusers who name no company see the whole installation: every company, and what belongs to none, such as sign-ins."),
-        |call| async move {
-            let (view, companies) = audited(&call).await?;
-            list(&call, view, move |reader, query| {
-                audit::LISTING.list(reader, query, companies.as_deref(), Conditions::default())
-            })
-            .await
-        },
-    ));
-    all.push(handled(AUDIT.retrieve_in_companies(), |call| async move {
-        let ((view, companies), id) = (audited(&call).await?, call.id()?);
-        let read = move |reader: &mut loopd_store::Reader<'_>| {
-            audit::LISTING.find(reader, id, companies.as_deref(), Conditions::default())
-        };
-        let found = call.kernel.db.read(view, read).await?;
-        Ok(Reply::json_bytes(200, found.ok_or_else(Problem::not_found)?))
-    }));
     all
-}
-
-/// The companies whose audit rows this caller may read. `None`, the whole installation, for superusers who name none; that look is
-/// on record first.
-async fn audited(call: &Call) -> Result<(View, Option<Arc<[CompanyId]>>)> {
-    if call.is_union() && call.caller.is_superuser() {
-        audit::record_superuser_list(&call.kernel, &call.caller.actor(), "core.audit-logs.view").await?;
-        return Ok((View::System, None));
-    }
-    let companies: Arc<[CompanyId]> = call.scope()?.iter().map(|tenant| tenant.company).collect();
-    Ok((View::Companies(companies.clone()), Some(companies)))
 }
 
 fn company_body() -> Value {
@@ -313,6 +282,7 @@ fn workspace_operations() -> Vec<Operation> {
     vec![
         WORKSPACES.list_of_companies(),
         WORKSPACES.retrieve_in_companies(),
+        workspace_members(),
         WORKSPACES.write(
             op(Operation::post("workspaces_create", WORKSPACES.url(), nothing), "create", "Make a workspace")
                 .body(body().required(["name"])),
@@ -354,4 +324,29 @@ fn workspace_operations() -> Vec<Operation> {
                 .body(member(false)),
         ),
     ]
+}
+
+/// `GET /workspaces/{id}/members/`: who may work there, and as what.
+fn workspace_members() -> Operation {
+    let url = format!("{}members/", WORKSPACES.item_url());
+    let operation = Operation::get("workspaces_members", url, |call: Call| async move {
+        let (tenant, id) = (call.tenant()?.clone(), call.id()?);
+        if !tenant.may_use_workspace(id) {
+            return Err(Problem::not_found());
+        }
+        let company = tenant.company;
+        list(&call, tenant.view(), move |reader, query| {
+            workspace::MEMBERS.list(reader, query, Some(&[company]), workspace::in_workspace(id))
+        })
+        .await
+    });
+    WORKSPACES
+        .document(operation, "List the members of a workspace")
+        .describe(
+            "`role` is what a member is in the whole company, `workspace_role` what they are here besides: what either allows is allowed \
+             here, but for the company's own affairs (`core.*`), which the role in the company decides alone.",
+        )
+        .tenant(None, &MEMBERSHIPS.permission("view"))
+        .params(list_params(&workspace::MEMBERS))
+        .responds(200, "One page.", schema::paginated(super::wire::row(&workspace::MEMBERS)))
 }

@@ -190,7 +190,7 @@ where
 /// Query parameters of every list that are no filters.
 const RESERVED: [&str; 5] = ["page", "page_size", "search", "ordering", "format"];
 
-fn list_query(call: &Call) -> Result<ListQuery> {
+pub fn list_query(call: &Call) -> Result<ListQuery> {
     let request = call.query().page()?;
     Ok(ListQuery {
         page: match request.page {

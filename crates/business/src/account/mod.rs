@@ -1,5 +1,7 @@
 //! LOOP's endpoints that are not declared records: accounts, companies and what belongs to them (spec/loop.md 3 rows 1 to 4, 6).
 
+mod access;
+mod audit;
 mod auth;
 mod companies;
 mod core;
@@ -23,12 +25,15 @@ pub fn operations() -> Vec<Operation> {
     let mut all = auth::operations();
     all.extend(two_factor::operations());
     all.extend(companies::operations());
+    all.extend(audit::operations());
     all.extend(members::operations());
     all.extend(subscriptions::operations());
     all.extend(credentials::operations());
     all.extend(developers::operations());
     all.extend(users::operations());
     all.extend(letters::operations());
+    let access = access::operations(&all);
+    all.extend(access);
     all
 }
 
@@ -37,7 +42,7 @@ pub fn components() -> BTreeMap<String, Value> {
     let all = [
         companies::COMPANIES,
         companies::WORKSPACES,
-        companies::AUDIT,
+        audit::AUDIT,
         members::MEMBERSHIPS,
         members::ROLES,
         subscriptions::SUBSCRIPTIONS,

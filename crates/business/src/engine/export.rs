@@ -95,7 +95,7 @@ fn cell(record: &Record, place: usize) -> Result<String> {
 
 /// A text that a spreadsheet would run as a formula gets an apostrophe in front.
 /// Source: OWASP, "CSV Injection".
-fn harmless(text: String) -> String {
+pub(crate) fn harmless(text: String) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{text}") } else { text }
 }
 

@@ -56,6 +56,18 @@ impl Kernel {
         Ok(tenant)
     }
 
+    /// The company that the caller means, when they are or were a member of it: whose administrators may know that they were refused.
+    pub fn own_company(&self, caller: &Caller, header: Option<&str>) -> Option<CompanyId> {
+        let user = caller.user()?;
+        match named_company(header).ok()? {
+            Some(company) => user.membership(company).map(|membership| membership.company),
+            None => match user.memberships.as_slice() {
+                [only] => Some(only.company),
+                _ => None,
+            },
+        }
+    }
+
     /// A superuser's look into companies that they are no member of is on record before they see anything.
     async fn note_visits(&self, caller: &Caller, entered: &[Arc<Tenant>], need: Need<'_>) -> Result<()> {
         if !caller.is_superuser() {

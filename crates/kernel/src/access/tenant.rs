@@ -74,11 +74,24 @@ impl Tenant {
         self.permissions.allows(permission) || self.further.as_ref().is_some_and(adds)
     }
 
+    /// What decides about `permission` here.
+    pub fn because(&self, permission: &str) -> Because {
+        if self.role_allows(permission) {
+            return match &self.scopes {
+                Some(key) if !key.scopes.allows(permission) => Because::Key,
+                _ if self.is_superuser => Because::Superuser,
+                _ if self.permissions.allows(permission) => Because::Role,
+                _ => Because::WorkspaceRole,
+            };
+        }
+        if self.permissions.denies(permission) { Because::Denied } else { Because::NotGiven }
+    }
+
     /// # Errors
     /// 403 `permission_denied` when the role lacks it, `insufficient_scope` when only the key does.
     pub fn require(&self, permission: &str) -> Result<()> {
         if !self.role_allows(permission) {
-            return Err(Problem::permission_denied());
+            return Err(Problem::permission_denied().with_needed(permission));
         }
         if self.may(permission) { Ok(()) } else { Err(insufficient_scope(permission)) }
     }
@@ -134,7 +147,37 @@ impl Tenant {
     }
 }
 
+/// Why something is allowed, or is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Because {
+    /// The role in the company gives it.
+    Role,
+    /// The further role in the workspace gives it.
+    WorkspaceRole,
+    Superuser,
+    /// No role gives it.
+    NotGiven,
+    /// The role takes it away by name.
+    Denied,
+    /// The role gives it, the scopes of the key that is used do not.
+    Key,
+}
+
+impl Because {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Role => "role",
+            Self::WorkspaceRole => "workspace_role",
+            Self::Superuser => "superuser",
+            Self::NotGiven => "not_given",
+            Self::Denied => "denied",
+            Self::Key => "key",
+        }
+    }
+}
+
 pub(crate) fn insufficient_scope(permission: &str) -> Problem {
     Problem::forbidden("insufficient_scope", "The key does not have the scope that this call needs.")
         .with_extra("required", permission)
+        .with_needed(permission)
 }

@@ -9,8 +9,8 @@ mod store;
 
 pub use register::{NewUser, Registered, Registration, create_user, register};
 pub use session::{
-    ChangedPassword, Checked, Opening, SignedIn, TokenPair, change_password, clean_up, logout, logout_caller,
-    punish_reuse, refresh, sign_in, start,
+    ChangedPassword, Checked, Opening, SignedIn, TokenPair, change_password, logout, logout_caller, punish_reuse,
+    refresh, sign_in, start,
 };
 pub(crate) use session::{charge, end_all, forgive, is_usable, locked};
 pub use standing::{LISTING, activate, deactivate, set_password};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use loopd_store::{Tx, View, params};
-use loopd_types::{DAY_US, Kind, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid, hex, sha256_hex};
+use loopd_types::{Kind, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid, hex, sha256_hex};
 use serde_json::Value;
 
 use super::rules;
@@ -37,8 +37,6 @@ const FAILURE_WINDOW_US: i64 = 15 * MINUTE_US;
 const LOCK_US: i64 = 15 * MINUTE_US;
 /// Living sessions of one user; signing in once more ends the one that was used longest ago. All of them are in the cache.
 const MOST_SESSIONS: i64 = 100;
-/// How long an ended session's row is kept.
-const SESSION_MEMORY_US: i64 = 30 * DAY_US;
 
 struct Found {
     id: Uuid,
@@ -111,25 +109,6 @@ fn lock_subject(email: &str, origin: &Origin) -> String {
 pub(super) async fn limit_email(kernel: &Kernel, email: &str) -> Result<()> {
     const RATE: Rate = Rate::per_minute("auth-email", 5);
     kernel.limits.hit(RATE, &sha256_hex(email.as_bytes()), kernel.now()).await.require().map(drop)
-}
-
-/// Forgets failures whose window and lock are over, and sessions that ended long ago; returns how many rows. Run by a schedule.
-///
-/// Ended sessions stay for a while for whoever looks into an incident; nothing reads them.
-pub async fn clean_up(kernel: &Kernel) -> Result<u64> {
-    let now = kernel.now();
-    kernel
-        .db
-        .write(View::System, move |tx| {
-            let failures = tx.execute(
-                "DELETE FROM login_failures WHERE window_started_at < $1 AND (locked_until IS NULL OR locked_until < $2)",
-                &params![now.plus(-FAILURE_WINDOW_US), now],
-            )?;
-            let sessions =
-                tx.execute("DELETE FROM sessions WHERE expires_at < $1", &params![now.plus(-SESSION_MEMORY_US)])?;
-            Ok(failures + sessions)
-        })
-        .await
 }
 
 /// By what a session is opened.

@@ -17,6 +17,8 @@ use std::time::Duration;
 pub use guard::{Policy, Refused, Resolved, Resolver, SystemResolver};
 pub use reqwest::Url;
 
+use crate::trace;
+
 /// A client for outbound calls; cheap to clone, keeps connections open.
 #[derive(Clone, Debug)]
 pub struct Egress {
@@ -133,11 +135,21 @@ impl Egress {
         let method = request.method.parse().map_err(|_| unsent(format!("no method {}", request.method)))?;
         let url = Url::parse(&request.url).map_err(|error| unsent(format!("no address: {error}")))?;
         self.check(&url).map_err(|refused| unsent(refused.to_string()))?;
+        let host = url.host_str().unwrap_or_default().to_owned();
         let mut builder = self.client.request(method, url).body(request.body);
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
-        let mut answer = builder.send().await.map_err(|error| {
+        // Only the operator's own services are told our ids; a stranger has no use for them.
+        let traced = if self.policy.is_none() { trace::Call::begin() } else { None };
+        if let Some(call) = &traced {
+            builder = builder.header("traceparent", call.header());
+        }
+        let sent = builder.send().await;
+        if let Some(call) = traced {
+            call.end(request.method, &host, sent.as_ref().ok().map(|answer| answer.status().as_u16()));
+        }
+        let mut answer = sent.map_err(|error| {
             let unsent = error.is_connect() || error.is_builder();
             let words = words(error);
             if unsent { Unanswered::NotSent(words) } else { Unanswered::Lost(words) }

@@ -8,12 +8,13 @@ use anyhow::anyhow;
 use clap::Subcommand;
 use loopd_business::engine::Registry;
 use loopd_business::modules::Ports;
-use loopd_kernel::mail;
+use loopd_kernel::{mail, retention};
 use loopd_store::{Db, Engine, ddl, migrate, security};
+use loopd_types::{Clock as _, DAY_US, SystemClock};
 use serde_json::{Value, json};
 
 use super::{Output, open_db, print};
-use crate::settings::Settings;
+use crate::settings::{Settings, TlsSettings};
 use crate::{app, service};
 
 #[derive(Subcommand)]
@@ -82,6 +83,67 @@ async fn schema(db: &Db, registry: Option<&Registry>) -> (&'static str, String) 
     }
 }
 
+/// How long what is over is kept, and how much of it is still there.
+async fn retained(db: &Db, settings: &Settings) -> String {
+    let kept = settings.retention;
+    let overdue = match retention::overdue(db, kept, SystemClock.now()).await {
+        Ok(found) => {
+            let rows = found.iter().filter(|one| one.rows > 0).map(|one| format!("{} {}", one.rows, one.what));
+            rows.collect::<Vec<_>>().join(", ")
+        }
+        Err(problem) => problem.cause().unwrap_or("not known").to_owned(),
+    };
+    let overdue =
+        if overdue.is_empty() { "nothing is overdue".to_owned() } else { format!("to be removed: {overdue}") };
+    format!(
+        "audit {} days or the plan's more, sessions {}, jobs {}, failed jobs {}; {overdue}",
+        kept.audit_days, kept.session_days, kept.job_days, kept.failed_job_days
+    )
+}
+
+/// Whether the Redis that the settings name answers.
+async fn redis(settings: &Settings) -> Option<(&'static str, &'static str, String)> {
+    let limiter = match loopd_kernel::limit::Limiter::new(true, settings.redis_url.as_ref()) {
+        Ok(limiter) => limiter,
+        Err(problem) => {
+            return Some(("Redis", "bad", format!("LOOP_REDIS_URL: {}", problem.cause().unwrap_or_default())));
+        }
+    };
+    Some(match limiter.ping().await? {
+        Ok(()) => ("Redis", "ok", "answers".to_owned()),
+        Err(words) => {
+            ("Redis", "warn", format!("LOOP_REDIS_URL does not answer ({words}); each node counts rate limits alone"))
+        }
+    })
+}
+
+/// Days before its end at which a certificate is worth a warning: authorities renew thirty days before.
+const SOON: i64 = 14;
+
+/// Whether the certificate can be used, and for how long.
+fn certificate(settings: &Settings) -> Option<(&'static str, &'static str, String)> {
+    let what = "certificate";
+    let files = match settings.tls.as_ref()? {
+        TlsSettings::Files(files) => files,
+        TlsSettings::Acme(wanted) => {
+            let names = wanted.domains.join(", ");
+            return Some((what, "note", format!("ordered and renewed for {names} at {}", wanted.directory)));
+        }
+    };
+    Some(match files.check() {
+        Err(words) => (what, "bad", format!("LOOP_TLS_CERT: {words}")),
+        Ok(summary) => {
+            let days = (summary.ends_at.micros() - SystemClock.now().micros()) / DAY_US;
+            let names = summary.names.join(", ");
+            match days {
+                ..0 => (what, "bad", format!("for {names} has ended on {}", summary.ends_at)),
+                ..SOON => (what, "warn", format!("for {names} ends in {days} days, on {}", summary.ends_at)),
+                _ => (what, "ok", format!("for {names}, until {}", summary.ends_at)),
+            }
+        }
+    })
+}
+
 /// Looks at everything that usually goes wrong; exit code 1 when something must be done.
 pub async fn doctor(settings: Settings, output: &Output) -> anyhow::Result<ExitCode> {
     let mut findings: Vec<Finding> = Vec::new();
@@ -129,6 +191,7 @@ pub async fn doctor(settings: Settings, output: &Output) -> anyhow::Result<ExitC
                 note("database", "ok", format!("{engine} answers"));
                 let (level, words) = schema(&db, registry.as_ref().ok()).await;
                 note("schema", level, words);
+                note("retention", "note", retained(&db, &settings).await);
                 for warning in security::warnings(&db).await.unwrap_or_default() {
                     note("row security", "warn", warning);
                 }
@@ -173,6 +236,9 @@ pub async fn doctor(settings: Settings, output: &Output) -> anyhow::Result<ExitC
             "warn",
             "off: nobody can be invited or set a forgotten password. Set LOOP_SMTP_URL and LOOP_MAIL_FROM.".to_owned(),
         ),
+    }
+    for (what, level, words) in [redis(&settings).await, certificate(&settings)].into_iter().flatten() {
+        note(what, level, words);
     }
     if settings.ai.is_none() {
         note(

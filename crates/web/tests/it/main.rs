@@ -1,5 +1,6 @@
 //! The edge over real sockets, with small made-up operations, on both engines.
 
+mod answers;
 mod connection;
 mod dialects;
 mod documents;
@@ -7,5 +8,7 @@ mod http2;
 mod idempotency;
 mod identity;
 mod refusals;
+mod slow;
 mod streams;
+mod tls;
 mod world;

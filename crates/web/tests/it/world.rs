@@ -48,6 +48,9 @@ impl Boot for Edge {
     }
 }
 
+/// More bytes than a socket's buffers hold.
+pub const LARGE: usize = 8 * 1024 * 1024;
+
 pub const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
 impl Edge {
@@ -232,6 +235,11 @@ fn operations(outside: Arc<AtomicUsize>) -> Vec<Operation> {
             Ok(Reply::events(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>()))
         })
         .summary("Never ends")
+        .undocumented(),
+        Operation::get("large", "/api/v1/large/", |_| async move {
+            Reply::json(200, &json!({"text": "0123456789abcdef".repeat(LARGE / 16)}))
+        })
+        .summary("Large")
         .undocumented(),
         Operation::get("wave", "/api/v1/chats", |_| async move { Err(Problem::not_authenticated()) })
             .summary("Loopwave's")

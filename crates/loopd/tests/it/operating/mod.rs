@@ -2,9 +2,11 @@
 
 mod commands;
 mod edge;
+mod encrypted;
 mod greeting;
 mod killed;
 mod licenses;
 mod settings;
 mod transfer;
+mod stopping;
 mod trouble;
