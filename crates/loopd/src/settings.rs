@@ -500,7 +500,6 @@ impl Settings {
                 LogFormat::Pretty => loopd_web::AccessFormat::Text,
                 LogFormat::Json => loopd_web::AccessFormat::Json,
             }),
-            ..loopd_web::Settings::default()
         }
     }
 

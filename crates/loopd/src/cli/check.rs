@@ -137,7 +137,7 @@ fn certificate(settings: &Settings) -> Option<(&'static str, &'static str, Strin
             let names = summary.names.join(", ");
             match days {
                 ..0 => (what, "bad", format!("for {names} has ended on {}", summary.ends_at)),
-                ..SOON => (what, "warn", format!("for {names} ends in {days} days, on {}", summary.ends_at)),
+                0..SOON => (what, "warn", format!("for {names} ends in {days} days, on {}", summary.ends_at)),
                 _ => (what, "ok", format!("for {names}, until {}", summary.ends_at)),
             }
         }

@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod api_client_apps;
+mod audit;
 mod auth;
 mod companies;
 mod coverage;
@@ -15,6 +16,7 @@ mod mail;
 mod memberships;
 mod operating;
 mod records;
+mod roles;
 mod support;
 mod tenants;
 mod users;

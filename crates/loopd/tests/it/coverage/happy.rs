@@ -194,6 +194,11 @@ async fn core(world: &World, tour: &mut Tour) {
     tour.get("/api/v1/products/booking/").await;
     let audit = tour.get("/api/v1/audit-logs/").await.text_at("/results/0/id");
     tour.get(&format!("/api/v1/audit-logs/{audit}/")).await;
+    tour.get("/api/v1/audit-logs/export/").await;
+    tour.get("/api/v1/roles/matrix/").await;
+    tour.get("/api/v1/permissions/mine/").await;
+    let workspace = tour.get("/api/v1/workspaces/").await.text_at("/results/0/id");
+    tour.get(&format!("/api/v1/workspaces/{workspace}/members/")).await;
     companies(world, tour).await;
     members(world, tour).await;
     credentials(tour).await;

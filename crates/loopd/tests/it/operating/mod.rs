@@ -9,4 +9,5 @@ mod licenses;
 mod settings;
 mod transfer;
 mod stopping;
+mod traces;
 mod trouble;
