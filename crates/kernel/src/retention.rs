@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use loopd_store::{Db, Reader, Tx, Value, View, params};
+use loopd_store::{Db, Tx, Value, View, params};
 use loopd_types::{CompanyId, DAY_US, Ids, Problem, Result, Timestamp};
 
-use crate::{Kernel, plan};
+use crate::{Kernel, audit, plan};
 
 /// How long what is over is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,7 +123,7 @@ pub async fn sweep(kernel: &Arc<Kernel>, go_on: impl Fn() -> bool) -> Vec<Remove
         removed.push(Removed { what: rule.name, rows: in_batches(rule.name, &go_on, batch).await });
     }
     let mut rows = 0;
-    for (company, cutoff) in audit_ends(kernel, now).await.unwrap_or_else(|problem| failed(AUDIT, &problem)) {
+    for (company, cutoff) in audit_ends(kernel).await.unwrap_or_else(|problem| failed(AUDIT, &problem)) {
         let batch = || kernel.db.write(View::Company(company), move |tx| remove_audit(tx, company, cutoff));
         rows += in_batches(AUDIT, &go_on, batch).await;
     }
@@ -165,19 +165,23 @@ fn failed<T: Default>(what: &'static str, problem: &Problem) -> T {
 }
 
 /// The companies whose plans do not keep audit rows for ever, and before which moment theirs are over.
-async fn audit_ends(kernel: &Arc<Kernel>, now: Timestamp) -> Result<Vec<(CompanyId, Timestamp)>> {
+async fn audit_ends(kernel: &Arc<Kernel>) -> Result<Vec<(CompanyId, Timestamp)>> {
     let companies = crate::company::all_ids(kernel).await?;
-    let least = kernel.settings.retention.audit_days;
-    let read = move |reader: &mut Reader<'_>| {
-        let mut ends = Vec::new();
-        for company in &companies {
-            if let Some(days) = plan::limits(reader, *company)?.audit_days {
-                ends.push((*company, now.plus(-days.max(least) * DAY_US)));
-            }
-        }
-        Ok(ends)
-    };
-    kernel.db.read_long(View::System, read).await
+    let mut ends = Vec::new();
+    for company in companies {
+        ends.extend(audit_end(kernel, company).await?.map(|end| (company, end)));
+    }
+    Ok(ends)
+}
+
+/// Before which moment this log's rows are over; `None` when they are kept for ever.
+pub(crate) async fn audit_end(kernel: &Arc<Kernel>, company: CompanyId) -> Result<Option<Timestamp>> {
+    let (least, now) = (kernel.settings.retention.audit_days, kernel.now());
+    let end = move |days: i64| now.plus(-days.max(least) * DAY_US);
+    if company == audit::INSTALLATION {
+        return Ok(Some(end(least)));
+    }
+    kernel.db.read(View::System, move |reader| Ok(plan::limits(reader, company)?.audit_days.map(end))).await
 }
 
 /// By the ids, which rise with time: the oldest rows are at the beginning of the key.

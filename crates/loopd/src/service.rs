@@ -295,6 +295,7 @@ pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop
     let kernel = engine.kernel.clone();
     let mut runner = job::Runner::default();
     modules::register_jobs_on(&mut runner, engine, ports);
+    loopd_kernel::seal::register(&mut runner);
     mail::register_jobs(&mut runner, mailer.clone());
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(runner.clone().run(kernel.clone(), stop.clone()));

@@ -8,7 +8,11 @@ use loopd_store::migrate;
 use super::COMPANY;
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 3] = [
+const LEFT_OUT: [(&str, &str); 4] = [
+    (
+        "audit_seals",
+        "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
+    ),
     ("credentials", "keys open nothing elsewhere: make new ones where the company arrives"),
     ("jobs", "work that waits is this installation's"),
     ("mail_messages", "letters were sent from here, with links that open accounts here"),

@@ -1,6 +1,7 @@
 //! The command line. One file a command; `--json` everywhere prints one JSON value on standard output instead of words.
 
 mod admin;
+mod audit;
 mod check;
 mod demo;
 mod key;
@@ -63,6 +64,9 @@ enum Command {
     /// Keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Offline licences of Loopwave: the vendor's side, and a look at one.
     #[command(subcommand)]
     License(license::License),
@@ -177,6 +181,7 @@ fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Doctor => runtime.block_on(check::doctor(settings, output)),
         Command::User(command) => ok(runtime.block_on(admin::user(settings, command, output))),
         Command::Company(command) => ok(runtime.block_on(admin::company(settings, command, output))),
+        Command::Audit(command) => runtime.block_on(audit::run(settings, command, output)),
         Command::Key(command) => ok(runtime.block_on(key::run(settings, command, output))),
         Command::License(command) => {
             let stands = license::run(&settings, command, output)?;

@@ -210,4 +210,45 @@ each_engine! {
         loopd_kernel::retention::sweep(&world.kernel, || false).await;
         assert_eq!(count("SELECT count(*) FROM audit_logs WHERE target_label = 'over'").await, 1);
     }
+
+    async fn what_was_sealed_cannot_be_changed_unseen(world: &World) {
+        use loopd_kernel::seal;
+        let company = CompanyId(1);
+        world.owner().await;
+        for days in [1, 2, 2, 2, 4, 400] {
+            old_row(world, 1, days, "sealed").await;
+        }
+        // Days without rows need no seal, and today is not over.
+        assert_eq!(seal::seal_all(&world.kernel).await.expect("seals"), 4);
+        assert_eq!(seal::seal_all(&world.kernel).await.expect("seals"), 0);
+        let look = async || seal::verify(&world.kernel, company).await.expect("a look");
+        let report = look().await;
+        assert_eq!((report.whole, report.expired, report.broken.as_slice()), (3, 1, &[] as &[String]), "{report:?}");
+        let change = async |sql: String| {
+            let done = world.kernel.db.write(loopd_store::View::System, move |tx| Ok(tx.execute(&sql, &[])?)).await;
+            assert_eq!(done.expect("a change"), 1);
+        };
+        let day = |days: i64| (world.kernel.now().micros() - days * DAY_US) / DAY_US;
+        let one = |days: i64| {
+            let at = world.kernel.now().micros() - days * DAY_US;
+            format!("company_id = 1 AND at = {at}")
+        };
+        // Words about people may be taken away; what happened may not be changed.
+        change(format!("UPDATE audit_logs SET target_label = 'erased' WHERE {}", one(1))).await;
+        assert!(look().await.broken.is_empty());
+        change(format!("UPDATE audit_logs SET action = 'nothing' WHERE {}", one(4))).await;
+        let broken = look().await.broken;
+        assert_eq!(broken.len(), 1, "{broken:?}");
+        change(format!("UPDATE audit_logs SET action = 'create' WHERE {}", one(4))).await;
+        assert!(look().await.broken.is_empty());
+        change(format!("DELETE FROM audit_logs WHERE {}", one(4))).await;
+        assert_eq!(look().await.broken.len(), 1);
+        // Neither does it help to take the seal away as well, nor to write another one.
+        change(format!("DELETE FROM audit_seals WHERE company_id = 1 AND day = {}", day(4))).await;
+        let broken = look().await.broken;
+        assert!(broken.len() == 1 && broken[0].contains("before it is gone"), "{broken:?}");
+        change(format!("UPDATE audit_seals SET rows_sealed = 0 WHERE company_id = 1 AND day = {}", day(2))).await;
+        let broken = look().await.broken;
+        assert!(broken.iter().any(|words| words.contains("not ours")), "{broken:?}");
+    }
 }

@@ -7,7 +7,7 @@ mod greeting;
 mod killed;
 mod licenses;
 mod settings;
-mod transfer;
 mod stopping;
 mod traces;
+mod transfer;
 mod trouble;
