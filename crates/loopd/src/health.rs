@@ -86,15 +86,17 @@ impl Known {
     }
 }
 
+async fn answers(kernel: &Kernel) -> bool {
+    let answer = kernel.db.ping().await;
+    if let Err(error) = &answer {
+        tracing::warn!(%error, "not ready: the database does not answer");
+    }
+    answer.is_ok()
+}
+
 async fn look(kernel: &Kernel) -> Found {
     let mut words = String::new();
-    let is_up = match kernel.db.ping().await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::warn!(%error, "not ready: the database does not answer");
-            false
-        }
-    };
+    let is_up = answers(kernel).await;
     let _ = writeln!(words, "database: {}", if is_up { "ok" } else { "does not answer" });
     // A schema that is newer than this version is no reason to leave: while nodes are upgraded one by one, the old ones go on.
     let pending = if is_up { migrate::plan(&kernel.db).await.map_or(0, |steps| steps.len()) } else { 0 };

@@ -119,7 +119,8 @@ each_engine! {
         for _ in 0..60 {
             viewer.delete(&format!("{APPOINTMENTS}0197a000-0000-7000-8000-000000000000/")).await.expect_status(403);
         }
-        world.clock.advance(loopd_types::HOUR_US);
+        // Past the pause between two rows of one kind, not past the life of a token.
+        world.clock.advance(20 * loopd_types::MINUTE_US);
         for _ in 0..60 {
             viewer.delete(&format!("{APPOINTMENTS}0197a000-0000-7000-8000-000000000000/")).await.expect_status(403);
         }
@@ -194,11 +195,8 @@ each_engine! {
             let read = move |reader: &mut loopd_store::Reader<'_>| Ok(reader.one(sql, &[], |row| row.i64(0))?);
             world.kernel.db.read(loopd_store::View::System, read).await.expect("a count")
         };
-        let removed = loopd_kernel::retention::sweep(&world.kernel, || true).await;
-        let of = |what: &str| removed.iter().find(|one| one.what == what).map(|one| one.rows);
-        assert_eq!(of("companies' audit rows"), Some(2));
-        assert_eq!(of("installation's audit rows"), Some(1));
-        assert_eq!((of("jobs done"), of("jobs given up")), (Some(2), Some(1)), "{removed:?}");
+        // The server sweeps by itself, too: what counts is what is left.
+        loopd_kernel::retention::sweep(&world.kernel, || true).await;
         assert_eq!(count("SELECT count(*) FROM jobs WHERE kind = 'test'").await, 2, "a unique key of its own stays, and what waits");
         assert_eq!(count("SELECT count(*) FROM audit_logs WHERE target_label = 'kept'").await, 2);
         assert_eq!(count("SELECT count(*) FROM audit_logs WHERE target_label LIKE '%over'").await, 0);

@@ -34,7 +34,8 @@ async fn ready_says_what_it_looked_at_and_live_says_only_that_it_lives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_told_to_stop_is_not_ready_while_it_still_answers() {
-    let server = Program::fresh().with("LOOP_SHUTDOWN_DELAY", "60").serve();
+    let program = Program::fresh().with("LOOP_SHUTDOWN_DELAY", "60");
+    let server = program.serve();
     let client = server.client();
     client.get("/health/ready").await.expect_status(200);
     server.terminate();
@@ -49,7 +50,8 @@ async fn a_server_that_is_told_to_stop_is_not_ready_while_it_still_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_does_not_end_is_cut_when_its_time_is_over() {
-    let server = Program::fresh().with("LOOP_SHUTDOWN_TIMEOUT", "1").with("LOOP_BODY_TIMEOUT", "600").serve();
+    let program = Program::fresh().with("LOOP_SHUTDOWN_TIMEOUT", "1").with("LOOP_BODY_TIMEOUT", "600");
+    let server = program.serve();
     let mut hanging = hang(&server).await;
     server.client().get("/health/live").await.expect_status(200);
     let began = Instant::now();
@@ -63,7 +65,8 @@ async fn a_request_that_does_not_end_is_cut_when_its_time_is_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_stops_at_once() {
-    let server = Program::fresh().with("LOOP_SHUTDOWN_TIMEOUT", "600").with("LOOP_BODY_TIMEOUT", "600").serve();
+    let program = Program::fresh().with("LOOP_SHUTDOWN_TIMEOUT", "600").with("LOOP_BODY_TIMEOUT", "600");
+    let server = program.serve();
     let _hanging = hang(&server).await;
     let client = server.client();
     client.get("/health/live").await.expect_status(200);

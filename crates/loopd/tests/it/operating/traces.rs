@@ -63,12 +63,12 @@ const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 async fn a_request_and_what_it_asks_elsewhere_are_one_trace_of_the_caller_s() {
     let (collector, traces) = listen().await;
     let (model, asked) = listen().await;
-    let server = Program::fresh()
+    let program = Program::fresh()
         .with("LOOP_OTLP_ENDPOINT", &collector)
         .with("LOOP_OTLP_HEADERS", "x-tenant=one")
         .with("LOOP_AI_BASE_URL", &format!("{model}/v1"))
-        .with("LOOP_AI_MODEL", "test")
-        .serve();
+        .with("LOOP_AI_MODEL", "test");
+    let server = program.serve();
     let body =
         json!({"email": "dev@example.com", "username": "dev", "password": "strongpass123", "company_name": "Demo"});
     let answer = server.client().post("/api/v1/auth/register/").json(&body).await.expect_status(201);
@@ -110,7 +110,8 @@ async fn a_request_and_what_it_asks_elsewhere_are_one_trace_of_the_caller_s() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_away_costs_spans_and_no_request() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
-    let server = Program::fresh().with("LOOP_OTLP_ENDPOINT", &format!("http://{free}")).serve();
+    let program = Program::fresh().with("LOOP_OTLP_ENDPOINT", &format!("http://{free}"));
+    let server = program.serve();
     let client = server.client();
     for _ in 0..20 {
         client.get("/health/").await.expect_status(200);
