@@ -223,6 +223,17 @@ impl Input {
         }
     }
 
+    /// A value of a shape of the caller's own; `what` says in words what is expected.
+    pub fn typed<T: serde::de::DeserializeOwned>(&mut self, name: &'static str, what: &str) -> Option<T> {
+        match serde_json::from_value(self.object.remove(name)?) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.refuse(name, "invalid", format!("Expected {what}: {error}."));
+                None
+            }
+        }
+    }
+
     /// Takes fields that a client may send back as it read them; they change nothing.
     pub fn ignore(&mut self, read_only: &[&str]) {
         for name in read_only {

@@ -1,12 +1,13 @@
 //! [`Kernel`]: the handles that every rule may ask for, wired once by the binary.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use loopd_store::{Db, Engine};
 use loopd_types::{Clock, Ids, Problem, Result, Rng, Timestamp, Uuid};
 
 use crate::access::cache::AccessCache;
+use crate::billing::Collectors;
 use crate::catalogue::Catalogue;
 use crate::credential::usage::Usage;
 use crate::egress::Egress;
@@ -38,6 +39,8 @@ pub struct Kernel {
     pub tracer: Tracer,
     /// Until the exporter takes them.
     spans: Mutex<Option<Spans>>,
+    /// Wired once, by the binary.
+    collectors: OnceLock<Collectors>,
     ids: Ids,
 }
 
@@ -83,6 +86,7 @@ impl Kernel {
             refusals: Refusals::default(),
             tracer,
             spans: Mutex::new(spans),
+            collectors: OnceLock::new(),
             ids: Ids::default(),
         }))
     }
@@ -94,6 +98,17 @@ impl Kernel {
 
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Who takes money for bills; nobody unless the binary wired them.
+    pub fn collectors(&self) -> &Collectors {
+        self.collectors.get_or_init(Collectors::default)
+    }
+
+    /// Wires the collectors, before anything is served.
+    pub fn set_collectors(&self, collectors: Collectors) {
+        let is_first = self.collectors.set(collectors).is_ok();
+        debug_assert!(is_first, "collectors are wired once, before they are asked for");
     }
 
     /// A new UUIDv7; rises within this process.

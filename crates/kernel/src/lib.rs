@@ -8,6 +8,7 @@ pub mod account;
 pub mod advisor;
 pub mod app;
 pub mod audit;
+pub mod billing;
 pub mod catalogue;
 pub mod company;
 pub mod counter;

@@ -9,7 +9,7 @@ use crate::company::invalid_transition;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
 use crate::permission::PermissionSet;
-use crate::{Kernel, audit, event, role};
+use crate::{Kernel, audit, event, plan, role};
 
 /// Memberships as the API shows them.
 pub const LISTING: Listing = Listing {
@@ -108,6 +108,10 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
         &params![tenant.company, person],
         |row| Ok((row.uuid(0)?, row.text(1)?.to_owned())),
     )?;
+    // Who is a member already takes no further seat; the refusal for that comes below.
+    if known.as_ref().is_none_or(|(_, status)| status == "left") {
+        plan::require_seat(tx, tenant.company, 0)?;
+    }
     let id = match known {
         // Someone who left comes back to the same row; the history stays one.
         Some((known, status)) if status == "left" => {
@@ -313,6 +317,9 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: 
     }
     protect_owner(tx, tenant, &row)?;
     outrank(tx, tenant, id, &row)?;
+    if to == "active" {
+        plan::require_seat(tx, tenant.company, 0)?;
+    }
     tx.execute(
         "UPDATE memberships SET status = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
         &params![tenant.company, id, to, kernel.now()],

@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 use loopd_business::engine::{Engine, Registry};
 use loopd_business::modules::{self, Ports, ai, payments};
 use loopd_kernel::advisor::Advisor;
+use loopd_kernel::billing::{Collectors, collector};
 use loopd_kernel::mail::{self, Mailer};
 use loopd_kernel::{Catalogue, Kernel, trace};
 use loopd_store::{Db, View, ddl, migrate};
@@ -203,7 +204,11 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
         kernel_settings.password_memory_kib = memory;
     }
     let catalogue = Catalogue::new(registry.products(VERSION));
-    Ok(Kernel::new(db, world.clock.clone(), world.rng.clone(), kernel_settings, catalogue)?)
+    let kernel = Kernel::new(db, world.clock.clone(), world.rng.clone(), kernel_settings, catalogue)?;
+    if settings.allows_sandbox(collector::SANDBOX) {
+        kernel.set_collectors(Collectors::sandbox());
+    }
+    Ok(kernel)
 }
 
 /// Every operation of every surface.

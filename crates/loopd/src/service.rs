@@ -297,6 +297,7 @@ pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop
     modules::register_jobs_on(&mut runner, engine, ports);
     loopd_kernel::seal::register(&mut runner);
     mail::register_jobs(&mut runner, mailer.clone());
+    loopd_kernel::billing::register_jobs(&mut runner);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(runner.clone().run(kernel.clone(), stop.clone()));
     tasks.spawn(sweep(kernel.clone(), stop));
@@ -326,13 +327,15 @@ async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
         }
         // What could not be written is in the log.
         let _ = kernel.flush_refusals(false).await;
+        if let Err(problem) = loopd_kernel::billing::usage::count_all(&kernel).await {
+            tracing::warn!(cause = problem.cause(), "usage could not be counted");
+        }
         if kernel.now() >= next_sweep {
             next_sweep = kernel.now().plus(SWEEP_EVERY_US);
             loopd_kernel::retention::sweep(&kernel, || !*stop.borrow()).await;
             for (what, outcome) in [
                 ("letters", mail::clean_up(&kernel).await),
                 ("challenges", loopd_kernel::two_factor::clean_up(&kernel).await),
-                ("subscriptions", loopd_kernel::subscription::expire(&kernel).await),
             ] {
                 if let Err(problem) = outcome {
                     tracing::warn!(what, cause = problem.cause(), "a sweep failed");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use loopd_business::modules::payments;
+use loopd_kernel::billing::collector;
 use loopd_kernel::mail::{self, SmtpSettings};
 use loopd_kernel::{Environment, retention, trace};
 use loopd_types::{Rng, Secret, random_token};
@@ -568,7 +569,7 @@ fn check_allowed_hosts(hosts: Vec<String>, environment: Environment) -> Result<V
 }
 
 /// The sandboxes that production must name.
-const SANDBOXES: [&str; 2] = [payments::SANDBOX, mail::SANDBOX];
+const SANDBOXES: [&str; 3] = [payments::SANDBOX, mail::SANDBOX, collector::SANDBOX];
 
 /// A mail server that can be used: an address that can be read, a sender, and in production an encrypted way there and links that
 /// lead somewhere.

@@ -372,6 +372,9 @@ impl App {
             // The next request of this client belongs on another node.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        if let Some(warning) = &trail.usage_warning {
+            headers.insert("loop-usage-warning", crate::reply::header_value(warning));
+        }
         if reply.status == 429 {
             self.0.metrics.throttled.fetch_add(1, Relaxed);
         }

@@ -44,6 +44,8 @@ pub(crate) struct Trail {
     pub actor: Option<Actor>,
     /// The company that a member was not let into.
     pub refused_in: Option<CompanyId>,
+    /// A soft limit of the company's plan that this write counts towards and that is passed.
+    pub usage_warning: Option<String>,
 }
 
 /// Who may do this, in which companies.
@@ -103,6 +105,7 @@ pub(crate) async fn admit(
             product,
             permission: Some(permission),
             or_permission: operation.or_permission.as_deref(),
+            is_write: !operation.method.is_safe() && operation.has_effect,
             allow_suspended: operation.allow_suspended,
         })
     };
@@ -124,6 +127,10 @@ pub(crate) async fn admit(
     };
     if let [only] = tenants.as_slice() {
         trail.company = Some(only.company);
+        if let (Access::Tenant { permission, .. }, false) = (&operation.access, operation.method.is_safe()) {
+            let passed = only.passed_meters(permission, kernel.now()).next();
+            trail.usage_warning = passed.map(|it| format!("{}; used={}; limit={}", it.meter, it.used, it.limit));
+        }
     }
     limit_caller(kernel, operation, &caller, address, &tenants, trail).await?;
     Ok(Admission { caller, tenants, is_union })

@@ -118,6 +118,8 @@ pub trait Schema: Sized {
     fn nullable(self) -> Self;
     /// Names the required fields of an object.
     fn required<S: Into<Value>>(self, names: impl IntoIterator<Item = S>) -> Self;
+    /// Adds a field to an object.
+    fn property(self, name: &str, schema: Value) -> Self;
     /// Lets unknown fields in.
     fn open(self) -> Self;
 
@@ -178,6 +180,13 @@ impl Schema for Value {
     fn required<S: Into<Value>>(self, names: impl IntoIterator<Item = S>) -> Self {
         let names: Vec<Value> = names.into_iter().map(Into::into).collect();
         if names.is_empty() { self } else { self.with("required", names) }
+    }
+
+    fn property(mut self, name: &str, schema: Value) -> Self {
+        if let Some(Value::Object(fields)) = self.get_mut("properties") {
+            fields.insert(name.to_owned(), schema);
+        }
+        self
     }
 
     fn open(self) -> Self {

@@ -240,7 +240,7 @@ pub(super) async fn describe(
             .await?
             .iter()
             .flat_map(|access| access.products.iter())
-            .map(|product| json!({"slug": product.slug, "status": product.status, "is_open": product.is_open(now)}))
+            .map(|product| json!({"slug": product.slug, "status": product.state.status.as_str(), "is_open": product.is_open(now)}))
             .collect(),
         None => Vec::new(),
     };

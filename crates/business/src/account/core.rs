@@ -29,10 +29,12 @@ impl Core {
         format!("/api/v1/{}/{{id}}/", self.path)
     }
     pub fn permission(&self, verb: &str) -> String {
-        format!("core.{}.{verb}", self.path)
+        // A company's bills and what belongs to them are one thing to be allowed.
+        let noun = self.path.split('/').next().unwrap_or(self.path);
+        format!("core.{noun}.{verb}")
     }
     pub fn operation_id(&self, verb: &str) -> String {
-        format!("{}_{verb}", self.path.replace('-', "_"))
+        format!("{}_{verb}", self.path.replace(['-', '/'], "_"))
     }
     /// A row, by its component.
     pub fn row(&self) -> Value {
@@ -45,7 +47,7 @@ impl Core {
 
     /// Gives an operation this resource's tag, and summary and description.
     pub fn document(&self, operation: Operation, summary: &str) -> Operation {
-        operation.tag(self.path).summary(summary)
+        operation.tag(self.path.split('/').next().unwrap_or(self.path)).summary(summary)
     }
 
     /// `GET /<path>/` over the caller's companies.
@@ -86,13 +88,21 @@ impl Core {
     where
         F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Value) -> Result<Uuid> + Send + Sync + 'static,
     {
+        self.write_in(Tenant::view, operation, status, work)
+    }
+
+    /// As [`Core::write`], where the write reaches beyond the company's own rows.
+    pub fn write_in<F>(self, view: fn(&Tenant) -> View, operation: Operation, status: u16, work: F) -> Operation
+    where
+        F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Value) -> Result<Uuid> + Send + Sync + 'static,
+    {
         let work = Arc::new(work);
         let answered = operation.responds(status, "The row as it is now.", self.row());
         handled(answered, move |call: Call| {
             let work = work.clone();
             async move {
                 let (kernel, tenant, body) = (call.kernel.clone(), call.tenant()?.clone(), call.json()?);
-                call.commit(tenant.view(), move |tx| {
+                call.commit(view(&tenant), move |tx| {
                     let id = work(tx, &kernel, &tenant, body.clone())?;
                     self.answer(tx, status, id, tenant.company)
                 })
@@ -106,6 +116,14 @@ impl Core {
     where
         F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Uuid, Value) -> Result<()> + Send + Sync + 'static,
     {
+        self.write_item_in(Tenant::view, operation, work)
+    }
+
+    /// As [`Core::write_item`], where the write reaches beyond the company's own rows.
+    pub fn write_item_in<F>(self, view: fn(&Tenant) -> View, operation: Operation, work: F) -> Operation
+    where
+        F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Uuid, Value) -> Result<()> + Send + Sync + 'static,
+    {
         let work = Arc::new(work);
         let answered = operation.responds(200, "The row as it is now.", self.row());
         handled(answered, move |call: Call| {
@@ -113,7 +131,7 @@ impl Core {
             async move {
                 let (kernel, tenant, body, id) =
                     (call.kernel.clone(), call.tenant()?.clone(), call.json()?, call.id()?);
-                call.commit(tenant.view(), move |tx| {
+                call.commit(view(&tenant), move |tx| {
                     work(tx, &kernel, &tenant, id, body.clone())?;
                     self.answer(tx, 200, id, tenant.company)
                 })
@@ -127,10 +145,14 @@ impl Core {
     where
         F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Uuid, Value) -> Result<()> + Send + Sync + 'static,
     {
+        let permission = self.permission(&format!("action:{name}"));
+        self.write_item(self.action_document(name, summary).tenant(None, &permission), work)
+    }
+
+    /// The document of an action, without access and handler.
+    pub fn action_document(self, name: &str, summary: &str) -> Operation {
         let id = self.operation_id(&name.replace('-', "_"));
-        let operation = Operation::post(id, format!("{}{name}/", self.item_url()), nothing)
-            .tenant(None, &self.permission(&format!("action:{name}")));
-        self.write_item(self.document(operation, summary), work)
+        self.document(Operation::post(id, format!("{}{name}/", self.item_url()), nothing), summary)
     }
 
     fn answer(&self, tx: &mut Tx<'_>, status: u16, id: Uuid, company: CompanyId) -> Result<Reply> {
@@ -139,8 +161,13 @@ impl Core {
     }
 
     fn words(&self) -> String {
-        self.path.replace('-', " ")
+        self.path.replace(['-', '/'], " ")
     }
+}
+
+/// The view of what numbers all bills and belongs to no company.
+pub fn system_view(_: &Tenant) -> View {
+    View::System
 }
 
 /// A handler for operations that get their own by [`handled`].

@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod auth;
+mod billing;
 mod companies;
 mod core;
 mod credentials;
@@ -28,6 +29,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(audit::operations());
     all.extend(members::operations());
     all.extend(subscriptions::operations());
+    all.extend(billing::operations());
     all.extend(credentials::operations());
     all.extend(developers::operations());
     all.extend(users::operations());
@@ -46,6 +48,13 @@ pub fn components() -> BTreeMap<String, Value> {
         members::MEMBERSHIPS,
         members::ROLES,
         subscriptions::SUBSCRIPTIONS,
+        billing::PLANS,
+        billing::COUPONS,
+        billing::METERS,
+        billing::TAX_RATES,
+        billing::INVOICES,
+        billing::PAYMENTS,
+        billing::USAGE,
         credentials::APPS,
         credentials::KEYS,
         developers::PROFILES,

@@ -1,12 +1,12 @@
 //! `/products/` and `/product-subscriptions/`. What costs or saves money needs the right to the company's billing, which owners have
 //! and admins do not; suspending and resuming is the installation's own matter.
 
-use loopd_kernel::subscription;
+use loopd_kernel::subscription::{self, rules};
 use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
-use super::core::{Core, nothing, settled};
+use super::core::{Core, nothing, settled, system_view};
 
 pub(super) const SUBSCRIPTIONS: Core =
     Core { path: "product-subscriptions", name: "ProductSubscription", listing: &subscription::LISTING };
@@ -29,36 +29,67 @@ pub fn operations() -> Vec<Operation> {
             .responds(200, "The product.", product_schema()),
         SUBSCRIPTIONS.list_of_companies(),
         SUBSCRIPTIONS.retrieve_in_companies(),
-        SUBSCRIPTIONS.write(
+        SUBSCRIPTIONS.write_in(
+            system_view,
             SUBSCRIPTIONS
                 .document(
                     Operation::post("product_subscriptions_create", SUBSCRIPTIONS.url(), nothing),
                     "Subscribe to a product",
                 )
+                .describe(
+                    "Without a plan it is a trial. A plan is sold by its newest edition, which the subscription keeps; the first period is \
+                     billed at once unless the plan begins with days of trial.",
+                )
                 .tenant(None, BILLING)
-                .body(
-                    schema::object([
-                        ("product", schema::text(1, 80)),
-                        ("plan", schema::text(1, 80)),
-                        ("seats", schema::integer_between(1, 1_000_000)),
-                    ])
-                    .required(["product"]),
-                ),
+                .body(choice().property("product", schema::text(1, 80)).required(["product"])),
             201,
             subscription::create,
         ),
+        SUBSCRIPTIONS.write_item_in(
+            system_view,
+            SUBSCRIPTIONS
+                .action_document("change-plan", "Change plan, price or seats")
+                .describe(
+                    "What costs more counts at once: what is not used of the running period is taken off the price of its rest. What costs \
+                     less begins with the next period unless `when` is `now`; the difference is then the company's credit. A trial only notes \
+                     the plan that it becomes.",
+                )
+                .tenant(None, BILLING)
+                .body(choice().property("when", schema::one_of(["now", "period_end"]))),
+            subscription::change_plan,
+        ),
     ];
-    for (action, ..) in subscription::MOVES {
+    for (action, ..) in rules::MOVES {
         let is_ours = subscription::SUPERUSER_MOVES.contains(&action);
         let whose = if is_ours { " (superusers)" } else { "" };
         let summary = format!("{} a subscription{whose}", capitalised(action));
-        let operation = SUBSCRIPTIONS.action(action, &summary, move |tx, kernel, tenant, id, _| {
-            subscription::act(tx, kernel, tenant, id, action)
+        let document = SUBSCRIPTIONS.action_document(action, &summary);
+        let document = match action {
+            "activate" => document.tenant(None, BILLING).optional_body(choice()),
+            "cancel" => document
+                .tenant(None, BILLING)
+                .describe("Open to the end of what was paid, unless `at_once` is true.")
+                .optional_body(schema::object([("at_once", schema::boolean())])),
+            _ if is_ours => document.tenant(None, &SUBSCRIPTIONS.permission(&format!("action:{action}"))),
+            _ => document.tenant(None, BILLING),
+        };
+        let operation = SUBSCRIPTIONS.write_item_in(system_view, document, move |tx, kernel, tenant, id, body| {
+            subscription::act(tx, kernel, tenant, id, action, body)
         });
-        let operation = if is_ours { operation } else { operation.tenant(None, BILLING) };
         all.push(if ["suspend", "cancel"].contains(&action) { settled(operation) } else { operation });
     }
     all
+}
+
+/// What is chosen when something is bought.
+fn choice() -> Value {
+    schema::object([
+        ("plan", schema::text(1, 60)),
+        ("interval", schema::one_of(["month", "year"])),
+        ("currency", schema::text(3, 4)),
+        ("seats", schema::integer_between(1, 1_000_000)),
+        ("coupon", schema::text(0, 40)),
+    ])
 }
 
 fn capitalised(word: &str) -> String {

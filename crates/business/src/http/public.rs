@@ -14,6 +14,7 @@ use crate::define::schema::{Use, of_field};
 use crate::define::{Public, PublicVerb};
 use crate::engine::request::{ListRequest, Show};
 use crate::engine::{Cx, Registry, ResourceRuntime, Where, create, list, view};
+use crate::modules::door::is_open;
 
 /// The public operations of one resource.
 pub(super) fn operations(registry: &Arc<Registry>, runtime: &Arc<ResourceRuntime>) -> Vec<Operation> {
@@ -62,9 +63,8 @@ fn operation(door: &Door, public: Arc<Public>) -> Operation {
 pub(super) async fn company(call: &Call, module: &str) -> Result<Arc<Tenant>> {
     let code = CompanyCode::parse(call.param("company")).ok_or_else(Problem::not_found)?;
     let access = call.kernel.company_access(code.0).await?.ok_or_else(Problem::not_found)?;
-    let is_open = !matches!(access.status.as_str(), "suspended" | "closed");
     let lets_in = !access.closed_doors.iter().any(|closed| closed == module);
-    if !is_open || !lets_in || !access.has_product(module, call.kernel.now()) {
+    if !lets_in || !is_open(&access, module, call.kernel.now()) {
         return Err(Problem::not_found());
     }
     let mut tenant = Tenant::system(access, "a public door");

@@ -4,7 +4,7 @@ pub mod ai;
 mod booking;
 mod chat;
 mod cms;
-mod door;
+pub(crate) mod door;
 pub mod payments;
 mod protector;
 

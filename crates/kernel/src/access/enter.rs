@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use loopd_types::{CompanyCode, CompanyId, Problem, Result, Uuid};
+use loopd_types::{CompanyCode, CompanyId, Kind, Problem, Result, Timestamp, Uuid};
 
 use super::caller::Caller;
 use super::load::{CompanyAccess, MembershipAccess, UserAccess};
 use super::tenant::{Tenant, insufficient_scope};
 use crate::permission::PermissionSet;
+use crate::subscription::rules::Openness;
 use crate::{Kernel, audit};
 
 /// What an operation needs from whoever enters.
@@ -23,6 +24,8 @@ pub struct Need<'a> {
     pub permission: Option<&'a str>,
     /// A second permission that also opens the door (a routine action is open to who may update).
     pub or_permission: Option<&'a str>,
+    /// Something will be written: not for a product whose subscription is suspended, nor beyond a hard limit.
+    pub is_write: bool,
     /// A suspended company may not be entered, except by who can lift the suspension.
     pub allow_suspended: bool,
 }
@@ -32,7 +35,8 @@ impl Kernel {
     ///
     /// # Errors
     /// 401 `not_authenticated`; 400 `company_required`; 403 `company_access_denied` (unknown and foreign alike),
-    /// `company_suspended`, `workspace_access_denied`, `product_not_subscribed`, `permission_denied`, `insufficient_scope`, `app_disabled`.
+    /// `company_suspended`, `workspace_access_denied`, `product_not_subscribed`, `permission_denied`, `insufficient_scope`, `app_disabled`;
+    /// for writes 402 `subscription_suspended`, `usage_limit_reached`.
     pub async fn enter(&self, caller: &Caller, need: Need<'_>) -> Result<Arc<Tenant>> {
         let user = caller.require_user()?;
         let company = match named_company(need.company)? {
@@ -152,22 +156,46 @@ impl Kernel {
         }
         self.admit_app(caller, &access).await?;
         let tenant = build(caller, membership, access, need.workspace, is_superuser)?;
-        if let Some(product) = need.product
-            && !tenant.has_product(product, self.now())
-        {
-            return Err(Problem::forbidden(
-                "product_not_subscribed",
-                format!("This company has no active subscription to {product}."),
-            )
-            .with_extra("product", product));
+        if let Some(product) = need.product {
+            require_product(&tenant, product, need.is_write, self.now())?;
         }
         if let Some(permission) = need.permission
             && !need.or_permission.is_some_and(|other| tenant.may_either(permission, other))
         {
             tenant.require(permission)?;
         }
+        if need.is_write && !is_superuser {
+            require_quota(&tenant, need.permission.unwrap_or(""), self.now())?;
+        }
         Ok(Arc::new(tenant))
     }
+}
+
+fn require_product(tenant: &Tenant, product: &str, is_write: bool, now: Timestamp) -> Result<()> {
+    let refusal = match tenant.openness(product, now) {
+        Openness::Open => return Ok(()),
+        Openness::ReadOnly if !is_write => return Ok(()),
+        Openness::ReadOnly => Problem::new(
+            Kind::PaymentRequired,
+            "subscription_suspended",
+            format!("The subscription to {product} is suspended: its records can be read, but not changed."),
+        ),
+        Openness::Closed => Problem::forbidden(
+            "product_not_subscribed",
+            format!("This company has no active subscription to {product}."),
+        ),
+    };
+    Err(refusal.with_extra("product", product))
+}
+
+fn require_quota(tenant: &Tenant, permission: &str, now: Timestamp) -> Result<()> {
+    let Some(passed) = tenant.passed_meters(permission, now).find(|passed| passed.is_hard) else { return Ok(()) };
+    let words = format!("The plan's limit of {} {} in this month is reached.", passed.limit, passed.meter);
+    Err(Problem::new(Kind::PaymentRequired, "usage_limit_reached", words)
+        .with_extra("meter", passed.meter.as_str())
+        .with_extra("limit", passed.limit)
+        .with_extra("used", passed.used)
+        .with_extra("resets_at", passed.resets_at.to_string()))
 }
 
 fn build(

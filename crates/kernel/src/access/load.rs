@@ -7,7 +7,9 @@ use loopd_types::{CompanyId, Result, Timestamp, Uuid};
 
 use super::caller::KeyAccess;
 use crate::Kernel;
+use crate::billing::usage::{self, Passed};
 use crate::permission::PermissionSet;
+use crate::subscription::rules::{self, Openness, State, Status};
 
 /// A user with everything that decides what they may do.
 #[derive(Debug)]
@@ -89,15 +91,15 @@ pub struct CompanyAccess {
     /// Modules whose section of the settings says `"public": false`: strangers find none of their doors.
     pub closed_doors: Vec<String>,
     pub products: Vec<ProductAccess>,
+    /// Meters that have passed a limit of the company's plans in this month.
+    pub passed: Vec<Passed>,
     pub workspaces: Vec<WorkspaceAccess>,
 }
 
 #[derive(Debug)]
 pub struct ProductAccess {
     pub slug: String,
-    pub status: String,
-    pub trial_ends_at: Option<Timestamp>,
-    pub ends_at: Option<Timestamp>,
+    pub state: State,
 }
 
 #[derive(Debug)]
@@ -107,21 +109,20 @@ pub struct WorkspaceAccess {
 }
 
 impl CompanyAccess {
-    /// Subscribed and in force: trialing until its end, active or past due until the term's end, cancelled until the paid end.
+    /// What is open of a product now; a product without a subscription is closed.
+    pub fn openness(&self, slug: &str, now: Timestamp) -> Openness {
+        let product = self.products.iter().find(|product| product.slug == slug);
+        product.map_or(Openness::Closed, |product| rules::openness(&product.state, now))
+    }
+    /// Subscribed, so that at least its records can be read: a suspended subscription closes writes only.
     pub fn has_product(&self, slug: &str, now: Timestamp) -> bool {
-        self.products.iter().find(|p| p.slug == slug).is_some_and(|p| p.is_open(now))
+        self.openness(slug, now) != Openness::Closed
     }
 }
 
 impl ProductAccess {
     pub fn is_open(&self, now: Timestamp) -> bool {
-        let before = |end: Option<Timestamp>| end.is_none_or(|end| now < end);
-        match self.status.as_str() {
-            "trialing" => before(self.trial_ends_at),
-            "active" | "past_due" => before(self.ends_at),
-            "cancelled" => self.ends_at.is_some_and(|end| now < end),
-            _ => false,
-        }
+        rules::openness(&self.state, now) == Openness::Open
     }
 }
 
@@ -146,7 +147,9 @@ impl Kernel {
             return Ok(Some(known));
         }
         let ticket = self.cache.companies.ticket();
-        let loaded = self.db.read(View::System, move |reader| Ok(load_company(reader, company)?)).await?.map(Arc::new);
+        let now = self.now();
+        let loaded =
+            self.db.read(View::System, move |reader| Ok(load_company(reader, company, now)?)).await?.map(Arc::new);
         if let Some(access) = &loaded {
             self.cache.companies.put(ticket, company, access.clone());
         }
@@ -248,7 +251,11 @@ fn membership(
     })
 }
 
-fn load_company(reader: &mut Reader<'_>, company: CompanyId) -> Result<Option<CompanyAccess>, StoreError> {
+fn load_company(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    now: Timestamp,
+) -> Result<Option<CompanyAccess>, StoreError> {
     let access = reader.first(
         "SELECT id, code, name, status, currency, timezone, language, settings FROM companies WHERE company_id = $1",
         &params![company],
@@ -267,23 +274,29 @@ fn load_company(reader: &mut Reader<'_>, company: CompanyId) -> Result<Option<Co
                 requires_two_factor: settings["require_two_factor"] == true,
                 closed_doors: closed_doors(&settings),
                 products: Vec::new(),
+                passed: Vec::new(),
                 workspaces: Vec::new(),
             })
         },
     )?;
     let Some(mut access) = access else { return Ok(None) };
     access.products = reader.query(
-        "SELECT product, status, trial_ends_at, ends_at FROM product_subscriptions WHERE company_id = $1 ORDER BY product",
+        "SELECT product, status, trial_ends_at, ends_at, grace_ends_at, plan_id IS NOT NULL, by_operator FROM product_subscriptions \
+         WHERE company_id = $1 ORDER BY product",
         &params![company],
         |row| {
-            Ok(ProductAccess {
-                slug: row.text(0)?.to_owned(),
-                status: row.text(1)?.to_owned(),
+            let state = State {
+                status: Status::parse(row.text(1)?).unwrap_or(Status::Expired),
                 trial_ends_at: row.opt_time(2)?,
                 ends_at: row.opt_time(3)?,
-            })
+                grace_ends_at: row.opt_time(4)?,
+                is_sold: row.bool(5)?,
+                by_operator: row.bool(6)?,
+            };
+            Ok(ProductAccess { slug: row.text(0)?.to_owned(), state })
         },
     )?;
+    access.passed = usage::passed(reader, company, now)?;
     access.workspaces = reader.query(
         "SELECT id, is_default FROM workspaces WHERE company_id = $1 AND status = 'active' ORDER BY id",
         &params![company],

@@ -7,7 +7,9 @@ use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 
 use super::caller::Actor;
 use super::load::CompanyAccess;
+use crate::billing::usage::Passed;
 use crate::permission::PermissionSet;
+use crate::subscription::rules::Openness;
 
 /// Proof of membership, and what it allows. Cannot be made outside this module's `enter` and [`Tenant::system`].
 #[derive(Clone, Debug)]
@@ -141,9 +143,18 @@ impl Tenant {
         self.access.workspaces.iter().any(|known| known.id == workspace)
             && self.workspaces.as_ref().is_none_or(|limit| limit.contains(&workspace))
     }
-    /// Whether the company may use `product` now (subscribed, trial not over).
+    /// Whether the company may use `product` now (subscribed, trial not over), if only for reading.
     pub fn has_product(&self, product: &str, now: Timestamp) -> bool {
         self.is_superuser || self.access.has_product(product, now)
+    }
+    /// What of `product` is open now; superusers need nobody to let them in.
+    pub fn openness(&self, product: &str, now: Timestamp) -> Openness {
+        if self.is_superuser { Openness::Open } else { self.access.openness(product, now) }
+    }
+    /// The meters that have passed a limit and that a call with this permission would count for.
+    pub fn passed_meters<'a>(&'a self, permission: &'a str, now: Timestamp) -> impl Iterator<Item = &'a Passed> + 'a {
+        let is_about = move |passed: &&Passed| passed.guards.iter().any(|guard| guard == permission);
+        self.access.passed.iter().filter(move |passed| now < passed.resets_at).filter(is_about)
     }
 }
 

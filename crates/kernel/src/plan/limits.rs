@@ -1,7 +1,12 @@
 //! [`Limits`]: how much of what is shared a company may use.
 
-use loopd_store::{Reader, StoreError};
-use loopd_types::CompanyId;
+use std::collections::BTreeSet;
+
+use loopd_store::{Reader, StoreError, Tx, params};
+use loopd_types::{CompanyId, Kind, Problem, Result};
+use serde_json::{Map, Value as Json};
+
+use super::Terms;
 
 const GIB: i64 = 1024 * 1024 * 1024;
 
@@ -24,7 +29,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// A trial's, and those of an installation that sells nothing.
+    /// A trial's, and those of a company that bought nothing.
     pub const FREE: Self = Self {
         seats: Some(100),
         storage_bytes: Some(5 * GIB),
@@ -34,14 +39,122 @@ impl Limits {
         webhook_endpoints: Some(20),
         api_calls: None,
     };
+
+    /// As plans name them.
+    pub const NAMES: [&'static str; 7] =
+        ["seats", "storage_bytes", "file_bytes", "event_days", "audit_days", "webhook_endpoints", "api_calls"];
+
+    fn each(&mut self) -> [&mut Option<i64>; 7] {
+        [
+            &mut self.seats,
+            &mut self.storage_bytes,
+            &mut self.file_bytes,
+            &mut self.event_days,
+            &mut self.audit_days,
+            &mut self.webhook_endpoints,
+            &mut self.api_calls,
+        ]
+    }
+
+    /// By name; null for no limit.
+    pub fn to_json(mut self) -> Json {
+        Self::NAMES.iter().zip(self.each()).map(|(name, limit)| ((*name).to_owned(), Json::from(*limit))).collect()
+    }
+
+    /// What a plan gives: the limits that it names, and of the others what everybody has.
+    fn of_plan(terms: &Map<String, Json>) -> Self {
+        let mut limits = Self::FREE;
+        for (name, limit) in Self::NAMES.iter().zip(limits.each()) {
+            if let Some(value) = terms.get(*name) {
+                *limit = value.as_i64();
+            }
+        }
+        limits
+    }
+
+    /// Of each limit the wider one.
+    fn widen(&mut self, other: &mut Self) {
+        for (mine, theirs) in self.each().into_iter().zip(other.each()) {
+            *mine = mine.and_then(|mine| theirs.map(|theirs| mine.max(theirs)));
+        }
+    }
 }
 
-/// The limits of a company by what it is subscribed to: of each limit the widest.
+/// A subscription in force that was sold.
+struct Held {
+    seats: Option<i64>,
+    terms: Terms,
+}
+
+fn held(reader: &mut Reader<'_>, company: CompanyId) -> Result<Vec<Held>, StoreError> {
+    let sql = format!(
+        "SELECT s.seats, {} FROM product_subscriptions s \
+         JOIN plan_editions e ON e.plan_id = s.plan_id AND e.number = s.plan_edition \
+         WHERE s.company_id = $1 AND s.status IN ('trialing', 'active', 'past_due', 'suspended', 'cancelled')",
+        Terms::SQL
+    );
+    reader.query(&sql, &params![company], |row| Ok(Held { seats: row.opt_i64(0)?, terms: Terms::of_row(row, 1)? }))
+}
+
+/// The limits of a company by what it is subscribed to: of each limit the widest that one of its plans gives; [`Limits::FREE`] when it
+/// bought none.
 ///
-/// Reads a few rows by key; safe on the hot path's reader, but keep the answer rather than ask for every row.
+/// Reads a few rows by key; keep the answer rather than ask for every row.
 ///
 /// # Errors
 /// The database's.
-pub fn limits(_reader: &mut Reader<'_>, _company: CompanyId) -> Result<Limits, StoreError> {
-    Ok(Limits::FREE)
+pub fn limits(reader: &mut Reader<'_>, company: CompanyId) -> Result<Limits, StoreError> {
+    let mut widest: Option<Limits> = None;
+    for one in held(reader, company)? {
+        let terms = &one.terms;
+        let mut limits = Limits::of_plan(&terms.limits);
+        // Seats that were bought are there, whatever the plan's bound for who buys none.
+        let bought = one.seats.unwrap_or(terms.included_seats);
+        if let Some(bound) = limits.seats
+            && terms.prices.iter().any(|price| price.seat_minor > 0)
+        {
+            limits.seats = Some(if terms.limits.contains_key("seats") { bound.max(bought) } else { bought });
+        }
+        match &mut widest {
+            Some(widest) => widest.widen(&mut limits),
+            None => widest = Some(limits),
+        }
+    }
+    Ok(widest.unwrap_or(Limits::FREE))
+}
+
+/// What a company's subscriptions in force were sold by.
+pub(crate) fn held_terms(reader: &mut Reader<'_>, company: CompanyId) -> Result<Vec<Terms>, StoreError> {
+    Ok(held(reader, company)?.into_iter().map(|one| one.terms).collect())
+}
+
+/// The features of a company's plans.
+///
+/// # Errors
+/// The database's.
+pub fn features(reader: &mut Reader<'_>, company: CompanyId) -> Result<BTreeSet<String>, StoreError> {
+    let held = held(reader, company)?;
+    Ok(held.into_iter().flat_map(|one| one.terms.features).collect())
+}
+
+/// Makes sure that one more person may work in a company. `invited` are the open invitations, which hold a seat too. The caller holds the
+/// lock on the company's memberships (`membership::lock`), so that two invitations cannot take the last seat together.
+///
+/// # Errors
+/// 402 `seat_limit_reached` with `limit` and `used`.
+pub fn require_seat(tx: &mut Tx<'_>, company: CompanyId, invited: i64) -> Result<()> {
+    let Some(limit) = limits(tx, company)?.seats else { return Ok(()) };
+    let active = tx.one(
+        "SELECT count(*) FROM memberships WHERE company_id = $1 AND status = 'active'",
+        &params![company],
+        |row| row.i64(0),
+    )?;
+    let used = active + invited;
+    if used < limit {
+        return Ok(());
+    }
+    let words = format!("All {limit} seats of this company are taken. Add seats or choose a larger plan.");
+    Err(Problem::new(Kind::PaymentRequired, "seat_limit_reached", words)
+        .with_extra("limit", limit)
+        .with_extra("used", used))
 }

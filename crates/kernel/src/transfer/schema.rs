@@ -7,19 +7,32 @@ use loopd_store::migrate;
 
 use super::COMPANY;
 
+const BILLS: &str = "bills belong to the installation that wrote them, in its numbers";
+const PLANS: &str = "plans are this installation's: choose one where the company arrives";
+
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 4] = [
+const LEFT_OUT: [(&str, &str); 10] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
     ),
+    ("billing_credits", BILLS),
+    ("billing_invoices", BILLS),
+    ("billing_lines", BILLS),
+    ("billing_payments", BILLS),
+    ("coupon_redemptions", "coupons are this installation's"),
     ("credentials", "keys open nothing elsewhere: make new ones where the company arrives"),
     ("jobs", "work that waits is this installation's"),
     ("mail_messages", "letters were sent from here, with links that open accounts here"),
+    ("usage_counters", "what was used is billed where it was used"),
 ];
 
 /// Columns that stay behind, of tables that take part. Where the company arrives they are empty.
-const LEFT_OUT_COLUMNS: [(&str, &str, &str); 0] = [];
+const LEFT_OUT_COLUMNS: [(&str, &str, &str); 3] = [
+    ("product_subscriptions", "next_terms", PLANS),
+    ("product_subscriptions", "plan_edition", PLANS),
+    ("product_subscriptions", "plan_id", PLANS),
+];
 
 /// What never takes part and has no company to be known by.
 const OF_PEOPLE: &str = "passwords, sessions and what else belongs to people and not to the company: they are matched by their email \
@@ -109,9 +122,10 @@ mod tests {
     use super::*;
 
     /// Tables of the kernel that belong to a company, and leave with it.
-    const EXPORTED: [&str; 10] = [
+    const EXPORTED: [&str; 12] = [
         "api_client_apps",
         "audit_logs",
+        "billing_accounts",
         "companies",
         "counters",
         "events",
@@ -119,18 +133,24 @@ mod tests {
         "memberships",
         "product_subscriptions",
         "roles",
+        "usage_cursors",
         "workspaces",
     ];
     /// Tables of the kernel that belong to the installation or to people.
-    const NOBODYS: [&str; 10] = [
+    const NOBODYS: [&str; 15] = [
+        "coupons",
         "developer_profiles",
         "idempotency_keys",
         "installation",
         "login_failures",
+        "meters",
+        "plan_editions",
+        "plans",
         "recovery_codes",
         "schedules",
         "sessions",
         "sign_in_challenges",
+        "tax_rates",
         "totp_factors",
         "users",
     ];

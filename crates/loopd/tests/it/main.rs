@@ -6,6 +6,7 @@ mod acceptance;
 mod api_client_apps;
 mod audit;
 mod auth;
+mod billing;
 mod companies;
 mod coverage;
 mod errors;

@@ -83,11 +83,17 @@ each_engine! {
             owner.post(&format!("{item}{action}/")).await.expect_refusal(403, "permission_denied");
         }
         root.post(&format!("{item}suspend/")).await.expect_status(200);
+        // Suspended: what is there can be read, and nothing written.
+        owner.get(APPOINTMENTS).await.expect_status(200);
+        owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await.expect_refusal(402, "subscription_suspended");
+        owner.get("/api/v1/cms/pages/").await.expect_status(200);
+        root.post(&format!("{item}resume/")).await.expect_status(200);
+        owner.post(&format!("{item}cancel/")).await.expect_status(200);
         for answer in [owner.get(APPOINTMENTS).await, owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await] {
             answer.expect_refusal(403, "product_not_subscribed");
         }
         owner.get("/api/v1/cms/pages/").await.expect_status(200);
-        root.post(&format!("{item}resume/")).await.expect_status(200);
+        owner.post(&format!("{item}activate/")).await.expect_status(200);
         owner.get(APPOINTMENTS).await.expect_status(200);
         // What costs money is the owner's, not the admin's.
         let admin = world.member(&owner, "anne", "admin").await;

@@ -11,7 +11,7 @@ use super::{NOBODY, ask, is_secured, operations, path_of, request};
 use crate::support::World;
 
 /// Operations that are open to everybody, by intention. One that is not here asks for credentials.
-const PUBLIC: [&str; 27] = [
+const PUBLIC: [&str; 29] = [
     "assets",
     "auth_login",
     "auth_mfa_verify",
@@ -36,6 +36,9 @@ const PUBLIC: [&str; 27] = [
     // A provider signs its calls itself.
     "payments_providers_callback",
     "payments_providers_callback_put",
+    // Prices are for everybody to see.
+    "plans_list",
+    "plans_retrieve",
     "portal",
     "protector_public_report",
     "protector_public_verify",

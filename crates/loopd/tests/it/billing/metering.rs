@@ -1,0 +1,104 @@
+//! Usage is counted once, told of, and ends where the plan says; seats too.
+
+use loopd_kernel::billing::usage;
+use loopd_testkit::{assert_json, each_engine, json};
+use serde_json::Value;
+
+use super::{APPOINTMENTS, INVOICES, Shop, standard};
+use crate::support::World;
+
+const USAGE: &str = "/api/v1/billing/usage/";
+
+/// Booking by the appointment: two are free, told from three on, refused from five on.
+async fn metered(world: &World) -> Shop<'_> {
+    let root = world.superuser_named("first").await;
+    let meter = json!({"code": "appointments", "product": "booking", "name": "Appointments", "unit": "appointment",
+        "kinds": ["booking.appointments.created"], "guards": ["booking.appointments.create"]});
+    root.post("/api/v1/billing/meters/").json(&meter).await.expect_status(201);
+    let mut plan = standard();
+    plan["metered"] = json!([{"meter": "appointments", "included": 2, "soft_limit": 3, "hard_limit": 5, "currency": "RWF",
+        "tiers": [{"up_to": 1, "amount_minor": 100}, {"amount_minor": 70}]}]);
+    let shop = Shop::open_with(world, plan).await;
+    shop.buy(json!({"plan": "standard"})).await;
+    shop
+}
+
+async fn book(shop: &Shop<'_>, count: usize) {
+    for _ in 0..count {
+        shop.owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await.expect_status(201);
+    }
+    // Twice at once, as two nodes would.
+    let (one, two) = tokio::join!(usage::count_all(&shop.world.kernel), usage::count_all(&shop.world.kernel));
+    for counted in [one, two] {
+        counted.expect("counted");
+    }
+}
+
+async fn used(shop: &Shop<'_>) -> Value {
+    shop.owner.get(USAGE).await.expect_status(200).at("/results/0/value")
+}
+
+each_engine! {
+    async fn events_are_counted_once_and_billed_by_the_month(world: &World) {
+        let mut shop = metered(world).await;
+        book(&shop, 2).await;
+        book(&shop, 2).await;
+        usage::count_all(&world.kernel).await.expect("counted");
+        assert_eq!(used(&shop).await, 4);
+        let told = shop.owner.get(APPOINTMENTS).await.expect_status(200);
+        assert_eq!(told.header("loop-usage-warning"), None, "reading uses nothing");
+        let paid = shop.bills().await[0]["id"].as_str().unwrap().to_owned();
+        shop.desk().post(&format!("{}{paid}/mark-paid/", INVOICES)).await.expect_status(200);
+        shop.days(10).await;
+        let bills = shop.bills().await;
+        assert_eq!(bills.len(), 2);
+        let bill = shop.bill(&bills[1]).await;
+        // Four less two: one at 100, one at 70.
+        assert_json!(bill, {"total_minor": 170, "lines": [{"kind": "usage", "quantity": 4}]});
+        assert_json!(shop.owner.get(USAGE).await.json(), {"results": [{"value": 4, "is_billed": true, "month": "2026-06-01T00:00:00.000000Z"}]});
+        shop.ledger_balances().await;
+    }
+
+    async fn a_soft_limit_warns_and_a_hard_one_refuses(world: &World) {
+        let mut shop = metered(world).await;
+        book(&shop, 3).await;
+        let warned = shop.owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await.expect_status(201);
+        let words = warned.header("loop-usage-warning").expect("a warning").to_owned();
+        assert!(words.contains("appointments") && words.contains("limit=3"), "{words}");
+        book(&shop, 1).await;
+        let refused = shop.owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await.expect_refusal(402, "usage_limit_reached");
+        assert_json!(refused.json(), {"error": {"details": {"meter": "appointments", "limit": 5, "used": 5, "resets_at": "2026-07-01T00:00:00.000000Z"}}});
+        shop.owner.get(APPOINTMENTS).await.expect_status(200);
+        shop.owner.post("/api/v1/booking/services/").json(&json!({"title": "Cut", "duration_min": 30})).await.expect_status(201);
+        shop.days(9).await;
+        shop.owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await.expect_status(201);
+    }
+
+    async fn the_last_seat_is_taken_once(world: &World) {
+        let mut plan = standard();
+        plan["limits"] = json!({"seats": 2});
+        let shop = Shop::open_with(world, plan).await;
+        shop.buy(json!({"plan": "standard"})).await;
+        let mut people = Vec::new();
+        for number in 0..4 {
+            people.push(world.person(&format!("person{number}")).await);
+        }
+        let join = people.iter().map(|person| async {
+            let body = json!({"email": person.email, "role": "staff"});
+            shop.owner.post("/api/v1/memberships/").json(&body).await
+        });
+        let answers = futures_util::future::join_all(join).await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
+        for answer in answers.into_iter().filter(|answer| answer.status != 201) {
+            assert_json!(answer.expect_refusal(402, "seat_limit_reached").json(), {"error": {"details": {"limit": 2, "used": 2}}});
+        }
+        // Bought seats are there at once, and those that are taken cannot be given back.
+        let change = format!("{}change-plan/", shop.item().await);
+        shop.owner.post(&change).json(&json!({"seats": 3})).await.expect_status(200);
+        let joined = shop.owner.get("/api/v1/memberships/?role=staff").await.at("/results/0/user");
+        let person = people.iter().find(|person| joined != person.user.as_str()).expect("somebody outside");
+        let body = json!({"email": person.email, "role": "staff"});
+        shop.owner.post("/api/v1/memberships/").json(&body).await.expect_status(201);
+        shop.owner.post(&change).json(&json!({"seats": 1, "when": "now"})).await.expect_refusal(409, "seats_in_use");
+    }
+}
