@@ -7,4 +7,5 @@ need_packages wrk:wrk taskset:util-linux ps:procps python3:python3
 python3 -c 'import ensurepip' 2>/dev/null || need_packages /no/such/file:python3-venv
 scripts/ui.sh
 cargo build --release -p loopd
-exec python3 bench/run.py "$@"
+python3 bench/run.py "$@"
+python3 bench/events.py

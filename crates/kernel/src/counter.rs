@@ -20,6 +20,11 @@ pub fn raise(tx: &mut Tx<'_>, company: CompanyId, name: &str, value: i64) -> Res
     Ok(())
 }
 
+/// The last number that a series gave out; 0 when it never did.
+pub fn last(reader: &mut Reader<'_>, company: CompanyId, name: &str) -> Result<i64, StoreError> {
+    Ok(reader.tally(company.0, name)?.value)
+}
+
 /// Moves `live` and `deleted` by these amounts: a delete is (-1, 1), a restore (1, -1).
 pub fn shift(tx: &mut Tx<'_>, company: CompanyId, name: &str, live: i64, deleted: i64) -> Result<(), StoreError> {
     tx.shift(company.0, name, Tally { value: 0, live, deleted })

@@ -1,5 +1,10 @@
 //! The outbox: a fact to tell others, written in the transaction that causes it, numbered in commit order within its company.
 
+pub mod filter;
+pub mod log;
+pub mod signal;
+pub mod stream;
+
 use loopd_store::{StoreError, Tx, Value, params};
 use loopd_types::CompanyId;
 
@@ -7,7 +12,7 @@ use crate::access::{Actor, Tenant};
 use crate::{Kernel, counter};
 
 /// The series that numbers a company's events.
-const SERIES: &str = "events";
+pub(crate) const SERIES: &str = "events";
 
 /// Emits `kind` (`booking.appointment.confirmed`) about `subject` (`booking/appointments/<id>`) with the payload as it will be told.
 pub fn emit(
@@ -37,5 +42,8 @@ pub fn emit_by(
         "INSERT INTO events (company_id, position, id, kind, subject, payload, actor_user_id, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         params![company, position, kernel.new_id(), kind, subject, Value::Json(payload), actor.user, kernel.now()],
-    )
+    )?;
+    let signals = kernel.signals.clone();
+    tx.on_commit(move || signals.rise(company));
+    Ok(())
 }

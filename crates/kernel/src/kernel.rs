@@ -11,6 +11,8 @@ use crate::billing::Collectors;
 use crate::catalogue::Catalogue;
 use crate::credential::usage::Usage;
 use crate::egress::Egress;
+use crate::event::signal::Signals;
+use crate::event::stream::Streams;
 use crate::limit::Limiter;
 use crate::password::Passwords;
 use crate::refusal::Refusals;
@@ -18,6 +20,7 @@ use crate::settings::Settings;
 use crate::token::Tokens;
 use crate::trace::{Spans, Tracer};
 use crate::vault::Vault;
+use crate::webhook;
 
 /// One running installation. Cheap to share (`Arc<Kernel>`); holds no state that is not in the database, but for caches.
 pub struct Kernel {
@@ -31,6 +34,12 @@ pub struct Kernel {
     pub passwords: Passwords,
     /// For requests whose address a tenant chose: webhooks, issuers.
     pub egress: Egress,
+    /// Who is told that a company's log has grown.
+    pub(crate) signals: Arc<Signals>,
+    /// Event streams that are open.
+    pub streams: Streams,
+    /// Deliveries that wait to be sent by this node.
+    pub(crate) lanes: Arc<webhook::Bells>,
     pub(crate) tokens: Tokens,
     pub(crate) cache: AccessCache,
     pub(crate) usage: Usage,
@@ -80,6 +89,9 @@ impl Kernel {
             vault,
             passwords,
             egress,
+            signals: Arc::default(),
+            streams: Streams::default(),
+            lanes: Arc::default(),
             tokens,
             cache,
             usage,

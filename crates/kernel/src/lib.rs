@@ -39,6 +39,7 @@ pub mod trace;
 pub mod transfer;
 pub mod two_factor;
 pub mod vault;
+pub mod webhook;
 pub mod workspace;
 
 pub use access::{Actor, Auth, Caller, CompanyAccess, Need, Origin, Presented, Tenant, UserAccess};

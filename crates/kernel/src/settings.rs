@@ -56,6 +56,8 @@ pub struct Settings {
     pub egress: crate::egress::Policy,
     /// Event streams that one company may have open on this node.
     pub event_streams: usize,
+    /// How products sign their deliveries.
+    pub webhook_schemes: crate::webhook::Schemes,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +86,7 @@ impl Settings {
             password_memory_kib: 19 * 1024,
             egress: crate::egress::Policy::default(),
             event_streams: 1000,
+            webhook_schemes: crate::webhook::Schemes::default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use loopd_business::engine::{Engine, Registry};
 use loopd_business::modules::{self, Ports};
 use loopd_kernel::mail::{self, Mailer};
-use loopd_kernel::{Kernel, Presented, job};
+use loopd_kernel::{Kernel, Presented, job, webhook};
 use loopd_types::{Problem, Result, SECOND_US};
 use loopd_web::operation::RateClass;
 use loopd_web::{Call, Content, Metrics, Operation, Param, Reply, ResponseDoc, Surface, openapi, schema, yaml};
@@ -298,8 +298,10 @@ pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop
     loopd_kernel::seal::register(&mut runner);
     mail::register_jobs(&mut runner, mailer.clone());
     loopd_kernel::billing::register_jobs(&mut runner);
+    webhook::register(&mut runner);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(runner.clone().run(kernel.clone(), stop.clone()));
+    tasks.spawn(webhook::dispatch::run(kernel.clone(), stop.clone()));
     tasks.spawn(sweep(kernel.clone(), stop));
     Background { kernel, runner, tasks }
 }

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use loopd_types::{NON_FIELD, Uuid};
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// Somebody who calls the server: an address and the headers that say who it is. Cheap to clone and to vary.
 ///
@@ -125,14 +128,27 @@ impl Request {
         self
     }
 
+    /// Sends it and gives the answer as it comes: for streams, which do not end by themselves.
+    pub async fn open(self) -> Streamed {
+        let (what, head, body, connection) = self.begin().await;
+        Streamed { what, status: head.status.as_u16(), headers: head.headers, body, connection, unread: String::new() }
+    }
+
     async fn send(self) -> Answer {
+        let (what, head, body, connection) = self.begin().await;
+        let body = body.collect().await.unwrap_or_else(|error| panic!("{what}: {error}")).to_bytes();
+        connection.abort();
+        Answer { what, status: head.status.as_u16(), headers: head.headers, body }
+    }
+
+    async fn begin(self) -> (String, http::response::Parts, Incoming, JoinHandle<()>) {
         let what = format!("{} {}", self.method, self.path);
         let failed = |error: &dyn fmt::Display| -> ! { panic!("{what}: {error}") };
         // One connection a request: tests want no memory of the last one, and loopback connections cost nothing.
         let stream = TcpStream::connect(&self.client.authority).await.unwrap_or_else(|error| failed(&error));
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap_or_else(|error| failed(&error));
-        let connection = tokio::spawn(connection);
+        let connection = tokio::spawn(async move { drop(connection.await) });
         let mut request =
             http::Request::builder().method(self.method).uri(&self.path).header("host", &self.client.authority);
         for (name, value) in &self.client.headers {
@@ -140,9 +156,58 @@ impl Request {
         }
         let request = request.body(Full::new(self.body)).unwrap_or_else(|error| failed(&error));
         let (head, body) = sender.send_request(request).await.unwrap_or_else(|error| failed(&error)).into_parts();
-        let body = body.collect().await.unwrap_or_else(|error| failed(&error)).to_bytes();
-        connection.abort();
-        Answer { what, status: head.status.as_u16(), headers: head.headers, body }
+        (what, head, body, connection)
+    }
+}
+
+/// An answer that is being received.
+pub struct Streamed {
+    what: String,
+    pub status: u16,
+    pub headers: HeaderMap,
+    body: Incoming,
+    connection: JoinHandle<()>,
+    unread: String,
+}
+
+impl Streamed {
+    /// The next server-sent event, as its lines without the blank one; `None` when the stream is over. Comments are passed over.
+    pub async fn event(&mut self) -> Option<String> {
+        loop {
+            while let Some((event, rest)) = self.unread.split_once("\n\n") {
+                let (event, rest) = (event.to_owned(), rest.to_owned());
+                self.unread = rest;
+                if !event.starts_with(':') {
+                    return Some(event);
+                }
+            }
+            let more = tokio::time::timeout(Duration::from_secs(30), self.body.frame()).await;
+            let frame =
+                more.unwrap_or_else(|_| panic!("{}: nothing came for long; unread: {:?}", self.what, self.unread))?;
+            let frame = frame.unwrap_or_else(|error| panic!("{}: {error}", self.what));
+            if let Some(data) = frame.data_ref() {
+                self.unread
+                    .push_str(std::str::from_utf8(data).expect("events are UTF-8, and no chunk ends within a letter"));
+            }
+        }
+    }
+
+    /// The next event's `id` and its `data` as JSON; panics when the stream is over.
+    pub async fn data(&mut self) -> (String, Value) {
+        loop {
+            let event = self.event().await.unwrap_or_else(|| panic!("{}: the stream is over", self.what));
+            let line = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            if let Some(data) = line("data: ") {
+                let data = serde_json::from_str(&data).unwrap_or_else(|error| panic!("{}: {error}: {data}", self.what));
+                return (line("id: ").unwrap_or_default(), data);
+            }
+        }
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        self.connection.abort();
     }
 }
 

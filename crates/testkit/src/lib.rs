@@ -14,7 +14,7 @@ mod json;
 mod sources;
 
 pub use authenticator::totp;
-pub use client::{Answer, Client, Request};
+pub use client::{Answer, Client, Request, Streamed};
 pub use curl::{Curl, PRINTED_BASE};
 pub use database::Database;
 pub use described::{Described, assert_gaps};

@@ -8,11 +8,13 @@ mod companies;
 mod core;
 mod credentials;
 mod developers;
+mod events;
 mod letters;
 mod members;
 mod subscriptions;
 mod two_factor;
 mod users;
+mod webhooks;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -33,6 +35,8 @@ pub fn operations() -> Vec<Operation> {
     all.extend(credentials::operations());
     all.extend(developers::operations());
     all.extend(users::operations());
+    all.extend(events::operations());
+    all.extend(webhooks::operations());
     all.extend(letters::operations());
     let access = access::operations(&all);
     all.extend(access);
@@ -60,8 +64,13 @@ pub fn components() -> BTreeMap<String, Value> {
         developers::PROFILES,
         users::USERS,
         letters::LETTERS,
+        webhooks::ENDPOINTS,
+        webhooks::DELIVERIES,
+        webhooks::ATTEMPTS,
     ];
-    all.into_iter().map(|core| (core.name.to_owned(), core.schema())).collect()
+    let mut all: BTreeMap<String, Value> = all.into_iter().map(|core| (core.name.to_owned(), core.schema())).collect();
+    all.insert(events::COMPONENT.to_owned(), events::event());
+    all
 }
 
 /// The six core paths that the portal names, with a sentence each, for its pages (spec/loop.md 2.6).

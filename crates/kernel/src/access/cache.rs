@@ -36,6 +36,17 @@ impl AccessCache {
     }
 }
 
+impl AccessCache {
+    /// Rises whenever a right may have been taken away in this process.
+    pub fn epoch(&self) -> u64 {
+        self.users
+            .epoch()
+            .wrapping_add(self.companies.epoch())
+            .wrapping_add(self.keys.epoch())
+            .wrapping_add(self.apps.epoch())
+    }
+}
+
 /// Most entries a cache holds; past it the cache is emptied, which costs each caller one look-up.
 const CAPACITY: usize = 100_000;
 /// Tokens are half a kilobyte each, and are seldom used longer than this.
@@ -61,6 +72,10 @@ pub(crate) struct Ticket {
 impl<K: Hash + Eq + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Cache<K, V> {
     fn new(life: Duration, capacity: usize) -> Self {
         Self(Arc::new(Shared { map: papaya::HashMap::new(), epoch: AtomicU64::new(0), life, capacity }))
+    }
+
+    fn epoch(&self) -> u64 {
+        self.0.epoch.load(Ordering::SeqCst)
     }
 
     pub fn get<Q: Hash + papaya::Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<Arc<V>> {

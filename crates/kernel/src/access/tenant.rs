@@ -98,6 +98,30 @@ impl Tenant {
         if self.may(permission) { Ok(()) } else { Err(insufficient_scope(permission)) }
     }
 
+    /// What this caller may do in the whole company, as patterns: all sets together decide.
+    pub(crate) fn grants(&self) -> Vec<Vec<String>> {
+        let sets = [Some(&*self.permissions), self.scopes.as_deref().map(|key| &key.scopes)];
+        sets.into_iter().flatten().map(|set| set.patterns().collect()).collect()
+    }
+
+    /// Everything that decides what this caller may see, as one text: two with the same text see the same.
+    pub(crate) fn rights(&self) -> String {
+        let mut text = String::new();
+        let sets = [Some(&*self.permissions), self.further.as_deref(), self.scopes.as_deref().map(|key| &key.scopes)];
+        for set in sets {
+            for pattern in set.into_iter().flat_map(PermissionSet::patterns) {
+                text.push_str(&pattern);
+                text.push(',');
+            }
+            text.push('\n');
+        }
+        match self.workspaces.as_deref() {
+            None => text.push('*'),
+            Some(limit) => limit.iter().for_each(|workspace| text.push_str(&workspace.to_string())),
+        }
+        text
+    }
+
     /// Whose rows a transaction for this tenant may touch.
     pub fn view(&self) -> View {
         View::Company(self.company)

@@ -11,7 +11,7 @@ const BILLS: &str = "bills belong to the installation that wrote them, in its nu
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 10] = [
+const LEFT_OUT: [(&str, &str); 15] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -21,6 +21,14 @@ const LEFT_OUT: [(&str, &str); 10] = [
     ("billing_lines", BILLS),
     ("billing_payments", BILLS),
     ("coupon_redemptions", "coupons are this installation's"),
+    ("event_logs", "how far this installation handed its events over"),
+    (
+        "webhook_endpoints",
+        "their secrets are sealed here, and receivers should not hear from two installations: make new ones",
+    ),
+    ("webhook_lanes", "which node works for which endpoint"),
+    ("webhook_deliveries", "what this installation delivered"),
+    ("webhook_attempts", "what this installation delivered"),
     ("credentials", "keys open nothing elsewhere: make new ones where the company arrives"),
     ("jobs", "work that waits is this installation's"),
     ("mail_messages", "letters were sent from here, with links that open accounts here"),

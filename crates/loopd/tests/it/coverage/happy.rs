@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::operations;
 use super::sample::Samples;
-use crate::support::{Actor, World};
+use crate::support::{Actor, Receiver, World};
 
 /// Calls operations and notes which of them answered with a success.
 struct Tour {
@@ -203,6 +203,7 @@ async fn core(world: &World, tour: &mut Tour) {
     companies(world, tour).await;
     members(world, tour).await;
     credentials(tour).await;
+    webhooks(tour).await;
     let root = world.superuser().await;
     let profile =
         tour.post("/api/v1/developer-profiles/", json!({"display_name": "Grace", "accept_terms": true})).await;
@@ -324,6 +325,30 @@ async fn credentials(tour: &mut Tour) {
     let next = tour.post(&format!("{item}rotate/"), json!({"grace_seconds": 60})).await.text_at("/id");
     tour.post(&format!("{item}revoke/"), json!({})).await;
     tour.delete(&format!("/api/v1/internal-api-keys/{next}/")).await;
+}
+
+async fn webhooks(tour: &mut Tour) {
+    let receiver = Receiver::start().await;
+    tour.get("/api/v1/platform-events/").await;
+    tour.get("/api/v1/platform-events/1/").await;
+    tour.get("/api/v1/platform-events/stream/?after=0&follow=false").await;
+    let made = tour.post("/api/v1/webhook-endpoints/", json!({"url": receiver.url, "events": ["core.*"]})).await;
+    let item = format!("/api/v1/webhook-endpoints/{}/", made.text_at("/id"));
+    tour.get("/api/v1/webhook-endpoints/").await;
+    tour.get(&item).await;
+    tour.put(&item, json!({"url": receiver.url, "ordered": true})).await;
+    tour.patch(&item, json!({"description": "Ours"})).await;
+    for action in ["test", "rotate-secret", "disable", "enable"] {
+        tour.post(&format!("{item}{action}/"), json!({})).await;
+    }
+    tour.post(&format!("{item}replay/"), json!({"since": "2020-01-01T00:00:00Z", "which": "missing"})).await;
+    receiver.wait(2).await;
+    let list = tour.get("/api/v1/webhook-deliveries/?type=core.webhook_endpoint.updated").await;
+    let item_of = format!("/api/v1/webhook-deliveries/{}/", list.text_at("/results/0/id"));
+    tour.get(&item_of).await;
+    tour.get(&format!("{item_of}attempts/")).await;
+    tour.post(&format!("{item_of}replay/"), json!({})).await;
+    tour.delete(&item).await;
 }
 
 /// Operations that a module declares beside its resources, and records that only the server makes.

@@ -192,10 +192,16 @@ each_engine! {
 
     async fn another_companys_core_rows_do_not_exist(world: &World) {
         let (owner, stranger) = world.strangers().await;
-        let body = json!({"name": "x", "title": "x", "role": "staff", "scopes": ["*"], "permissions": ["booking.*"], "membership": NOBODY});
+        let body = json!({"name": "x", "title": "x", "role": "staff", "scopes": ["*"], "permissions": ["booking.*"], "membership": NOBODY,
+            "url": "http://127.0.0.1:9/", "since": "2026-01-01T00:00:00Z"});
         let mut complaints = Complaints::default();
-        for resource in ["workspaces", "memberships", "roles", "internal-api-keys", "api-client-apps", "product-subscriptions", "audit-logs", "companies"] {
+        for resource in ["workspaces", "memberships", "roles", "internal-api-keys", "api-client-apps", "product-subscriptions", "audit-logs", "companies", "webhook-endpoints", "webhook-deliveries"] {
             match resource {
+                "webhook-endpoints" => drop(owner.make("/api/v1/webhook-endpoints/", json!({"url": "http://127.0.0.1:9/"})).await),
+                "webhook-deliveries" => {
+                    let endpoint = owner.get("/api/v1/webhook-endpoints/").await.text_at("/results/0/id");
+                    owner.post(&format!("/api/v1/webhook-endpoints/{endpoint}/test/")).await.expect_status(200);
+                }
                 "internal-api-keys" => drop(world.key(&owner, &["booking.*"]).await),
                 "api-client-apps" => drop(owner.make("/api/v1/api-client-apps/", json!({"app_id": "an-app", "name": "An app"})).await),
                 _ => {}

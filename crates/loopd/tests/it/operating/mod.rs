@@ -1,6 +1,7 @@
 //! What an operator sees and does: settings, commands, killed servers, databases in trouble. Most of it through the real binary.
 
 mod commands;
+mod delivered;
 mod edge;
 mod encrypted;
 mod greeting;

@@ -4,11 +4,12 @@ mod actor;
 mod letters;
 mod page;
 mod program;
+mod receiver;
 mod two_factor;
 mod world;
 
 pub use actor::{Actor, PASSWORD};
 pub use page::printed_commands;
 pub use program::{Program, Served, eventually};
-
+pub use receiver::{Reaction, Received, Receiver};
 pub use world::{Limited, World};
