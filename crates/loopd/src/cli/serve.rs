@@ -72,7 +72,7 @@ struct Signals {
 }
 
 /// How long a stop that was forced, or that has outrun its patience, may still take; a database is as whole after a kill.
-const HARD: Duration = Duration::from_secs(5);
+const HARD: Duration = Duration::from_secs(10);
 
 impl Signals {
     fn listen(server: &app::Server) -> io::Result<Self> {
