@@ -215,6 +215,8 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: 
                 return Err(Problem::field("plan", "invalid", words));
             }
             change::choose(&mut subscription, &choice, &wanted);
+        } else if subscription.sold.is_none() {
+            change::require_paid_for(tx, &subscription.product, &Choice::Unsold(subscription.plan.clone()))?;
         }
     }
     let (next, begins) = rules::act(&subscription.state, action, at_once, now);

@@ -163,10 +163,14 @@ const BOLD: [u16; 95] = [
     280, 389, 584,
 ];
 
-/// How wide a text is, in points. Letters with accents are as wide as most small ones.
+/// How wide a text is, in points.
 pub fn width(text: &str, face: Face, size: f32) -> f32 {
     let table = if face == Face::Bold { &BOLD } else { &PLAIN };
-    let of = |byte: u8| usize::from(byte).checked_sub(32).and_then(|at| table.get(at)).copied().unwrap_or(556);
+    // A blank that does not break is a blank; what is not in the table is as wide as most small letters.
+    let of = |byte: u8| {
+        let byte = if byte == 0xa0 { b' ' } else { byte };
+        usize::from(byte).checked_sub(32).and_then(|at| table.get(at)).copied().unwrap_or(556)
+    };
     let thousandths: u32 = encode(text).map(|byte| u32::from(of(byte))).sum();
     thousandths as f32 * size / 1000.0
 }

@@ -100,7 +100,7 @@ each_engine! {
     }
 
     async fn a_product_that_is_sold_is_not_to_be_had_for_nothing(world: &World) {
-        let shop = Shop::open(world).await;
+        let mut shop = Shop::open(world).await;
         let item = shop.item().await;
         let activate = format!("{item}activate/");
         for body in [json!({}), json!({"plan": "free"}), json!({"plan": "trial"})] {
@@ -108,6 +108,10 @@ each_engine! {
         }
         shop.owner.post(&activate).json(&json!({"plan": "gold"})).await.expect_field("plan", "invalid_choice");
         shop.owner.post(&activate).json(&json!({"plan": "standard", "currency": "USD"})).await.expect_field("currency", "invalid_choice");
+        shop.wait(31).await;
+        shop.daily().await;
+        assert_eq!(shop.status().await, "expired");
+        shop.owner.post(&format!("{item}renew/")).await.expect_field("plan", "required");
         shop.operator.post(&format!("{PLANS}{}/archive/", shop.plan)).await.expect_status(200);
         world.client().get(&format!("{PLANS}{}/", shop.plan)).await.expect_refusal(404, "not_found");
         shop.owner.post(&activate).json(&json!({"plan": "standard"})).await.expect_field("plan", "invalid_choice");
