@@ -18,6 +18,7 @@ pub mod egress;
 pub mod event;
 pub mod idempotency;
 pub mod input;
+pub mod invitation;
 pub mod job;
 pub mod kernel;
 pub mod limit;

@@ -1,7 +1,7 @@
 //! Memberships: the link between a person and a company, with a role and a state. The last owner stays.
 
 use loopd_store::{Tx, params};
-use loopd_types::{Problem, Result, Uuid};
+use loopd_types::{CompanyId, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
 use crate::access::Tenant;
@@ -9,7 +9,7 @@ use crate::company::invalid_transition;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
 use crate::permission::PermissionSet;
-use crate::{Kernel, audit, event, plan, role};
+use crate::{Kernel, audit, event, invitation, plan, role};
 
 /// Memberships as the API shows them.
 pub const LISTING: Listing = Listing {
@@ -102,42 +102,14 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
     };
     check_role(tx, tenant, &role)?;
     lock(tx, tenant)?;
-    let (id, now) = (kernel.new_id(), kernel.now());
-    let known = tx.first(
-        "SELECT id, status FROM memberships WHERE company_id = $1 AND user_id = $2",
-        &params![tenant.company, person],
-        |row| Ok((row.uuid(0)?, row.text(1)?.to_owned())),
-    )?;
-    // Who is a member already takes no further seat; the refusal for that comes below.
-    if known.as_ref().is_none_or(|(_, status)| status == "left") {
-        plan::require_seat(tx, tenant.company, 0)?;
-    }
-    let id = match known {
-        // Someone who left comes back to the same row; the history stays one.
-        Some((known, status)) if status == "left" => {
-            tx.execute(
-                "UPDATE memberships SET role = $3, status = 'active', title = $4, joined_at = $5, all_workspaces = TRUE, updated_at = $5, \
-                 version = version + 1 WHERE company_id = $1 AND id = $2",
-                &params![tenant.company, known, &role, &title, now],
-            )?;
-            // What they were in workspaces belongs to their first time here.
-            tx.push(
-                "DELETE FROM membership_workspaces WHERE company_id = $1 AND membership_id = $2",
-                params![tenant.company, known],
-            )?;
-            known
-        }
-        Some(_) => return Err(Problem::field("user", "unique", "This user is already a member of the company.")),
-        None => {
-            tx.execute(
-                "INSERT INTO memberships (company_id, id, user_id, role, status, title, joined_at, created_by, created_at, updated_at) \
-                 VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, $6, $6)",
-                &params![tenant.company, id, person, &role, &title, now, tenant.actor.user],
-            )?;
-            id
+    let id = match enrol(tx, kernel, tenant.company, tenant.actor.user, person, &role, &title, true)? {
+        Enrolled::Made(id) => id,
+        Enrolled::Known(..) => {
+            return Err(Problem::field("user", "unique", "This user is already a member of the company."));
         }
     };
     limit_as_caller(tx, tenant, id)?;
+    invitation::withdraw(tx, kernel, tenant.company, person)?;
     kernel.forget_user(tx, person);
     written(tx, kernel, tenant, "create", "core.membership.created", id, serde_json::json!({"role": role}))?;
     Ok(id)
@@ -160,10 +132,72 @@ fn limit_as_caller(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<()> {
     Ok(())
 }
 
+/// What [`enrol`] found.
+pub(crate) enum Enrolled {
+    /// A member now, for the first time or back again.
+    Made(Uuid),
+    /// A member before, in this state; nothing was changed.
+    Known(Uuid, String),
+}
+
+/// Makes a person a member unless they are one. The caller holds [`lock`] and has judged the role.
+#[expect(clippy::too_many_arguments, reason = "a row's columns")]
+pub(crate) fn enrol(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    by: Option<Uuid>,
+    person: Uuid,
+    role: &str,
+    title: &str,
+    all_workspaces: bool,
+) -> Result<Enrolled> {
+    let (id, now) = (kernel.new_id(), kernel.now());
+    let known = tx.first(
+        "SELECT id, status FROM memberships WHERE company_id = $1 AND user_id = $2",
+        &params![company, person],
+        |row| Ok((row.uuid(0)?, row.text(1)?.to_owned())),
+    )?;
+    // Who is a member already takes no further seat.
+    if known.as_ref().is_none_or(|(_, status)| status == "left") {
+        plan::require_seat(tx, company, 0)?;
+    }
+    match known {
+        // Someone who left comes back to the same row; the history stays one.
+        Some((known, status)) if status == "left" => {
+            tx.execute(
+                "UPDATE memberships SET role = $3, status = 'active', title = $4, joined_at = $5, all_workspaces = $6, updated_at = $5, \
+                 version = version + 1 WHERE company_id = $1 AND id = $2",
+                &params![company, known, role, title, now, all_workspaces],
+            )?;
+            // What they were in workspaces belongs to their first time here.
+            tx.push(
+                "DELETE FROM membership_workspaces WHERE company_id = $1 AND membership_id = $2",
+                params![company, known],
+            )?;
+            Ok(Enrolled::Made(known))
+        }
+        Some((known, status)) => Ok(Enrolled::Known(known, status)),
+        None => {
+            tx.execute(
+                "INSERT INTO memberships (company_id, id, user_id, role, status, title, all_workspaces, joined_at, created_by, created_at, \
+                 updated_at) VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, $8, $7, $7)",
+                &params![company, id, person, role, title, all_workspaces, now, by],
+            )?;
+            Ok(Enrolled::Made(id))
+        }
+    }
+}
+
 /// Whoever changes memberships of a company takes turns: two owners who demote each other at once must not both succeed, and
 /// nobody leaves while being made the owner. Taken before anything is read that the decision rests on.
 pub(crate) fn lock(tx: &mut Tx<'_>, tenant: &Tenant) -> Result<()> {
-    Ok(tx.lock(&format!("memberships:{}", tenant.company.0))?)
+    lock_company(tx, tenant.company)
+}
+
+/// [`lock`] where there is no tenant: an invited person is none yet.
+pub(crate) fn lock_company(tx: &mut Tx<'_>, company: CompanyId) -> Result<()> {
+    Ok(tx.lock(&format!("memberships:{}", company.0))?)
 }
 
 struct Row {
@@ -324,6 +358,7 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: 
         "UPDATE memberships SET status = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
         &params![tenant.company, id, to, kernel.now()],
     )?;
+    invitation::withdraw(tx, kernel, tenant.company, row.user)?;
     kernel.forget_user(tx, row.user);
     written(tx, kernel, tenant, action, past, id, serde_json::json!({"status": [row.status, to]}))
 }

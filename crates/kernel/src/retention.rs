@@ -47,7 +47,7 @@ struct Rule {
     keep_us: fn(&Settings) -> i64,
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     Rule {
         name: "idempotency keys",
         table: "idempotency_keys",
@@ -68,6 +68,13 @@ const RULES: [Rule; 6] = [
         key: "id",
         is_over: "(expires_at < $1 OR revoked_at < $1)",
         keep_us: |settings| settings.session_days * DAY_US,
+    },
+    Rule {
+        name: "links in letters",
+        table: "account_tokens",
+        key: "hash",
+        is_over: "expires_at < $1",
+        keep_us: |_| DAY_US,
     },
     Rule { name: "jobs done", table: "jobs", key: "id", is_over: DONE, keep_us: |settings| settings.job_days * DAY_US },
     Rule {

@@ -1,5 +1,6 @@
 //! The wiring of loopd: settings, command line, which surface stands where. No logic of its own.
 
+mod account;
 pub mod app;
 pub mod cli;
 pub mod health;

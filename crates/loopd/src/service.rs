@@ -16,6 +16,7 @@ use loopd_web::{Call, Content, Metrics, Operation, Param, Reply, ResponseDoc, Su
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::account;
 use crate::portal::{self, Document, PortalInfo, Viewer};
 use crate::settings::Settings;
 use crate::{VERSION, portal_info};
@@ -149,7 +150,7 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
     let page = |id: &str, path: &str, summary: &str, make: fn(&PortalInfo, &Call) -> Result<Document>| {
         let info = info.clone();
         Operation::get(id, path, move |call: Call| {
-            let made = make(&info, &call).and_then(|document| reply(document, &call));
+            let made = make(&info, &call).and_then(reply);
             async move { made }
         })
         .tag("service")
@@ -158,6 +159,7 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
     };
     let html = || ResponseDoc::empty(200, "The page.").with(Content::of("text/html", schema::string()));
     let staff_info = info.clone();
+    let mailbox = account::mailbox(settings, &info);
     let pages = vec![
         page("portal", "/", "Developer portal", |info, call| {
             portal::front(info, call.query().get("format")).ok_or_else(Problem::not_found)
@@ -169,7 +171,7 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
             let info = staff_info.clone();
             async move {
                 let viewer = if is_staff(&call).await { Viewer::Staff } else { Viewer::Anyone };
-                reply(portal::developers(&info, viewer), &call)
+                reply(portal::developers(&info, viewer))
             }
         })
         .tag("service")
@@ -201,6 +203,7 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
         )
         .responds(404, "No such format.", schema::component("Error")),
     ];
+    let pages: Vec<Operation> = pages.into_iter().chain(account::operations()).chain(mailbox).collect();
     let _ = served.set(operations.iter().chain(&pages).map(described_only).collect());
     pages
 }
@@ -217,7 +220,7 @@ fn file(call: &Call, path: &str) -> Result<Document> {
         .ok_or_else(Problem::not_found)
 }
 
-fn reply(document: Document, _call: &Call) -> Result<Reply> {
+pub(crate) fn reply(document: Document) -> Result<Reply> {
     let mut reply = Reply::bytes(document.status, "application/octet-stream", document.body.into_owned());
     for (name, value) in document.headers {
         let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(Problem::internal)?;
@@ -299,6 +302,7 @@ pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop
     mail::register_jobs(&mut runner, mailer.clone());
     loopd_kernel::billing::register_jobs(&mut runner);
     webhook::register(&mut runner);
+    loopd_kernel::account::register_jobs(&mut runner);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(runner.clone().run(kernel.clone(), stop.clone()));
     tasks.spawn(webhook::dispatch::run(kernel.clone(), stop.clone()));

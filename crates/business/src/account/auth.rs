@@ -7,18 +7,19 @@ use loopd_kernel::{Caller, Kernel, Need, Tenant};
 use loopd_store::{Tx, View};
 use loopd_types::{CompanyCode, Problem, Result};
 use loopd_web::{Call, Operation, RateClass, Reply, Schema as _, schema};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::wire;
+use super::{invitations, wire};
 
-const LANGUAGES: [&str; 4] = ["en", "fr", "rw", "sw"];
+pub(super) const LANGUAGES: [&str; 4] = ["en", "fr", "rw", "sw"];
 
 pub fn operations() -> Vec<Operation> {
     vec![
         Operation::post("auth_register", "/api/v1/auth/register/", register)
             .tag("auth")
             .summary("Register")
-            .describe("Makes a user and a company in one transaction; the user owns the company and has a trial of every product.")
+            .describe("Makes a user and a company in one transaction; the user owns the company and has a trial of every product. \
+                 `company_name` is required unless `invitation`, the token of one, is given: then the user becomes a member of its company.")
             .rate(RateClass::Auth)
             .body(
                 schema::object([
@@ -33,8 +34,9 @@ pub fn operations() -> Vec<Operation> {
                     ("country", schema::pattern("^[A-Z]{2}$")),
                     ("currency", schema::pattern("^[A-Z]{3,4}$")),
                     ("timezone", schema::string()),
+                    ("invitation", schema::text(1, 100)),
                 ])
-                .required(["email", "username", "password", "company_name"]),
+                .required(["email", "username", "password"]),
             )
             .responds(201, "Registered and signed in.", registered_schema()),
         Operation::post("auth_login", "/api/v1/auth/login/", login)
@@ -104,6 +106,10 @@ pub fn operations() -> Vec<Operation> {
 }
 
 async fn register(call: Call) -> Result<Reply> {
+    let body = call.json_object()?;
+    if let Some(token) = body.get("invitation").filter(|token| !token.is_null()) {
+        return register_invited(&call, body, token).await;
+    }
     let registration = Registration::parse(&call.kernel, call.json()?).await?;
     let (kernel, origin) = (call.kernel.clone(), call.caller.origin.clone());
     call.commit(View::System, move |tx| {
@@ -120,7 +126,26 @@ async fn register(call: Call) -> Result<Reply> {
     .await
 }
 
-fn add_tokens(body: &mut Value, tokens: &account::TokenPair) {
+/// With an invitation there is no company to be made (spec/loop.md 5.5), and the address is the invitation's.
+async fn register_invited(call: &Call, body: &Map<String, Value>, token: &Value) -> Result<Reply> {
+    let mut body = body.clone();
+    let email = body.remove("email").unwrap_or_default();
+    let token = token.as_str().unwrap_or_default().to_owned();
+    for name in ["invitation", "company_name", "country", "currency", "timezone"] {
+        body.remove(name);
+    }
+    let shown = loopd_kernel::invitation::look_up(&call.kernel, &token).await?;
+    if email.as_str().is_some_and(|email| !email.eq_ignore_ascii_case(&shown.email)) {
+        return Err(Problem::field("email", "invalid", "The invitation is for another address."));
+    }
+    if shown.has_account {
+        return Err(Problem::field("email", "unique", "A user with this email already exists."));
+    }
+    body.insert("token".to_owned(), json!(token));
+    invitations::answer_accepted(call, Value::Object(body), 201).await
+}
+
+pub(super) fn add_tokens(body: &mut Value, tokens: &account::TokenPair) {
     body["access"] = json!(tokens.access);
     body["refresh"] = json!(tokens.refresh);
     body["access_token"] = json!(tokens.access);
@@ -194,7 +219,7 @@ async fn verify(call: Call) -> Result<Reply> {
     Reply::json(200, &json!({}))
 }
 
-fn required_text(call: &Call, name: &'static str) -> Result<String> {
+pub(super) fn required_text(call: &Call, name: &'static str) -> Result<String> {
     let mut input = loopd_kernel::input::Input::new(call.json()?, false)?;
     let text = input.required_text(name, 8_192);
     input.finish()?;
@@ -330,13 +355,19 @@ fn me_schema() -> Value {
 }
 
 fn registered_schema() -> Value {
+    made_schema(wire::tokens())
+}
+
+/// User, company, workspace and membership, with these tokens.
+pub(super) fn made_schema(tokens: [(&'static str, Value); 6]) -> Value {
     let company = schema::object([("id", schema::uuid()), ("code", wire::code()), ("name", schema::string())])
         .required(["id", "code", "name"]);
     let workspace = schema::object([("id", schema::uuid()), ("name", schema::string())]).required(["id", "name"]);
     let membership = schema::object([("id", schema::uuid()), ("role", schema::string()), ("status", schema::string())])
         .required(["id", "role", "status"]);
     let own = [("user", wire::person()), ("company", company), ("workspace", workspace), ("membership", membership)];
-    with_tokens(own)
+    let names: Vec<&str> = own.iter().chain(&tokens).map(|(name, _)| *name).collect();
+    schema::object(own.into_iter().chain(tokens)).required(names)
 }
 
 pub(super) fn signed_in_schema() -> Value {

@@ -9,8 +9,10 @@ mod core;
 mod credentials;
 mod developers;
 mod events;
+mod invitations;
 mod letters;
 mod members;
+mod own_account;
 mod subscriptions;
 mod two_factor;
 mod users;
@@ -38,6 +40,8 @@ pub fn operations() -> Vec<Operation> {
     all.extend(events::operations());
     all.extend(webhooks::operations());
     all.extend(letters::operations());
+    all.extend(invitations::operations());
+    all.extend(own_account::operations());
     let access = access::operations(&all);
     all.extend(access);
     all
@@ -67,6 +71,7 @@ pub fn components() -> BTreeMap<String, Value> {
         webhooks::ENDPOINTS,
         webhooks::DELIVERIES,
         webhooks::ATTEMPTS,
+        invitations::INVITATIONS,
     ];
     let mut all: BTreeMap<String, Value> = all.into_iter().map(|core| (core.name.to_owned(), core.schema())).collect();
     all.insert(events::COMPONENT.to_owned(), events::event());

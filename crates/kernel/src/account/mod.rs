@@ -1,5 +1,10 @@
 //! Accounts: registering, signing in, keeping and ending sessions, the person's own data (spec/loop.md 5.2, 5.5).
 
+mod devices;
+mod email;
+mod merge;
+pub(crate) mod one_time;
+mod recovery;
 mod register;
 pub(crate) use register::LANGUAGES;
 pub mod rules;
@@ -7,6 +12,10 @@ mod session;
 mod standing;
 mod store;
 
+pub use devices::{Device, list as list_devices, revoke as revoke_device, revoke_others as revoke_other_devices};
+pub use email::{ChangeEmail, VERIFY_PAGE, verify as verify_email, verify_again};
+pub use merge::{AskMerge, Merged, PAGE as MERGE_PAGE, look_up_merge, merge};
+pub use recovery::{PAGE as PASSWORD_PAGE, ResetPassword, check_reset_link, forget_password, read_forgotten};
 pub use register::{NewUser, Registered, Registration, create_user, register};
 pub use session::{
     ChangedPassword, Checked, Opening, SignedIn, TokenPair, change_password, logout, logout_caller, punish_reuse,
@@ -18,3 +27,10 @@ pub use store::{
     OwnCompany, OwnMembership, Profile, companies_of, email_of, find_id_by_email, memberships_of, profile,
     update_profile,
 };
+
+pub(crate) use session::{limit_email, open as open_first_session};
+
+/// Lets this process do what accounts leave for later.
+pub fn register_jobs(runner: &mut crate::job::Runner) {
+    recovery::register_jobs(runner);
+}

@@ -4,7 +4,7 @@ use loopd_store::{Tx, params};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 use serde_json::Value;
 
-use super::{rules, session, session::TokenPair};
+use super::{email, rules, session, session::TokenPair};
 use crate::access::{Actor, Origin};
 use crate::input::Input;
 use crate::{Kernel, audit, company, event};
@@ -123,6 +123,7 @@ pub fn register(tx: &mut Tx<'_>, kernel: &Kernel, registration: &Registration, o
     };
     audit::record_by(tx, kernel, created.company, &actor, entry)?;
     let tokens = session::open(tx, kernel, user_id, origin)?;
+    email::ask_to_verify(tx, kernel, user_id, &registration.user.email, &registration.user.language)?;
     let payload = serde_json::json!({"user": user_id.to_string(), "username": registration.user.username});
     let subject = format!("core/users/{user_id}");
     event::emit_by(tx, kernel, created.company, &actor, "core.user.registered", &subject, payload.to_string())?;

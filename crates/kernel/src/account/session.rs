@@ -6,7 +6,7 @@ use loopd_store::{Tx, View, params};
 use loopd_types::{Kind, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid, hex, sha256_hex};
 use serde_json::Value;
 
-use super::rules;
+use super::{devices, recovery, rules};
 use crate::access::{Actor, Caller, Origin};
 use crate::input::Input;
 use crate::limit::Rate;
@@ -106,7 +106,7 @@ fn lock_subject(email: &str, origin: &Origin) -> String {
 ///
 /// # Errors
 /// 429 `throttled`.
-pub(super) async fn limit_email(kernel: &Kernel, email: &str) -> Result<()> {
+pub(crate) async fn limit_email(kernel: &Kernel, email: &str) -> Result<()> {
     const RATE: Rate = Rate::per_minute("auth-email", 5);
     kernel.limits.hit(RATE, &sha256_hex(email.as_bytes()), kernel.now()).await.require().map(drop)
 }
@@ -255,7 +255,7 @@ fn note_failure(tx: &mut Tx<'_>, kernel: &Kernel, subject: &str) -> Result<Optio
 }
 
 /// Opens a session for a user in this transaction.
-pub(super) fn open(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin) -> Result<TokenPair> {
+pub(crate) fn open(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin) -> Result<TokenPair> {
     open_by(tx, kernel, user, origin, &Opening::by_password())
 }
 
@@ -269,6 +269,7 @@ fn open_by(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin, openin
         MOST_SESSIONS - 1
     );
     tx.push(&surplus, params![user, now])?;
+    devices::tell_of_new(tx, kernel, user, origin)?;
     tx.push(
         "INSERT INTO sessions (id, user_id, refresh_jti, app_id, address, user_agent, created_at, last_used_at, expires_at, method, second_factor_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10)",
@@ -462,6 +463,6 @@ impl ChangedPassword {
             changes: None,
         };
         kernel.audit_installation(tx, &caller.actor(), entry)?;
-        Ok(())
+        recovery::tell_changed(tx, kernel, self.user)
     }
 }

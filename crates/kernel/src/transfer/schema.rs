@@ -36,7 +36,8 @@ const LEFT_OUT: [(&str, &str); 15] = [
 ];
 
 /// Columns that stay behind, of tables that take part. Where the company arrives they are empty.
-const LEFT_OUT_COLUMNS: [(&str, &str, &str); 3] = [
+const LEFT_OUT_COLUMNS: [(&str, &str, &str); 4] = [
+    ("invitations", "token_hash", "links in letters lead here; an invitation is sent again where the company arrives"),
     ("product_subscriptions", "next_terms", PLANS),
     ("product_subscriptions", "plan_edition", PLANS),
     ("product_subscriptions", "plan_id", PLANS),

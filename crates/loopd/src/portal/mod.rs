@@ -4,6 +4,7 @@
 //! database, a router or a request; `app.rs` fills the info from the registry and the operations and mounts the pages.
 //! Every file a page asks for is embedded and served by [`assets`]; no page ever names another host.
 
+pub mod account;
 pub mod assets;
 mod code;
 mod components;
@@ -14,6 +15,7 @@ mod gallery;
 mod guide;
 mod home;
 mod info;
+pub mod mailbox;
 mod metadata;
 mod readers;
 mod resources;

@@ -3,6 +3,7 @@
 //! Folders mirror URLs. `support` is the world the tests stand in; `coverage` asks every operation of the API's own description.
 
 mod acceptance;
+mod account_pages;
 mod api_client_apps;
 mod audit;
 mod auth;
@@ -12,6 +13,8 @@ mod coverage;
 mod errors;
 mod idempotency;
 mod internal_api_keys;
+mod invitations;
+mod invitations_model;
 mod limits;
 mod mail;
 mod memberships;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::operations;
 use super::sample::Samples;
-use crate::support::{Actor, Receiver, World};
+use crate::support::{Actor, Receiver, World, eventually};
 
 /// Calls operations and notes which of them answered with a success.
 struct Tour {
@@ -212,6 +212,7 @@ async fn core(world: &World, tour: &mut Tour) {
     tour.put(&item, json!({"display_name": "Grace U"})).await;
     tour.patch(&item, json!({"bio": "Writes tills."})).await;
     tour.get_as(&root, "/api/v1/users/").await;
+    own_account(world, tour).await;
     let letter = world.failed_letter().await;
     tour.get_as(&root, "/api/v1/mail-messages/").await;
     tour.get_as(&root, &format!("/api/v1/mail-messages/{letter}/")).await;
@@ -253,6 +254,49 @@ async fn two_factor(world: &World, tour: &mut Tour, new: &Client) {
     let answer = json!({"mfa_token": asked.at("/error/details/mfa_token"), "code": codes.at("/recovery_codes/0")});
     tour.post_as(&world.client(), "/api/v1/auth/mfa/verify/", answer).await;
     tour.post_as(new, "/api/v1/auth/2fa/disable/", proof).await;
+}
+
+/// What people do by the links in their letters.
+async fn own_account(world: &World, tour: &mut Tour) {
+    let nobody = world.client();
+    let (one, two) = (world.register("one").await, world.register("two").await);
+    tour.post_as(&one, "/api/v1/auth/email/verify/resend/", json!({})).await;
+    let token = world.letter(&one.email, "verify-email").await.token();
+    tour.post_as(&nobody, "/api/v1/auth/email/verify/", json!({"token": token})).await;
+    let change = json!({"new_email": "uno@example.com", "password": "strongpass123"});
+    tour.post_as(&one, "/api/v1/auth/email/change/", change).await;
+    world.sign_in(&one.email, "").await;
+    let sessions = tour.get_as(&one, "/api/v1/auth/sessions/").await.json();
+    let mut others = sessions["results"].as_array().expect("rows").iter().filter(|row| row["is_current"] == false);
+    let other = others.next().and_then(|row| row["id"].as_str()).expect("a session").to_owned();
+    let path = format!("/api/v1/auth/sessions/{other}/");
+    let request = one.delete(&path);
+    tour.call(Method::DELETE, &path, request).await;
+    tour.post_as(&one, "/api/v1/auth/sessions/revoke-others/", json!({})).await;
+    tour.post_as(&one, "/api/v1/auth/merge/", json!({"email": two.email, "password": "strongpass123"})).await;
+    let token = world.letter(&two.email, "account-merge").await.token();
+    tour.post_as(&nobody, "/api/v1/auth/merge/confirm/", json!({"token": token})).await;
+    tour.post_as(&nobody, "/api/v1/auth/password/reset/", json!({"email": one.email})).await;
+    let written = async || !world.letters_of(&one.email, "password-reset").await.is_empty();
+    eventually("the letter is written", written).await;
+    let token = world.letter(&one.email, "password-reset").await.token();
+    let reset = json!({"token": token, "new_password": "another pass 456"});
+    tour.post_as(&nobody, "/api/v1/auth/password/reset/confirm/", reset).await;
+    tour.get("/api/v1/invitations/").await;
+    let guest = json!({"email": "invited@example.com", "role": "staff"});
+    let made = tour.post("/api/v1/invitations/", guest.clone()).await.text_at("/id");
+    let item = format!("/api/v1/invitations/{made}/");
+    tour.get(&item).await;
+    tour.post(&format!("{item}resend/"), json!({})).await;
+    tour.post(&format!("{item}revoke/"), json!({})).await;
+    tour.post("/api/v1/invitations/", guest.clone()).await;
+    let token = world.letter("invited@example.com", "invitation").await.token();
+    tour.post_as(&nobody, "/api/v1/invitations/lookup/", json!({"token": token})).await;
+    tour.post_as(&nobody, "/api/v1/invitations/decline/", json!({"token": token})).await;
+    tour.post("/api/v1/invitations/", guest).await;
+    let token = world.letter("invited@example.com", "invitation").await.token();
+    let account = json!({"token": token, "username": "invited", "password": "strongpass123"});
+    tour.post_as(&nobody, "/api/v1/invitations/accept/", account).await;
 }
 
 async fn companies(world: &World, tour: &mut Tour) {

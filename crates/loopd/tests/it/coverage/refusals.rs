@@ -11,9 +11,14 @@ use super::{NOBODY, ask, is_secured, operations, path_of, request};
 use crate::support::World;
 
 /// Operations that are open to everybody, by intention. One that is not here asks for credentials.
-const PUBLIC: [&str; 29] = [
+const PUBLIC: [&str; 36] = [
     "assets",
+    // Whoever reads a letter shows its link.
+    "auth_email_verify",
     "auth_login",
+    "auth_merge_confirm",
+    "auth_password_reset",
+    "auth_password_reset_confirm",
     "auth_mfa_verify",
     "auth_refresh",
     "auth_register",
@@ -31,6 +36,9 @@ const PUBLIC: [&str; 29] = [
     "developers",
     "docs",
     "health",
+    "invitations_accept",
+    "invitations_decline",
+    "invitations_lookup",
     "payments_payment_link_page",
     "payments_payment_link_pay",
     // A provider signs its calls itself.
@@ -195,8 +203,9 @@ each_engine! {
         let body = json!({"name": "x", "title": "x", "role": "staff", "scopes": ["*"], "permissions": ["booking.*"], "membership": NOBODY,
             "url": "http://127.0.0.1:9/", "since": "2026-01-01T00:00:00Z"});
         let mut complaints = Complaints::default();
-        for resource in ["workspaces", "memberships", "roles", "internal-api-keys", "api-client-apps", "product-subscriptions", "audit-logs", "companies", "webhook-endpoints", "webhook-deliveries"] {
+        for resource in ["workspaces", "memberships", "invitations", "roles", "internal-api-keys", "api-client-apps", "product-subscriptions", "audit-logs", "companies", "webhook-endpoints", "webhook-deliveries"] {
             match resource {
+                "invitations" => drop(owner.make("/api/v1/invitations/", json!({"email": "grace@example.com", "role": "staff"})).await),
                 "webhook-endpoints" => drop(owner.make("/api/v1/webhook-endpoints/", json!({"url": "http://127.0.0.1:9/"})).await),
                 "webhook-deliveries" => {
                     let endpoint = owner.get("/api/v1/webhook-endpoints/").await.text_at("/results/0/id");
