@@ -39,6 +39,7 @@ pub const BUILT_IN: [BuiltIn; 6] = [
             "core.workspaces.view",
             "core.memberships.view",
             "core.roles.view",
+            "core.imports.view",
         ],
     },
     BuiltIn {
@@ -53,6 +54,7 @@ pub const BUILT_IN: [BuiltIn; 6] = [
             "core.companies.view",
             "core.workspaces.view",
             "core.memberships.view",
+            "core.imports.view",
         ],
     },
     BuiltIn {

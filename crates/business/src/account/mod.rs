@@ -5,7 +5,7 @@ mod audit;
 mod auth;
 mod billing;
 mod companies;
-mod core;
+pub(crate) mod core;
 mod credentials;
 mod developers;
 mod events;

@@ -31,7 +31,7 @@ impl fmt::Display for Flaw {
 }
 
 /// First path parts under `/api/v1/` that belong to the core or to the sibling surfaces.
-const CORE_PATHS: [&str; 43] = [
+const CORE_PATHS: [&str; 44] = [
     "auth",
     "companies",
     "workspaces",
@@ -60,6 +60,7 @@ const CORE_PATHS: [&str; 43] = [
     "search",
     "jobs",
     "import",
+    "imports",
     "export",
     "schema",
     "health",
@@ -82,11 +83,12 @@ const ENGINE_PATHS: [&str; 1] = ["public"];
 
 /// Third path parts, or last parts of operation ids, that the engine itself has; no action may have such a name. An action `restore` may be
 /// declared: the same address then serves both, because a deleted record cannot be acted on otherwise.
-const ENGINE_VERBS: [&str; 12] = [
+const ENGINE_VERBS: [&str; 13] = [
     "actions",
     "history",
     "bulk",
     "export",
+    "import",
     "by-external-id",
     "list",
     "create",

@@ -16,6 +16,7 @@ pub mod cx;
 pub mod delete;
 mod expand;
 pub mod export;
+pub mod import;
 pub mod input;
 pub mod list;
 pub(crate) mod read;

@@ -32,13 +32,16 @@ pub fn shared_tables() -> Vec<TableDef> {
         ColumnDef::optional("actor_user_id", ColumnKind::Uuid),
         ColumnDef::required("at", ColumnKind::Int),
     ];
-    vec![TableDef {
+    let changes = TableDef {
         name: STATUS_CHANGES.into(),
         columns,
         primary_key: words(&["company_id", "id"]),
         foreign_keys: Vec::new(),
         indexes: vec![IndexDef { columns: words(&["company_id", "record_id"]), unique: false, where_sql: None }],
-    }]
+    };
+    let mut tables = vec![changes];
+    tables.extend(super::import::tables());
+    tables
 }
 
 fn record_table(runtime: &ResourceRuntime, table_of: &dyn Fn(&str) -> Option<String>) -> TableDef {

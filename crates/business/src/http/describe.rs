@@ -10,10 +10,13 @@ use crate::define::filter::Test;
 use crate::define::schema::{Use, object, of_kind};
 use crate::define::{Action, Kind};
 use crate::engine::bulk::MAX_OPERATIONS;
+use crate::engine::import::MOST_ROWS;
 use crate::engine::request::{base_filters, is_sortable};
 
 /// A bulk request holds many records; this is what 500 ordinary ones need.
 const BULK_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// A file of some hundred thousand cells; larger ones come in parts.
+const IMPORT_BODY_BYTES: usize = 32 * 1024 * 1024;
 
 struct Words {
     base: String,
@@ -274,6 +277,44 @@ where
         .max_body(BULK_BODY_BYTES)
         .body(body)
         .responds(200, "What became of each operation.", schema::component("BulkAnswer"))
+}
+
+pub(super) fn import<F, R>(door: &Door, handler: F) -> Operation
+where
+    F: Fn(Call) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Reply>> + Send + 'static,
+{
+    let words = Words::of(door);
+    let operation = Operation::post(format!("{}_import", words.id), format!("{}import/", words.base), handler);
+    finish(door, operation, format!("Import {} from CSV or JSON", words.many), &door.runtime.permissions.create)
+        .describe(
+            "Every row is made as one call would make it; one that is refused stops no other. A column goes to the field of its name, or \
+             where `mapping` sends it. Records may be named by number, `external_id`, code or id, people by email address. Up to 100 rows \
+             are done when the answer comes (200); more are left to a job (202): see `/api/v1/imports/{id}/`, and for the rows that were \
+             refused `/api/v1/imports/{id}/errors/`.",
+        )
+        .params([
+            Param::query("dry_run", schema::boolean()).describe("Tries every row and writes nothing."),
+            Param::query("mode", json!({"type": "string", "enum": ["create", "upsert"]}))
+                .describe("`upsert` changes the record that has the row's external_id."),
+            Param::query("mapping", schema::string())
+                .describe("From columns to fields, as a JSON object: `{\"Full name\": \"title\", \"Notes\": null}`."),
+        ])
+        .max_body(IMPORT_BODY_BYTES)
+        .accepts(
+            true,
+            Content::json(json!({
+                "type": "object",
+                "required": ["rows"],
+                "properties": {
+                    "rows": {"type": "array", "maxItems": MOST_ROWS, "items": {"type": "object", "additionalProperties": true}},
+                    "mapping": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+                },
+            })),
+        )
+        .accepts(true, Content::of("text/csv", schema::string()))
+        .responds(200, "What became of the rows.", schema::component("ImportAnswer"))
+        .responds(202, "The rows are kept; a job makes the records.", schema::component("ImportAnswer"))
 }
 
 /// An answer with the ETag that `If-Match` takes.

@@ -2,6 +2,7 @@
 
 mod custom;
 mod describe;
+mod imports;
 mod public;
 mod records;
 mod schemas;
@@ -16,7 +17,7 @@ pub use schemas::schemas;
 
 /// Every operation of every module, in the order of the definitions.
 pub fn operations(registry: &Arc<Registry>) -> Vec<Operation> {
-    let mut all = Vec::new();
+    let mut all = imports::operations(registry);
     for module in registry.modules() {
         for runtime in registry.resources().iter().filter(|runtime| runtime.module == module.slug) {
             all.extend(records::operations(registry, runtime));

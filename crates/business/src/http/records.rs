@@ -47,6 +47,7 @@ pub(super) fn operations(registry: &Arc<Registry>, runtime: &Arc<ResourceRuntime
     if !definition.read_only {
         all.push(describe::create(&door, on(&door, create_record)));
         all.push(describe::bulk(&door, on(&door, bulk_write)));
+        all.push(describe::import(&door, on(&door, super::imports::import)));
     }
     if !definition.read_only && !definition.append_only {
         all.push(describe::update(&door, on(&door, |door, call| write_update(door, call, true))));

@@ -14,6 +14,7 @@ use crate::engine::{Registry, ResourceRuntime};
 /// Every schema that the operations of [`super::operations`] refer to, but for `Error`, which is the surface's.
 pub fn schemas(registry: &Registry) -> BTreeMap<String, Json> {
     let mut all: BTreeMap<String, Json> = shared().into_iter().collect();
+    all.extend(super::imports::schemas());
     for runtime in registry.resources() {
         let name = &runtime.schema;
         all.insert(name.clone(), record(runtime, Use::Read));

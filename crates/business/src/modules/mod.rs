@@ -81,6 +81,7 @@ pub async fn install(engine: &Engine) -> Result<()> {
 
 /// The kinds of work for later; one line a module that has some.
 pub fn register_jobs_on(runner: &mut Runner, engine: &Engine, ports: &Ports) {
+    crate::engine::import::register(runner, engine);
     booking::register_jobs(runner, engine);
     cms::register_jobs(runner, engine);
     payments::register_jobs(runner, engine, &ports.mobile_money);

@@ -12,6 +12,7 @@ mod companies;
 mod coverage;
 mod errors;
 mod idempotency;
+mod imports;
 mod internal_api_keys;
 mod invitations;
 mod invitations_model;

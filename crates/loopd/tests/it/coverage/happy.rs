@@ -116,6 +116,18 @@ async fn resources(world: &World, tour: &mut Tour) {
             let bulk = samples.body(&runtime.path, &[]).await;
             let bulk = json!({"operations": [{"op": "create", "body": bulk}], "atomic": true});
             tour.post(&format!("{base}bulk/"), bulk).await;
+            let row = samples.body(&runtime.path, &[]).await;
+            let import = tour.post(&format!("{base}import/"), json!({"rows": [row]})).await;
+            if import.status == 200 && import.json()["created"] != 1 {
+                let id = tour.id_of(&Method::POST, &format!("{base}import/"));
+                tour.done.remove(&id);
+                tour.failures.insert(id, import.text().to_string());
+            }
+            if import.status == 200 {
+                let item = format!("/api/v1/imports/{}/", import.text_at("/id"));
+                tour.get(&item).await;
+                tour.get(&format!("{item}errors/")).await;
+            }
             if made.status == 201 && !resource.append_only {
                 let item = format!("{base}{}/", made.text_at("/id"));
                 let body = samples.body(&runtime.path, &[]).await;
@@ -189,6 +201,7 @@ async fn core(world: &World, tour: &mut Tour) {
         "api-client-apps",
         "internal-api-keys",
         "audit-logs",
+        "imports",
     ] {
         tour.get(&format!("/api/v1/{list}/")).await;
     }
