@@ -17,14 +17,10 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// Writes `problem` in the dialect of `surface`. The private cause stays behind.
 pub fn render(surface: Surface, problem: &Problem, request_id: &str) -> Reply {
-    let (content_type, body) = match surface {
-        Surface::Loop => (JSON, loop_envelope(problem, request_id).to_string()),
-        Surface::Loopwave => (JSON, loopwave(problem).to_string()),
-        Surface::Loomal => (JSON, loomal(problem).to_string()),
-        Surface::Facilitator => (JSON, facilitator(problem).to_string()),
-        Surface::Mcp => (JSON, json_rpc(problem, request_id).to_string()),
-        Surface::Console => (HTML, page(problem, request_id, "", ("/console/", "Back to the console"))),
-        Surface::Operator => (TEXT, format!("{}: {}\nrequest id: {request_id}\n", problem.code(), sentence(problem))),
+    let (content_type, body) = match json(surface, problem, request_id) {
+        Some(body) => (JSON, body.to_string()),
+        None if surface == Surface::Console => (HTML, page(problem, request_id, "", ("/console/", "Back to the console"))),
+        None => (TEXT, format!("{}: {}\nrequest id: {request_id}\n", problem.code(), sentence(problem))),
     };
     reply(problem, content_type, body.into())
 }
@@ -71,6 +67,18 @@ fn reply(problem: &Problem, content_type: HeaderValue, body: Payload) -> Reply {
     }
     let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Reply { status, headers, body }
+}
+
+/// The body of a refusal on the surfaces that speak JSON; `None` on the others.
+pub fn json(surface: Surface, problem: &Problem, request_id: &str) -> Option<Value> {
+    match surface {
+        Surface::Loop => Some(loop_envelope(problem, request_id)),
+        Surface::Loopwave => Some(loopwave(problem)),
+        Surface::Loomal => Some(loomal(problem)),
+        Surface::Facilitator => Some(facilitator(problem)),
+        Surface::Mcp => Some(json_rpc(problem, request_id)),
+        Surface::Console | Surface::Operator => None,
+    }
 }
 
 /// LOOP: spec/loop.md 5.6. Field complaints and other details share `details`.

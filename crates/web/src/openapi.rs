@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use loopd_types::{Kind, Problem};
 use serde_json::{Map, Value, json};
 
+use crate::dialect;
 use crate::operation::{Access, Operation, Place, RateClass, ResponseDoc};
 use crate::schema::{self, Schema as _};
 use crate::{Content, Param, Surface};
@@ -49,7 +51,7 @@ pub fn assemble<'o>(
         schemas.insert(name, schema);
     }
     let responses: Map<String, Value> =
-        refusals.into_iter().map(|status| (refusal_name(status), refusal(status))).collect();
+        refusals.into_iter().map(|status| (refusal_name(status), refusal(surface, status))).collect();
     json!({
         "openapi": "3.1.0",
         "info": {"title": document.title, "version": document.version, "description": document.description},
@@ -238,22 +240,57 @@ fn refusal_name(status: u16) -> String {
     name.to_owned()
 }
 
-fn refusal(status: u16) -> Value {
-    let (words, header) = match status {
-        400 => ("The request is not valid.", None),
-        401 => ("No or wrong credentials.", Some("WWW-Authenticate")),
-        403 => ("Not allowed.", None),
-        404 => ("There is no such thing, or not for this caller.", None),
-        406 => ("The Accept header cannot be satisfied.", None),
-        409 => ("In conflict with the present state, or with an earlier use of the Idempotency-Key.", None),
-        413 => ("The body is too large.", None),
-        415 => ("The body's type is not read here.", None),
-        429 => ("Too many requests.", Some("Retry-After")),
-        500 => ("A fault of the server.", None),
-        503 => ("Temporarily unavailable; nothing was changed.", Some("Retry-After")),
-        _ => ("The request took too long.", None),
+/// A refusal with an example as the edge would write it: readers copy from examples, so they must be what comes.
+fn refusal(surface: Surface, status: u16) -> Value {
+    let (words, header, problem) = match status {
+        400 => ("The request is not valid.", None, Problem::field("title", "required", "This field is required.")),
+        401 => ("No or wrong credentials.", Some("WWW-Authenticate"), Problem::not_authenticated()),
+        403 => ("Not allowed.", None, Problem::permission_denied()),
+        404 => ("There is no such thing, or not for this caller.", None, Problem::not_found()),
+        406 => (
+            "The Accept header cannot be satisfied.",
+            None,
+            Problem::new(Kind::NotAcceptable, "not_acceptable", "Could not satisfy the request Accept header."),
+        ),
+        409 => (
+            "In conflict with the present state, or with an earlier use of the Idempotency-Key.",
+            None,
+            Problem::conflict("idempotency_conflict", "A request with this Idempotency-Key is still running."),
+        ),
+        413 => (
+            "The body is too large.",
+            None,
+            Problem::new(Kind::TooLarge, "payload_too_large", "The request body is larger than 2097152 bytes."),
+        ),
+        415 => (
+            "The body's type is not read here.",
+            None,
+            Problem::new(
+                Kind::UnsupportedMediaType,
+                "unsupported_media_type",
+                "Unsupported media type \"text/plain\" in request.",
+            ),
+        ),
+        429 => (
+            "Too many requests.",
+            Some("Retry-After"),
+            Problem::new(Kind::TooMany, "throttled", "Request was throttled. Expected available in 12 seconds."),
+        ),
+        500 => ("A fault of the server.", None, Problem::internal("")),
+        503 => ("Temporarily unavailable; nothing was changed.", Some("Retry-After"), Problem::unavailable("")),
+        _ => (
+            "The request took too long.",
+            None,
+            Problem::new(
+                Kind::Timeout,
+                "timeout",
+                "The request took too long. It may still be carried out; repeat it with the same Idempotency-Key to find out.",
+            ),
+        ),
     };
-    let mut doc = ResponseDoc::json(status, words, schema::component("Error"));
+    let mut content = Content::of("application/json", schema::component("Error"));
+    content.example = dialect::json(surface, &problem, "01a202fc-7f73-7000-8bb9-82f980c49b84");
+    let mut doc = ResponseDoc::empty(status, words).with(content);
     doc.headers.extend(header.map(|name| (name.to_owned(), String::new())));
     response_doc(&doc)
 }
@@ -278,8 +315,8 @@ fn loop_error_schemas() -> Vec<(String, Value)> {
     let complaint =
         schema::object([("code", schema::string()), ("message", schema::string())]).required(["code", "message"]);
     let error = schema::object([
-        ("code", schema::string().example("validation_error")),
-        ("message", schema::string().example("Some fields are not valid.")),
+        ("code", schema::string()),
+        ("message", schema::string()),
         ("status", schema::integer_between(400, 599)),
         (
             "details",

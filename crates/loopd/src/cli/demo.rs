@@ -5,9 +5,9 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use loopd_business::engine::{Cx, Engine};
 use loopd_kernel::account::{self, Registration};
-use loopd_kernel::{Kernel, Origin, Tenant};
+use loopd_kernel::{Kernel, Origin, Tenant, counter};
 use loopd_store::View;
-use loopd_types::{CompanyCode, DAY_US, HOUR_US, MINUTE_US, Result, Timestamp, Uuid, random_token};
+use loopd_types::{CompanyCode, CompanyId, DAY_US, HOUR_US, MINUTE_US, Result, Timestamp, Uuid, random_token};
 use serde_json::{Value, json};
 
 use super::{Output, words};
@@ -42,9 +42,15 @@ pub async fn run(settings: Settings, code: &str, rows: u64, output: &Output) -> 
     let access =
         kernel.company_access(company).await.map_err(words)?.ok_or_else(|| anyhow!("there is no company {code}"))?;
     let tenant = Arc::new(Tenant::system(access, "demo data"));
-    let made = if rows == 0 { fill(&engine, &tenant).await } else { Made::default() };
+    let is_filled = rows == 0 && is_filled(&kernel, company).await.map_err(words)?;
+    let made = if rows == 0 && !is_filled { fill(&engine, &tenant).await } else { Made::default() };
     let extra = add_rows(&engine, &tenant, rows, output).await.map_err(words)?;
-    let mut text = format!("Company {code} has {} records of demo data more.", made.records + extra);
+    let mut text = match is_filled {
+        true => format!(
+            "Company {code} has services and appointments already, so nothing was added. `--rows N` adds N appointments."
+        ),
+        false => format!("Company {code} has {} records of demo data more.", made.records + extra),
+    };
     if let Some(email) = login["email"].as_str() {
         text.push_str(&format!(
             "\nSign in as {email} with password {}",
@@ -59,6 +65,12 @@ pub async fn run(settings: Settings, code: &str, rows: u64, output: &Output) -> 
         eprintln!("loopd demo: left out: {skipped}");
     }
     Ok(())
+}
+
+/// Whether a shop was set up before, by an earlier run or by its owner: a second set of the same services and people helps nobody.
+async fn is_filled(kernel: &Kernel, company: CompanyId) -> Result<bool> {
+    let view = View::Company(company);
+    kernel.db.read(view, move |reader| Ok(counter::counts(reader, company, "booking.services")?.0 > 0)).await
 }
 
 /// Registers an owner with a random password; only the very next code can be made this way.

@@ -257,6 +257,13 @@ fn help_and_version_name_every_command() {
 async fn demo_fills_a_company_with_life() {
     let program = Program::fresh();
     program.say(&["demo", "--rows", "300"]);
+    program.say(&["demo"]);
+    let before = program.json(&["demo"]);
+    assert_eq!(
+        (&before["records"], &before["login"]),
+        (&json!(0), &json!(null)),
+        "a second set of the same shop helps nobody"
+    );
     let key = program.json(&["key", "create", "--company", "001"]);
     let server = program.serve();
     let owner = server.client().with_key(key["key"].as_str().expect("a secret")).company("001");
