@@ -23,7 +23,8 @@ pub fn row(listing: &Listing) -> Value {
 
 fn json_schema(name: &str) -> Value {
     match name {
-        "settings" | "changes" | "request_headers" | "response_headers" | "limits" | "seller" | "customer" | "next_terms" => schema::any(),
+        "settings" | "changes" | "request_headers" | "response_headers" | "limits" | "seller" | "customer"
+        | "next_terms" => schema::any(),
         "prices" | "metered" => schema::array(schema::free_object()),
         _ => schema::array(schema::string()),
     }

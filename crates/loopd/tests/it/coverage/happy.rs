@@ -394,6 +394,7 @@ async fn webhooks(tour: &mut Tour) {
     tour.get("/api/v1/webhook-endpoints/").await;
     tour.get(&item).await;
     tour.put(&item, json!({"url": receiver.url, "ordered": true})).await;
+    receiver.wait(1).await;
     tour.patch(&item, json!({"description": "Ours"})).await;
     for action in ["test", "rotate-secret", "disable", "enable"] {
         tour.post(&format!("{item}{action}/"), json!({})).await;
