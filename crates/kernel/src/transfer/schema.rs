@@ -131,13 +131,14 @@ mod tests {
     use super::*;
 
     /// Tables of the kernel that belong to a company, and leave with it.
-    const EXPORTED: [&str; 12] = [
+    const EXPORTED: [&str; 13] = [
         "api_client_apps",
         "audit_logs",
         "billing_accounts",
         "companies",
         "counters",
         "events",
+        "invitations",
         "membership_workspaces",
         "memberships",
         "product_subscriptions",
@@ -146,7 +147,8 @@ mod tests {
         "workspaces",
     ];
     /// Tables of the kernel that belong to the installation or to people.
-    const NOBODYS: [&str; 15] = [
+    const NOBODYS: [&str; 16] = [
+        "account_tokens",
         "coupons",
         "developer_profiles",
         "idempotency_keys",
