@@ -22,8 +22,8 @@ pub struct Entry<'a> {
 }
 
 const INSERT: &str = "INSERT INTO audit_logs (company_id, id, at, action, module, resource, target_id, target_label, \
-     actor_user_id, credential_id, app_id, address, request_id, reason, changes) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+     actor_user_id, credential_id, app_id, address, request_id, reason, changes, impersonator_user_id) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 
 /// Records an act of a tenant's caller.
 pub fn record(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, entry: Entry<'_>) -> Result<(), StoreError> {
@@ -57,7 +57,8 @@ pub fn record_by(
             origin.map(|o| o.address.to_string()),
             origin.map(|o| &*o.request_id),
             actor.reason,
-            changes.map(Value::Json)
+            changes.map(Value::Json),
+            origin.and_then(|o| o.impersonator)
         ],
     )
 }
@@ -95,7 +96,8 @@ pub(crate) async fn record_superuser_visits(
                         origin.map(|o| o.address.to_string()),
                         origin.map(|o| &*o.request_id),
                         Option::<&str>::None,
-                        Value::Null
+                        Value::Null,
+                        origin.and_then(|o| o.impersonator)
                     ],
                 )?;
             }
@@ -182,7 +184,7 @@ pub const LISTING: Listing = Listing {
     id: "l.id",
     order: "l.id DESC",
 };
-const COLUMNS: [Column; 16] = [
+const COLUMNS: [Column; 17] = [
     column("id", "l.id", ColumnKind::Uuid),
     column("company", "l.company_id", ColumnKind::Company).nullable(),
     column("at", "l.at", ColumnKind::Time),
@@ -193,6 +195,7 @@ const COLUMNS: [Column; 16] = [
     searched("label", "l.target_label"),
     column("user", "l.actor_user_id", ColumnKind::Uuid).nullable(),
     searched("email", "u.email").nullable(),
+    column("impersonator", "l.impersonator_user_id", ColumnKind::Uuid).nullable(),
     column("credential", "l.credential_id", ColumnKind::Uuid).nullable(),
     column("app_id", "l.app_id", ColumnKind::Text).nullable(),
     column("address", "l.address", ColumnKind::Text).nullable(),

@@ -179,6 +179,30 @@ impl Input {
         }
     }
 
+    /// Takes a field that is null, and says whether it was.
+    pub fn take_null(&mut self, name: &'static str) -> bool {
+        let is_null = self.object.get(name).is_some_and(Value::is_null);
+        if is_null {
+            self.object.remove(name);
+        }
+        is_null
+    }
+
+    /// A list of anything, for the caller to read.
+    pub fn list(&mut self, name: &'static str, most: usize) -> Option<Vec<Value>> {
+        match self.object.remove(name)? {
+            Value::Array(items) if items.len() <= most => Some(items),
+            Value::Array(_) => {
+                self.refuse(name, "max_length", format!("Ensure this field has no more than {most} elements."));
+                None
+            }
+            _ => {
+                self.refuse(name, "not_a_list", "Expected a list of items.");
+                None
+            }
+        }
+    }
+
     /// A list of texts.
     pub fn texts(&mut self, name: &'static str, most: usize, max: usize) -> Option<Vec<String>> {
         match self.object.remove(name)? {

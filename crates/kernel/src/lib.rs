@@ -25,6 +25,8 @@ pub mod limit;
 pub mod listing;
 pub mod mail;
 pub mod membership;
+pub mod oidc;
+pub mod passkey;
 pub mod password;
 pub mod permission;
 pub mod plan;

@@ -52,6 +52,8 @@ pub struct Settings {
     pub public_url: String,
     /// Argon2id memory in KiB; OWASP's first choice is 19 MiB, tests use less.
     pub password_memory_kib: u32,
+    /// Where people's browsers are when they use passkeys (`http://localhost:8000`); the first decides the name that keys are made for.
+    pub passkey_origins: Vec<String>,
     /// Where requests whose address a tenant chose may go, and how names are looked up.
     pub egress: crate::egress::Policy,
     /// Event streams that one company may have open on this node.
@@ -84,6 +86,7 @@ impl Settings {
             mail: crate::mail::Delivery::default(),
             public_url: "http://127.0.0.1:8000".to_owned(),
             password_memory_kib: 19 * 1024,
+            passkey_origins: Vec::new(),
             egress: crate::egress::Policy::default(),
             event_streams: 1000,
             webhook_schemes: crate::webhook::Schemes::default(),

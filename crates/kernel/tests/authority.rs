@@ -290,7 +290,13 @@ impl World {
 }
 
 fn origin() -> Origin {
-    Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), request_id: "test".into(), app_id: None, user_agent: None }
+    Origin {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        request_id: "test".into(),
+        app_id: None,
+        user_agent: None,
+        impersonator: None,
+    }
 }
 
 /// What a person may anywhere: the ceiling of what they may give or take.

@@ -93,6 +93,7 @@ fn origin(app_id: Option<&str>) -> Origin {
         request_id: "test".into(),
         app_id: app_id.map(Into::into),
         user_agent: None,
+        impersonator: None,
     }
 }
 

@@ -118,6 +118,7 @@ async fn the_oldest_session_ends_past_a_hundred() {
             request_id: "test".into(),
             app_id: None,
             user_agent: None,
+            impersonator: None,
         };
         let body = json!({"email": "a@example.com", "username": "a", "password": "strongpass123", "company_name": "a"});
         let registration = Registration::parse(&kernel, body).await.unwrap();

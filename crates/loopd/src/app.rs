@@ -200,6 +200,7 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     }
     kernel_settings.mail = settings.mail();
     kernel_settings.public_url = settings.public_url();
+    kernel_settings.passkey_origins = settings.passkey_origins();
     if let Some(memory) = settings.password_memory_kib {
         kernel_settings.password_memory_kib = memory;
     }

@@ -341,6 +341,8 @@ async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
             loopd_kernel::retention::sweep(&kernel, || !*stop.borrow()).await;
             for (what, outcome) in [
                 ("letters", mail::clean_up(&kernel).await),
+                ("passkeys under way", loopd_kernel::passkey::clean_up(&kernel).await),
+                ("sign-ins elsewhere", loopd_kernel::oidc::clean_up(&kernel).await),
                 ("challenges", loopd_kernel::two_factor::clean_up(&kernel).await),
             ] {
                 if let Err(problem) = outcome {

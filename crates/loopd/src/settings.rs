@@ -534,6 +534,12 @@ impl Settings {
         config
     }
 
+    /// Where browsers say they are when they use passkeys: our own address, then those of the front ends that may call us.
+    pub fn passkey_origins(&self) -> Vec<String> {
+        let own = self.base_url.clone().unwrap_or_else(|| format!("http://localhost:{}", self.listen.port()));
+        [own].into_iter().chain(self.allowed_origins.iter().cloned()).collect()
+    }
+
     /// Whether the sandbox `name` may run: always in development, in production only when it is named.
     pub fn allows_sandbox(&self, name: &str) -> bool {
         !self.environment.is_production() || self.allow_sandboxes.iter().any(|allowed| allowed == name)

@@ -10,7 +10,9 @@ mod curl;
 mod database;
 mod described;
 mod engines;
+pub mod issuer;
 mod json;
+mod passkey;
 mod sources;
 
 pub use authenticator::totp;
@@ -21,5 +23,6 @@ pub use described::{Described, assert_gaps};
 pub use engines::{Boot, on_engine};
 pub use json::{find_difference, masked};
 pub use loopd_store::Engine;
+pub use passkey::Passkey;
 pub use serde_json::json;
 pub use sources::Sources;

@@ -5,6 +5,7 @@
 mod clock;
 mod id;
 mod money;
+mod network;
 mod problem;
 mod rng;
 mod secret;
@@ -12,6 +13,7 @@ mod secret;
 pub use clock::{Clock, DAY_US, HOUR_US, MINUTE_US, ManualClock, SECOND_US, SystemClock, Timestamp};
 pub use id::{CompanyCode, CompanyId, Ids};
 pub use money::{Currency, Money, parse_decimal, render_decimal};
+pub use network::Network;
 pub use problem::{FieldError, Kind, NON_FIELD, Problem, Result};
 pub use rng::{OsRng, Rng, SeededRng};
 pub use secret::{Secret, hex, random_token, sha256, sha256_hex};

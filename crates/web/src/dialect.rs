@@ -19,7 +19,9 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 pub fn render(surface: Surface, problem: &Problem, request_id: &str) -> Reply {
     let (content_type, body) = match json(surface, problem, request_id) {
         Some(body) => (JSON, body.to_string()),
-        None if surface == Surface::Console => (HTML, page(problem, request_id, "", ("/console/", "Back to the console"))),
+        None if surface == Surface::Console => {
+            (HTML, page(problem, request_id, "", ("/console/", "Back to the console")))
+        }
         None => (TEXT, format!("{}: {}\nrequest id: {request_id}\n", problem.code(), sentence(problem))),
     };
     reply(problem, content_type, body.into())

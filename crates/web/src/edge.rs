@@ -361,6 +361,9 @@ impl App {
             // One company's rows must not come out of a shared cache for another's caller.
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
+        if let Some(operator) = trail.impersonator {
+            headers.insert("x-loop-impersonated-by", crate::reply::header_value(&operator.to_string()));
+        }
         if let Some(decision) = &trail.decision
             && !headers.contains_key(&RATE_LIMIT)
         {

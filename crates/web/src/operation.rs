@@ -36,6 +36,9 @@ pub struct Operation {
     pub or_permission: Option<Arc<str>>,
     /// Whether members of a suspended company may call it (to lift the suspension).
     pub allow_suspended: bool,
+    /// Whether it touches what is a person's own (credentials, factors, password): refused to an operator in their name, and to a
+    /// session that only one company's provider vouched for.
+    pub personal: bool,
     /// Path parameters that are not listed are added: `id` and `*_id` as UUIDs, others as strings.
     pub params: Vec<Param>,
     pub request: Option<RequestBody>,
@@ -225,6 +228,7 @@ impl Operation {
             rate: RateClass::Anonymous,
             or_permission: None,
             allow_suspended: false,
+            personal: false,
             params: Vec::new(),
             request: None,
             responses: Vec::new(),
@@ -322,6 +326,11 @@ impl Operation {
     }
     pub fn allow_suspended(mut self) -> Self {
         self.allow_suspended = true;
+        self
+    }
+    /// For the person alone.
+    pub fn personal(mut self) -> Self {
+        self.personal = true;
         self
     }
     pub fn param(mut self, param: Param) -> Self {

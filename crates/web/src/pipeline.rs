@@ -38,6 +38,8 @@ pub(crate) struct Trail {
     pub operation: Option<Arc<Operation>>,
     pub company: Option<CompanyId>,
     pub user: Option<Uuid>,
+    /// The operator who acts in the user's name.
+    pub impersonator: Option<Uuid>,
     pub app_id: Option<Arc<str>>,
     pub decision: Option<Decision>,
     /// Who asks, once that is known.
@@ -98,6 +100,10 @@ pub(crate) async fn admit(
     trail.actor = Some(caller.actor());
     // A stranger leaves no mark in a company that is not theirs.
     trail.refused_in = kernel.own_company(&caller, company_header(parts).ok().flatten());
+    trail.impersonator = caller.impersonation().map(|found| found.by);
+    if operation.personal {
+        caller.require_personal()?;
+    }
     let need = |product, permission| -> Result<Need<'_>> {
         Ok(Need {
             company: company_header(parts)?,
@@ -157,7 +163,8 @@ async fn limit_caller(
     match (caller.key(), caller.user()) {
         (Some(key), _) => {
             let name = key.id.map_or(Cow::Borrowed("environment"), |id| Cow::Owned(id.to_string()));
-            hit(kernel, KEY, &name, trail).await?;
+            let rate = key.rate_limit.map_or(KEY, |limit| Rate::per_minute("key", limit));
+            hit(kernel, rate, &name, trail).await?;
         }
         (None, Some(user)) => hit(kernel, USER, &user.id.to_string(), trail).await?,
         (None, None) => hit(kernel, ANONYMOUS, &network(address), trail).await?,
@@ -290,6 +297,7 @@ pub(crate) fn origin(parts: &Parts, address: IpAddr, request_id: &Arc<str>) -> O
         request_id: request_id.clone(),
         app_id: short("x-loop-app-id"),
         user_agent: short(USER_AGENT.as_str()),
+        impersonator: None,
     }
 }
 

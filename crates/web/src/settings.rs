@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::access_log::AccessFormat;
-use crate::proxy::Network;
+use loopd_types::Network;
 
 /// Settings of the edge and of the accept loop.
 #[derive(Clone, Debug)]

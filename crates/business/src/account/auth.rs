@@ -84,6 +84,7 @@ pub fn operations() -> Vec<Operation> {
             .tag("auth")
             .summary("Change your own names, phone and language")
             .authenticated()
+            .personal()
             .body(schema::object([
                 ("first_name", schema::text(0, 150)),
                 ("last_name", schema::text(0, 150)),
@@ -91,11 +92,18 @@ pub fn operations() -> Vec<Operation> {
                 ("language", schema::one_of(LANGUAGES)),
             ]))
             .responds(200, "As you are now.", profile_schema()),
+        Operation::post("auth_impersonation_end", "/api/v1/auth/impersonation/end/", end_impersonation)
+            .tag("auth")
+            .summary("Stop acting in somebody's name")
+            .authenticated()
+            .responds_empty(204, "Ended: the very next request is refused.")
+            .responds(409, "`not_impersonating`: you act in your own name.", schema::component("Error")),
         Operation::post("auth_password_change", "/api/v1/auth/password/change/", change_password)
             .tag("auth")
             .summary("Change the password")
             .describe("Every other session of the user ends.")
             .authenticated()
+            .personal()
             .rate(RateClass::Auth)
             .body(
                 schema::object([("old_password", schema::text(1, 1024)), ("new_password", schema::text(8, 1024))])
@@ -170,7 +178,11 @@ async fn login(call: Call) -> Result<Reply> {
 /// What every way of signing in answers with.
 pub(super) fn answer_signed_in(tx: &mut Tx<'_>, signed_in: &SignedIn) -> Result<Reply> {
     let profile = account::profile(tx, signed_in.user_id)?;
-    let companies = account::companies_of(tx, signed_in.user_id)?;
+    let mut companies = account::companies_of(tx, signed_in.user_id)?;
+    // A session for one company is not told of the person's others.
+    companies.retain(|company| {
+        signed_in.confined_to.is_none_or(|only| CompanyCode::parse(&company.code).is_some_and(|code| code.0 == only))
+    });
     let mut body = json!({
         "user": {"id": profile.id, "email": profile.email, "username": profile.username},
         "companies": companies,
@@ -277,6 +289,9 @@ pub(super) async fn describe(
         "products": products,
         "permissions": entered.as_ref().map_or_else(Vec::new, patterns),
         "auth": caller.auth_word(),
+        "impersonation": caller.impersonation().map(|found| json!({
+            "by": found.by.to_string(), "reason": found.reason, "expires_at": found.expires_at, "withheld": found.withheld,
+        })),
     }))
 }
 
@@ -291,6 +306,18 @@ async fn update_me(call: Call) -> Result<Reply> {
     let (kernel, caller, body) = (call.kernel.clone(), call.caller.clone(), call.json()?);
     call.commit(View::System, move |tx| Reply::json(200, &account::update_profile(tx, &kernel, &caller, body.clone())?))
         .await
+}
+
+async fn end_impersonation(call: Call) -> Result<Reply> {
+    let (kernel, caller) = (call.kernel.clone(), call.caller.clone());
+    let reply = call
+        .commit(View::System, move |tx| {
+            account::impersonation::end_own(tx, &kernel, &caller)?;
+            Ok(Reply::no_content())
+        })
+        .await?;
+    call.kernel.settle_revocation().await;
+    Ok(reply)
 }
 
 async fn change_password(call: Call) -> Result<Reply> {
@@ -342,6 +369,13 @@ fn me_schema() -> Value {
     let product =
         schema::object([("slug", schema::string()), ("status", schema::string()), ("is_open", schema::boolean())])
             .required(["slug", "status", "is_open"]);
+    let impersonation = schema::object([
+        ("by", schema::uuid()),
+        ("reason", schema::string()),
+        ("expires_at", schema::date_time()),
+        ("withheld", schema::array(schema::string())),
+    ])
+    .required(["by", "reason", "expires_at", "withheld"]);
     schema::object([
         ("user", profile_schema()),
         ("company", company.nullable()),
@@ -350,8 +384,9 @@ fn me_schema() -> Value {
         ("products", schema::array(product)),
         ("permissions", schema::array(schema::string())),
         ("auth", schema::one_of(["jwt", "internal_key"])),
+        ("impersonation", impersonation.nullable()),
     ])
-    .required(["user", "company", "workspace", "memberships", "products", "permissions", "auth"])
+    .required(["user", "company", "workspace", "memberships", "products", "permissions", "auth", "impersonation"])
 }
 
 fn registered_schema() -> Value {

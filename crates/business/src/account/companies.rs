@@ -87,6 +87,7 @@ fn company_operations() -> Vec<Operation> {
                 "Make a company; you own it",
             )
             .authenticated()
+            .personal()
             .body(company_body().required(["name"]))
             .responds(201, "The company.", row.clone()),
         item(Operation::get("companies_retrieve", &url, retrieve_company), "Read a company").responds(
@@ -127,6 +128,7 @@ fn company_operations() -> Vec<Operation> {
         ),
         handled(
             action("transfer-ownership", "Make another member the owner")
+                .personal()
                 .body(schema::object([("membership", schema::uuid())]).required(["membership"]))
                 .responds(200, "As it is now.", row.clone()),
             |call| change_company(call, "core.companies.action:transfer-ownership", false, company::transfer_ownership),

@@ -105,7 +105,9 @@ async fn retrieve_app(call: Call) -> Result<Reply> {
 
 fn key_operations() -> Vec<Operation> {
     let op = |operation: Operation, verb: &str, summary: &str| {
-        KEYS.document(operation, summary).tenant(None, &KEYS.permission(verb))
+        let operation = KEYS.document(operation, summary).tenant(None, &KEYS.permission(verb));
+        // An operator in somebody's name may stop a key that leaked, and make none.
+        if verb == "delete" || verb == "action:revoke" { operation } else { operation.personal() }
     };
     let url = KEYS.item_url();
     let body = || {
@@ -113,6 +115,9 @@ fn key_operations() -> Vec<Operation> {
             ("name", schema::text(1, 120)),
             ("scopes", schema::array(schema::string())),
             ("expires_at", schema::date_time().nullable()),
+            ("allowed_networks", schema::array(schema::string()).nullable()),
+            ("workspaces", schema::array(schema::uuid()).nullable()),
+            ("rate_limit_per_minute", schema::integer_between(1, 100_000).nullable()),
         ])
     };
     vec![
@@ -125,7 +130,8 @@ fn key_operations() -> Vec<Operation> {
                 "Make a key; its secret is shown this once",
             )
             .describe(
-                "The key acts as you, in this company, within its scopes (permission patterns; `*` unless given).",
+                "The key acts as you, in this company, within its scopes (permission patterns; `*` unless given), from `allowed_networks` \
+                 (CIDR), in `workspaces` and `rate_limit_per_minute` times a minute, where those are given.",
             )
             .body(body().required(["name"]))
             .responds(201, "The key with its secret in `key`.", with_secret()),

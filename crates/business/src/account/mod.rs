@@ -12,7 +12,9 @@ mod events;
 mod invitations;
 mod letters;
 mod members;
+mod oidc;
 mod own_account;
+mod passkeys;
 mod subscriptions;
 mod two_factor;
 mod users;
@@ -28,6 +30,8 @@ use serde_json::Value;
 /// Every operation of the kernel's resources.
 pub fn operations() -> Vec<Operation> {
     let mut all = auth::operations();
+    all.extend(oidc::operations());
+    all.extend(passkeys::operations());
     all.extend(two_factor::operations());
     all.extend(companies::operations());
     all.extend(audit::operations());
@@ -67,6 +71,8 @@ pub fn components() -> BTreeMap<String, Value> {
         credentials::KEYS,
         developers::PROFILES,
         users::USERS,
+        passkeys::PASSKEYS,
+        oidc::PROVIDERS,
         letters::LETTERS,
         webhooks::ENDPOINTS,
         webhooks::DELIVERIES,

@@ -51,6 +51,7 @@ pub fn operations() -> Vec<Operation> {
             .summary("Ask for a secret for codes by time")
             .describe("It counts once `/auth/2fa/enable/` has seen a code of it; a secret that is in force stays so until then.")
             .authenticated()
+            .personal()
             .rate(RateClass::Auth)
             .body(proof())
             .responds(
@@ -68,6 +69,7 @@ pub fn operations() -> Vec<Operation> {
             .summary("Enable codes by time")
             .describe("With a first code of the new secret. The recovery codes are shown this once; older ones are void.")
             .authenticated()
+            .personal()
             .rate(RateClass::Auth)
             .body(schema::object([("code", schema::text(1, 64))]).required(["code"]))
             .responds(200, "Enabled.", codes.clone()),
@@ -75,6 +77,7 @@ pub fn operations() -> Vec<Operation> {
             .tag("auth")
             .summary("Disable codes by time")
             .authenticated()
+            .personal()
             .rate(RateClass::Auth)
             .body(proof())
             .responds_empty(204, "Disabled. Companies that require two-factor refuse you from now on, unless you have a passkey."),
@@ -82,6 +85,7 @@ pub fn operations() -> Vec<Operation> {
             .tag("auth")
             .summary("Make new recovery codes")
             .authenticated()
+            .personal()
             .rate(RateClass::Auth)
             .body(proof())
             .responds(200, "The new ones, shown this once; the old ones are void.", codes),

@@ -1,11 +1,12 @@
 //! `/users/`: the installation's accounts, for superusers; every look is on record, as is every account switched off or on.
 
-use loopd_kernel::account;
+use loopd_kernel::account::{self, impersonation, impersonation::Request};
 use loopd_kernel::listing::Conditions;
 use loopd_kernel::{Actor, Kernel, audit, two_factor};
 use loopd_store::{Tx, View};
 use loopd_types::{Problem, Result, Uuid};
-use loopd_web::{Call, Operation, Reply, schema};
+use loopd_web::{Call, Operation, Reply, Schema as _, schema};
+use serde_json::json;
 
 use super::core::{Core, list, list_params, settled};
 
@@ -41,6 +42,40 @@ pub fn operations() -> Vec<Operation> {
         )
         .describe("Ended sessions and revoked keys stay so.")
         .responds(200, "As it is now.", row.clone()),
+        op(
+            Operation::post("users_impersonate", format!("{url}impersonate/"), impersonate),
+            "Act in a person's name (superusers)",
+        )
+        .describe(
+            "For help: a token with the person's rights, less `withhold`, for `minutes` (30 unless given, 60 at most) and without renewal. \
+             `/auth/me/`, the header `X-LOOP-Impersonated-By` of every answer, the audit log and an event in each of their companies say \
+             so. Credentials, factors, password and profile stay closed. Never for superusers, staff or yourself.",
+        )
+        .body(
+            schema::object([
+                ("reason", schema::text(8, 500)),
+                ("minutes", schema::integer_between(1, 60)),
+                ("withhold", schema::array(schema::string())),
+            ])
+            .required(["reason"]),
+        )
+        .responds(
+            201,
+            "The token.",
+            schema::object([
+                ("session", schema::uuid()),
+                ("access", schema::string()),
+                ("token_type", schema::constant("Bearer")),
+                ("expires_in", schema::integer()),
+                ("expires_at", schema::date_time()),
+            ])
+            .required(["session", "access", "token_type", "expires_in", "expires_at"]),
+        ),
+        settled(op(
+            Operation::post("users_end_impersonation", format!("{url}end-impersonation/"), end_impersonation),
+            "End every impersonation of a person (superusers)",
+        ))
+        .responds_empty(204, "Ended; repeating it changes nothing."),
         settled(op(
             Operation::post("users_reset_two_factor", format!("{url}reset-two-factor/"), |call| {
                 switch(call, two_factor::reset)
@@ -66,6 +101,31 @@ async fn retrieve(call: Call) -> Result<Reply> {
         move |reader: &mut loopd_store::Reader<'_>| account::LISTING.find(reader, id, None, Conditions::default());
     let found = call.kernel.db.read(View::System, read).await?;
     Ok(Reply::json_bytes(200, found.ok_or_else(Problem::not_found)?))
+}
+
+async fn impersonate(call: Call) -> Result<Reply> {
+    let (kernel, caller, id) = (call.kernel.clone(), call.caller.clone(), call.id()?);
+    let request = Request::parse(call.json()?)?;
+    call.commit(View::System, move |tx| {
+        let begun = impersonation::begin(tx, &kernel, &caller, id, &request)?;
+        Reply::json(
+            201,
+            &json!({
+                "session": begun.session.to_string(), "access": begun.access, "token_type": "Bearer", "expires_in": begun.expires_in,
+                "expires_at": begun.expires_at,
+            }),
+        )
+    })
+    .await
+}
+
+async fn end_impersonation(call: Call) -> Result<Reply> {
+    let (kernel, caller, id) = (call.kernel.clone(), call.caller.clone(), call.id()?);
+    call.commit(View::System, move |tx| {
+        impersonation::end_all_of(tx, &kernel, &caller, id)?;
+        Ok(Reply::no_content())
+    })
+    .await
 }
 
 async fn switch(call: Call, work: Switch) -> Result<Reply> {

@@ -26,6 +26,7 @@ fn json_schema(name: &str) -> Value {
         "settings" | "changes" | "request_headers" | "response_headers" | "limits" | "seller" | "customer"
         | "next_terms" => schema::any(),
         "prices" | "metered" => schema::array(schema::free_object()),
+        "role_mapping" => schema::array(schema::any()),
         _ => schema::array(schema::string()),
     }
 }

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use loopd_types::{CompanyId, Problem, Result, Uuid};
+use loopd_types::{CompanyId, Network, Problem, Result, Uuid};
 
+use super::bounds::Bounds;
 use super::load::UserAccess;
 use crate::Kernel;
 use crate::permission::PermissionSet;
@@ -18,6 +19,8 @@ pub struct Origin {
     /// `X-LOOP-APP-ID`, as sent.
     pub app_id: Option<Arc<str>>,
     pub user_agent: Option<Arc<str>>,
+    /// The operator who sits there under the caller's name.
+    pub impersonator: Option<Uuid>,
 }
 
 impl Origin {
@@ -63,11 +66,35 @@ pub enum Auth {
 #[derive(Debug)]
 pub struct KeyAccess {
     pub id: Option<Uuid>,
-    pub user_id: Uuid,
+    /// [`crate::credential::Kind::slug`]
+    pub kind: String,
+    /// Whom it acts as; `None` for kinds that act as something else.
+    pub user_id: Option<Uuid>,
+    /// What it acts as where that is no person: a project's id.
+    pub subject: Option<String>,
+    /// `None`: from anywhere.
+    pub allowed_networks: Option<Vec<Network>>,
+    /// `None`: all of its user's workspaces.
+    pub workspaces: Option<Arc<[Uuid]>>,
+    /// Calls a minute, instead of the common budget.
+    pub rate_limit: Option<u32>,
     /// `None`: all of its user's companies.
     pub companies: Option<Vec<CompanyId>>,
     pub scopes: PermissionSet,
     pub expires_at: Option<loopd_types::Timestamp>,
+}
+
+impl KeyAccess {
+    /// # Errors
+    /// 403 `address_not_allowed` for an address that the key's list does not hold.
+    pub fn require_network(&self, address: IpAddr) -> Result<()> {
+        let address = address.to_canonical();
+        if self.allowed_networks.as_ref().is_none_or(|list| list.iter().any(|network| network.contains(address))) {
+            return Ok(());
+        }
+        Err(Problem::forbidden("address_not_allowed", "This key may not be used from your address.")
+            .with_extra("address", address.to_string()))
+    }
 }
 
 /// Whoever makes this request.
@@ -76,6 +103,7 @@ pub struct Caller {
     pub origin: Origin,
     pub auth: Auth,
     pub(crate) user: Option<Arc<UserAccess>>,
+    pub(crate) bounds: Option<Arc<Bounds>>,
 }
 
 /// The audit's view of a caller.
@@ -90,7 +118,7 @@ pub struct Actor {
 
 impl Caller {
     pub fn anonymous(origin: Origin) -> Self {
-        Self { origin, auth: Auth::Anonymous, user: None }
+        Self { origin, auth: Auth::Anonymous, user: None, bounds: None }
     }
 
     pub fn user(&self) -> Option<&Arc<UserAccess>> {
@@ -104,7 +132,8 @@ impl Caller {
     }
 
     pub fn is_superuser(&self) -> bool {
-        self.user.as_ref().is_some_and(|user| user.is_superuser) && !matches!(self.auth, Auth::Key(_))
+        let is_own = self.bounds.is_none() && !matches!(self.auth, Auth::Key(_));
+        is_own && self.user.as_ref().is_some_and(|user| user.is_superuser)
     }
 
     /// Whether this caller has shown two factors: a session that did, or a key of a person who has them. The environment's key is the
@@ -143,9 +172,11 @@ impl Caller {
         }
     }
 
-    /// Whether this caller's key, if any, may be used for `company`.
+    /// Whether this caller's key or session, if it is limited, may be used for `company`.
     pub fn key_allows(&self, company: CompanyId) -> bool {
-        self.key().is_none_or(|key| key.companies.as_ref().is_none_or(|list| list.contains(&company)))
+        let confined_to = self.bounds.as_ref().and_then(|bounds| bounds.confined_to);
+        confined_to.is_none_or(|only| only == company)
+            && self.key().is_none_or(|key| key.companies.as_ref().is_none_or(|list| list.contains(&company)))
     }
 }
 
@@ -189,7 +220,10 @@ impl Kernel {
         if !user.has_session(claims.session_id, self.now()) {
             return Err(crate::token::not_valid("Session has ended"));
         }
-        Ok(Caller { origin, auth: Auth::Session(claims.session_id), user: Some(user) })
+        let bounds = user.bounds_of(claims.session_id);
+        let impersonator = bounds.as_ref().and_then(|bounds| bounds.impersonation.as_ref()).map(|found| found.by);
+        let origin = Origin { impersonator, ..origin };
+        Ok(Caller { origin, auth: Auth::Session(claims.session_id), user: Some(user), bounds })
     }
 
     /// A token's signature is checked at its first use; whether its time and its session last, at every use.
@@ -208,12 +242,13 @@ impl Kernel {
     async fn authenticate_key(&self, key: &str, origin: Origin) -> Result<Caller> {
         let found = match self.environment_key(key).await? {
             Some(found) => found,
-            None => self.key_access(key).await?.ok_or_else(invalid_key)?,
+            None => self.find_key(&crate::credential::INTERNAL, key).await?.ok_or_else(invalid_key)?,
         };
-        if found.expires_at.is_some_and(|at| at <= self.now()) {
-            return Err(invalid_key());
-        }
-        let user = self.user_access(found.user_id).await?.filter(|user| user.is_active);
+        found.require_network(origin.address)?;
+        let user = match found.user_id {
+            Some(id) => self.user_access(id).await?.filter(|user| user.is_active),
+            None => None,
+        };
         let Some(user) = user else {
             tracing::error!(credential = ?found.id, "an internal key was used whose user is missing or inactive");
             return Err(Problem::unauthenticated(
@@ -221,10 +256,15 @@ impl Kernel {
                 "The user that this key acts as is not available.",
             ));
         };
-        if let Some(id) = found.id {
-            self.usage.saw(id, self.now(), origin.address);
+        self.used_key(&found, origin.address);
+        Ok(Caller { origin, auth: Auth::Key(found), user: Some(user), bounds: None })
+    }
+
+    /// Notes that a key was used, for its last-used time, address and count; written in batches.
+    pub fn used_key(&self, key: &KeyAccess, address: IpAddr) {
+        if let Some(id) = key.id {
+            self.usage.saw(id, self.now(), address);
         }
-        Ok(Caller { origin, auth: Auth::Key(found), user: Some(user) })
     }
 
     /// The key of the environment acts as the user of its configured email; it has no scopes of its own.
@@ -243,7 +283,12 @@ impl Kernel {
         };
         Ok(Some(Arc::new(KeyAccess {
             id: None,
-            user_id,
+            kind: crate::credential::INTERNAL.slug.to_owned(),
+            user_id: Some(user_id),
+            subject: None,
+            allowed_networks: None,
+            workspaces: None,
+            rate_limit: None,
             companies: None,
             scopes: PermissionSet::all(),
             expires_at: None,

@@ -162,8 +162,9 @@ impl Kernel {
             request_id: "".into(),
             app_id: None,
             user_agent: None,
+            impersonator: None,
         };
-        let caller = Caller { origin, auth: super::Auth::Session(Uuid::nil()), user: Some(user.clone()) };
+        let caller = Caller { origin, auth: super::Auth::Session(Uuid::nil()), user: Some(user.clone()), bounds: None };
         let membership = user.memberships.iter().find(|m| m.company == company && m.is_active);
         if membership.is_none() && !is_superuser {
             return Err(company_access_denied());
@@ -261,10 +262,13 @@ fn build(
         },
         further: None,
         scopes: caller.key().cloned(),
-        workspaces: if is_superuser { None } else { membership.and_then(|m| m.workspace_ids()) },
+        workspaces: if is_superuser { None } else { reach(caller, membership) },
         is_superuser,
         has_two_factor: caller.has_two_factor(),
     };
+    if let Some(impersonation) = caller.impersonation() {
+        tenant.permissions = Arc::new(impersonation.narrow(&tenant.permissions));
+    }
     if let Some(text) = workspace.map(str::trim).filter(|text| !text.is_empty()) {
         let denied = || Problem::forbidden("workspace_access_denied", "You do not have access to this workspace.");
         let id = Uuid::parse_str(text).map_err(|_| denied())?;
@@ -274,11 +278,24 @@ fn build(
         tenant.workspace = Some(id);
         // A further role adds to the company-wide one in its workspace only, so the caller sees no other meanwhile.
         if let Some(further) = membership.filter(|_| !is_superuser).and_then(|m| m.role_in(id)) {
-            tenant.further = Some(further);
+            tenant.further = Some(match caller.impersonation() {
+                Some(impersonation) => Arc::new(impersonation.narrow(&further)),
+                None => further,
+            });
             tenant.workspaces = Some(Arc::from([id]));
         }
     }
     Ok(tenant)
+}
+
+/// The workspaces that both the member and their key are limited to; `None` for all.
+fn reach(caller: &Caller, membership: Option<&MembershipAccess>) -> Option<Arc<[Uuid]>> {
+    let own = membership.and_then(|m| m.workspace_ids());
+    let key = caller.key().and_then(|key| key.workspaces.clone());
+    match (own, key) {
+        (Some(own), Some(key)) => Some(own.iter().filter(|id| key.contains(id)).copied().collect()),
+        (own, key) => own.or(key),
+    }
 }
 
 /// The header's company; `None` when it is absent or empty. A code that cannot exist is refused like one that is not the caller's.

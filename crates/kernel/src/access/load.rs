@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use loopd_store::{Reader, Row, StoreError, View, params};
-use loopd_types::{CompanyId, Result, Timestamp, Uuid};
+use loopd_types::{CompanyId, Network, Result, Timestamp, Uuid};
 
+use super::bounds::{Bounds, Impersonation};
 use super::caller::KeyAccess;
 use crate::Kernel;
 use crate::billing::usage::{self, Passed};
+use crate::credential::Kind;
 use crate::permission::PermissionSet;
 use crate::subscription::rules::{self, Openness, State, Status};
 
@@ -35,6 +37,7 @@ struct SessionAccess {
     expires_at: Timestamp,
     /// Whether it has shown two factors.
     has_two_factor: bool,
+    bounds: Option<Arc<Bounds>>,
 }
 
 impl UserAccess {
@@ -43,7 +46,14 @@ impl UserAccess {
     }
     /// Whether the session has shown a second factor that the person still has.
     pub(crate) fn session_has_two_factor(&self, id: Uuid) -> bool {
-        self.has_two_factor && self.sessions.iter().any(|session| session.id == id && session.has_two_factor)
+        self.sessions.iter().any(|session| {
+            // An operator shows their own factor, which the person need not have.
+            let is_theirs = session.bounds.as_ref().is_some_and(|bounds| bounds.impersonation.is_some());
+            session.id == id && session.has_two_factor && (self.has_two_factor || is_theirs)
+        })
+    }
+    pub(crate) fn bounds_of(&self, id: Uuid) -> Option<Arc<Bounds>> {
+        self.sessions.iter().find(|session| session.id == id).and_then(|session| session.bounds.clone())
     }
     /// The membership of a company, whatever its state.
     pub fn membership(&self, company: CompanyId) -> Option<&MembershipAccess> {
@@ -156,15 +166,22 @@ impl Kernel {
         Ok(loaded)
     }
 
-    /// The stored internal key whose secret this is, unless it is revoked.
-    pub(crate) async fn key_access(&self, secret: &str) -> Result<Option<Arc<KeyAccess>>> {
+    /// The stored key of this kind whose secret this is, unless it is revoked or over. The one look-up for every kind; who uses the
+    /// key is noted by [`Kernel::used_key`].
+    ///
+    /// # Errors
+    /// 503 when the database cannot be asked.
+    pub async fn find_key(&self, kind: &Kind, secret: &str) -> Result<Option<Arc<KeyAccess>>> {
         // What cannot be a key of ours is not looked for.
-        if !secret.starts_with(crate::credential::INTERNAL_PREFIX) {
+        if !kind.claims(secret) {
             return Ok(None);
         }
+        let is_alive = |key: &Arc<KeyAccess>| {
+            key.kind == kind.slug && key.expires_at.is_none_or(|expires_at| expires_at > self.now())
+        };
         let hash = loopd_types::sha256_hex(secret.as_bytes());
         if let Some(known) = self.cache.keys.get(&hash) {
-            return Ok(Some(known));
+            return Ok(Some(known).filter(is_alive));
         }
         let ticket = self.cache.keys.ticket();
         let (wanted, now) = (hash.clone(), self.now());
@@ -172,7 +189,7 @@ impl Kernel {
         if let Some(key) = &loaded {
             self.cache.keys.put(ticket, hash, key.clone());
         }
-        Ok(loaded)
+        Ok(loaded.filter(is_alive))
     }
 }
 
@@ -197,13 +214,14 @@ fn load_user(reader: &mut Reader<'_>, id: Uuid, now: Timestamp) -> Result<Option
     )?;
     let Some(mut user) = user else { return Ok(None) };
     user.sessions = reader.query(
-        "SELECT id, expires_at, second_factor_at FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2",
+        "SELECT id, expires_at, second_factor_at, impersonator_id, impersonation_reason, withheld, confined_company_id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2",
         &params![id, now],
         |row| {
             Ok(SessionAccess {
                 id: row.uuid(0)?,
                 expires_at: row.time(1)?,
                 has_two_factor: row.opt_time(2)?.is_some(),
+                bounds: bounds(row)?,
             })
         },
     )?;
@@ -230,6 +248,22 @@ fn load_user(reader: &mut Reader<'_>, id: Uuid, now: Timestamp) -> Result<Option
         |row| membership(row, &further),
     )?;
     Ok(Some(user))
+}
+
+/// What a session may less than its person; `None` for one of their own.
+fn bounds(row: &Row<'_>) -> Result<Option<Arc<Bounds>>, StoreError> {
+    let impersonation = match row.opt_uuid(3)? {
+        Some(by) => Some(Impersonation {
+            by,
+            reason: row.opt_text(4)?.unwrap_or_default().to_owned(),
+            expires_at: row.time(1)?,
+            withheld: row.opt_json(5)?.map(crate::role::parse_patterns).unwrap_or_default(),
+        }),
+        None => None,
+    };
+    let confined_to = row.opt_i64(6)?.map(CompanyId);
+    let is_bound = impersonation.is_some() || confined_to.is_some();
+    Ok(is_bound.then(|| Arc::new(Bounds { impersonation, confined_to })))
 }
 
 fn membership(
@@ -312,8 +346,8 @@ fn closed_doors(settings: &serde_json::Value) -> Vec<String> {
 
 fn load_key(reader: &mut Reader<'_>, hash: &str, now: Timestamp) -> Result<Option<KeyAccess>, StoreError> {
     reader.first(
-        "SELECT id, user_id, companies, scopes, expires_at FROM credentials \
-         WHERE hash = $1 AND kind = 'internal' AND revoked_at IS NULL AND user_id IS NOT NULL AND (expires_at IS NULL OR expires_at > $2)",
+        "SELECT id, user_id, companies, scopes, expires_at, kind, subject, allowed_networks, workspaces, rate_limit_per_minute \
+         FROM credentials WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
         &params![hash, now],
         |row| {
             let companies = row.opt_json(2)?.map(|text| {
@@ -322,11 +356,27 @@ fn load_key(reader: &mut Reader<'_>, hash: &str, now: Timestamp) -> Result<Optio
             });
             Ok(KeyAccess {
                 id: Some(row.uuid(0)?),
-                user_id: row.uuid(1)?,
+                kind: row.text(5)?.to_owned(),
+                user_id: row.opt_uuid(1)?,
+                subject: row.opt_text(6)?.map(str::to_owned),
+                allowed_networks: row.opt_json(7)?.map(parse_networks),
+                workspaces: row.opt_json(8)?.map(parse_workspaces),
+                rate_limit: row.opt_i64(9)?.and_then(|limit| u32::try_from(limit).ok()),
                 companies,
                 scopes: PermissionSet::parse(crate::role::parse_patterns(row.json(3)?)).unwrap_or_default(),
                 expires_at: row.opt_time(4)?,
             })
         },
     )
+}
+
+/// What cannot be read allows nothing: a limit that was set must never be lost.
+fn parse_networks(text: &str) -> Vec<Network> {
+    let list: Vec<String> = serde_json::from_str(text).unwrap_or_default();
+    list.iter().filter_map(|network| network.parse().ok()).collect()
+}
+
+fn parse_workspaces(text: &str) -> Arc<[Uuid]> {
+    let list: Vec<String> = serde_json::from_str(text).unwrap_or_default();
+    list.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect()
 }

@@ -2,6 +2,7 @@
 
 mod devices;
 mod email;
+pub mod impersonation;
 mod merge;
 pub(crate) mod one_time;
 mod recovery;
@@ -23,6 +24,7 @@ pub use session::{
 };
 pub(crate) use session::{charge, end_all, forgive, is_usable, locked};
 pub use standing::{LISTING, activate, deactivate, set_password};
+pub(crate) use store::id_of_email;
 pub use store::{
     OwnCompany, OwnMembership, Profile, companies_of, email_of, find_id_by_email, memberships_of, profile,
     update_profile,

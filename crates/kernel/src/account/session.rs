@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use loopd_store::{Tx, View, params};
-use loopd_types::{Kind, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid, hex, sha256_hex};
+use loopd_types::{CompanyId, Kind, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid, hex, sha256_hex};
 use serde_json::Value;
 
 use super::{devices, recovery, rules};
@@ -28,6 +28,8 @@ pub struct TokenPair {
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     pub user_id: Uuid,
+    /// The one company that the session is good for, if it is limited.
+    pub confined_to: Option<CompanyId>,
     pub tokens: TokenPair,
 }
 
@@ -118,11 +120,13 @@ pub struct Opening {
     pub method: String,
     /// Whether two factors were shown.
     pub second_factor: bool,
+    /// The one company that the session is good for, because only that company's own provider vouched for it.
+    pub confined_to: Option<CompanyId>,
 }
 
 impl Opening {
     pub fn by_password() -> Self {
-        Self { method: "password".to_owned(), second_factor: false }
+        Self { method: "password".to_owned(), second_factor: false, confined_to: None }
     }
 }
 
@@ -150,7 +154,7 @@ impl Checked {
         }
         let subject = lock_subject(&self.email, origin);
         kernel.db.write(View::System, move |tx| forgive(tx, &subject)).await?;
-        Challenge::make(kernel, user, "password", &standing).await.map(Some)
+        Challenge::make(kernel, user, "password", None, &standing).await.map(Some)
     }
 }
 
@@ -181,7 +185,8 @@ pub fn start(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin, open
         changes: Some(changes),
     };
     kernel.audit_installation(tx, &actor, entry)?;
-    Ok(SignedIn { user_id: user, tokens: open_by(tx, kernel, user, origin, opening)? })
+    let tokens = open_by(tx, kernel, user, origin, opening)?;
+    Ok(SignedIn { user_id: user, confined_to: opening.confined_to, tokens })
 }
 
 fn no_active_account() -> Problem {
@@ -271,8 +276,8 @@ fn open_by(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin, openin
     tx.push(&surplus, params![user, now])?;
     devices::tell_of_new(tx, kernel, user, origin)?;
     tx.push(
-        "INSERT INTO sessions (id, user_id, refresh_jti, app_id, address, user_agent, created_at, last_used_at, expires_at, method, second_factor_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10)",
+        "INSERT INTO sessions (id, user_id, refresh_jti, app_id, address, user_agent, created_at, last_used_at, expires_at, method, second_factor_at, confined_company_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11)",
         params![
             session,
             user,
@@ -283,7 +288,8 @@ fn open_by(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin, openin
             now,
             now.plus(life),
             &opening.method,
-            opening.second_factor.then_some(now)
+            opening.second_factor.then_some(now),
+            opening.confined_to
         ],
     )?;
     kernel.forget_user(tx, user);
@@ -301,7 +307,7 @@ fn pair(kernel: &Kernel, user: Uuid, session: Uuid, jti: &str, now: Timestamp) -
 }
 
 /// 32 hex digits, as simplejwt's.
-fn new_jti(kernel: &Kernel) -> String {
+pub(super) fn new_jti(kernel: &Kernel) -> String {
     let mut bytes = [0u8; 16];
     kernel.rng.fill(&mut bytes);
     hex(&bytes)
@@ -345,7 +351,7 @@ pub fn refresh(tx: &mut Tx<'_>, kernel: &Kernel, token: &str) -> Result<SignedIn
     }
     kernel.forget_user(tx, verified.user_id);
     let tokens = pair(kernel, verified.user_id, verified.session_id, &next, now)?;
-    Ok(SignedIn { user_id: verified.user_id, tokens })
+    Ok(SignedIn { user_id: verified.user_id, confined_to: None, tokens })
 }
 
 /// Ends the session of a refresh token that was used before: somebody has a copy. Tokens that are none of ours change nothing.

@@ -38,6 +38,11 @@ pub async fn find_id_by_email(kernel: &Kernel, email: &str) -> Result<Option<Uui
         .await
 }
 
+/// As [`find_id_by_email`], in a transaction.
+pub(crate) fn id_of_email(reader: &mut Reader<'_>, email: &str) -> Result<Option<Uuid>> {
+    Ok(reader.first("SELECT id FROM users WHERE email = $1", &params![email.to_lowercase()], |row| row.uuid(0))?)
+}
+
 /// # Errors
 /// 404 when the user is gone.
 pub fn email_of(reader: &mut Reader<'_>, id: Uuid) -> Result<String> {

@@ -1,9 +1,14 @@
 //! Credentials: every kind of key goes through one mint, one look-up and one revocation. Hash only; the secret is shown once.
 
+mod kind;
+mod limits;
 pub(crate) mod usage;
 
+pub use kind::{Body, INTERNAL, Kind};
+pub use limits::Limits;
+
 use loopd_store::{Tx, Value, params};
-use loopd_types::{CompanyId, HOUR_US, Problem, Result, Rng, Timestamp, Uuid, sha256_hex};
+use loopd_types::{CompanyId, HOUR_US, Problem, Result, Timestamp, Uuid, sha256_hex};
 use serde_json::Value as Json;
 
 use crate::access::{Actor, Tenant};
@@ -20,7 +25,7 @@ pub const LISTING: Listing = Listing {
     id: "k.id",
     order: "k.company_id, k.id",
 };
-const COLUMNS: [Column; 14] = [
+const COLUMNS: [Column; 19] = [
     column("id", "k.id", ColumnKind::Uuid),
     column("company", "k.company_id", ColumnKind::Company).nullable(),
     searched("name", "k.name"),
@@ -33,11 +38,16 @@ const COLUMNS: [Column; 14] = [
     column("expires_at", "k.expires_at", ColumnKind::Time).nullable(),
     column("last_used_at", "k.last_used_at", ColumnKind::Time).nullable(),
     column("last_used_ip", "k.last_used_ip", ColumnKind::Text).nullable(),
+    column("use_count", "k.use_count", ColumnKind::Int),
+    column("allowed_networks", "k.allowed_networks", ColumnKind::Json).nullable(),
+    column("workspaces", "k.workspaces", ColumnKind::Json).nullable(),
+    column("rate_limit_per_minute", "k.rate_limit_per_minute", ColumnKind::Int).nullable(),
+    column("rotated_from", "k.rotated_from", ColumnKind::Uuid).nullable(),
     column("revoked_at", "k.revoked_at", ColumnKind::Time).nullable(),
     column("version", "k.version", ColumnKind::Int),
 ];
 
-const READ_ONLY: [&str; 11] = [
+const READ_ONLY: [&str; 13] = [
     "id",
     "company",
     "prefix",
@@ -47,12 +57,12 @@ const READ_ONLY: [&str; 11] = [
     "updated_at",
     "last_used_at",
     "last_used_ip",
+    "use_count",
+    "rotated_from",
     "revoked_at",
     "version",
 ];
 
-/// What every internal key begins with; a leak scanner can look for it.
-pub const INTERNAL_PREFIX: &str = "loop_ik_";
 /// How long the old secret lives on after a rotation, unless the caller says otherwise.
 const ROTATION_OVERLAP_US: i64 = 24 * HOUR_US;
 
@@ -61,13 +71,6 @@ const ROTATION_OVERLAP_US: i64 = 24 * HOUR_US;
 pub struct Minted {
     pub id: Uuid,
     pub secret: String,
-}
-
-/// A new secret: the prefix and 256 random bits, and what is shown of it later.
-fn mint(rng: &dyn Rng) -> (String, String) {
-    let secret = format!("{INTERNAL_PREFIX}{}", loopd_types::random_token(rng, 32));
-    let shown = secret[..INTERNAL_PREFIX.len() + 8].to_owned();
-    (secret, shown)
 }
 
 /// Makes an internal key that acts as its maker in this company.
@@ -80,17 +83,24 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
     let name = input.required_text("name", 120);
     let scopes = read_scopes(&mut input);
     let expires_at = read_expiry(&mut input, kernel.now());
+    let mut limits = Limits::default();
+    limits.read(&mut input, tenant);
     input.finish()?;
     let scopes = scopes.unwrap_or_else(|| vec!["*".to_owned()]);
     check_scopes(tenant, &scopes)?;
+    limits.inherit(tenant);
+    limits.require_within(tenant)?;
     let Some(user) = tenant.actor.user else {
         return Err(Problem::permission_denied());
     };
     let new = NewKey {
+        kind: &INTERNAL,
         company: tenant.company,
         name: &name.unwrap_or_default(),
-        user,
+        user: Some(user),
+        subject: None,
         scopes: &scopes,
+        limits: &limits,
         expires_at: expires_at.flatten(),
         rotated_from: None,
         by: tenant.actor.user,
@@ -106,14 +116,18 @@ pub fn make(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, new: &NewKey<'_>)
     Ok(minted)
 }
 
-/// A key to be made by the command line or by [`create`].
+/// A key to be made by the command line, by [`create`], or by a surface with a kind of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct NewKey<'a> {
+    pub kind: &'a Kind,
     pub company: CompanyId,
     pub name: &'a str,
-    /// Whom the key acts as.
-    pub user: Uuid,
+    /// Whom the key acts as; `None` for kinds that act as something else.
+    pub user: Option<Uuid>,
+    /// What it acts as where that is no person.
+    pub subject: Option<&'a str>,
     pub scopes: &'a [String],
+    pub limits: &'a Limits,
     pub expires_at: Option<Timestamp>,
     pub rotated_from: Option<Uuid>,
     pub by: Option<Uuid>,
@@ -121,15 +135,17 @@ pub struct NewKey<'a> {
 
 /// Stores a new key's hash and gives its secret, once.
 fn insert(tx: &mut Tx<'_>, kernel: &Kernel, new: &NewKey<'_>) -> Result<Minted> {
-    let (secret, shown) = mint(kernel.rng.as_ref());
+    let (secret, shown) = new.kind.mint(kernel.rng.as_ref());
     let (id, now) = (kernel.new_id(), kernel.now());
     let companies = Json::from(vec![new.company.0]);
     tx.execute(
-        "INSERT INTO credentials (id, kind, company_id, name, prefix, hash, user_id, companies, scopes, created_by, created_at, updated_at, expires_at, rotated_from) \
-         VALUES ($1, 'internal', $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12)",
+        "INSERT INTO credentials (id, kind, company_id, name, prefix, hash, user_id, companies, scopes, created_by, created_at, updated_at, \
+         expires_at, rotated_from, subject, allowed_networks, workspaces, rate_limit_per_minute) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14, $15, $16, $17)",
         &params![
-            id, new.company, new.name, &shown, sha256_hex(secret.as_bytes()), new.user, Value::Json(companies.to_string()),
-            Value::Json(Json::from(new.scopes.to_vec()).to_string()), new.by, now, new.expires_at, new.rotated_from
+            id, new.kind.slug, new.company, new.name, &shown, sha256_hex(secret.as_bytes()), new.user, Value::Json(companies.to_string()),
+            Value::Json(Json::from(new.scopes.to_vec()).to_string()), new.by, now, new.expires_at, new.rotated_from, new.subject,
+            new.limits.networks_json(), new.limits.workspaces_json(), new.limits.rate_limit
         ],
     )?;
     Ok(Minted { id, secret })
@@ -192,6 +208,7 @@ pub async fn company_of(kernel: &Kernel, id: Uuid) -> Result<Option<CompanyId>> 
 }
 
 struct Stored {
+    limits: Limits,
     name: String,
     user: Option<Uuid>,
     scopes: Vec<String>,
@@ -201,10 +218,11 @@ struct Stored {
 
 fn get(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Stored> {
     tx.first(
-        "SELECT name, user_id, scopes, expires_at, revoked_at FROM credentials WHERE company_id = $1 AND id = $2 AND kind = 'internal'",
+        "SELECT name, user_id, scopes, expires_at, revoked_at, allowed_networks, workspaces, rate_limit_per_minute FROM credentials WHERE company_id = $1 AND id = $2 AND kind = 'internal'",
         &params![tenant.company, id],
         |row| {
             Ok(Stored {
+                limits: Limits::stored(row.opt_json(5)?, row.opt_json(6)?, row.opt_i64(7)?),
                 name: row.text(0)?.to_owned(),
                 user: row.opt_uuid(1)?,
                 scopes: crate::role::parse_patterns(row.json(2)?),
@@ -226,8 +244,10 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     let name = input.required_text("name", 120);
     let scopes = read_scopes(&mut input);
     let expires_at = read_expiry(&mut input, kernel.now());
-    input.finish()?;
     let known = get(tx, tenant, id)?;
+    let mut limits = known.limits.clone();
+    limits.read(&mut input, tenant);
+    input.finish()?;
     if known.revoked_at.is_some() {
         return Err(revoked());
     }
@@ -239,11 +259,19 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     if expires_at.is_some_and(outlives) {
         require_own(tenant, &known)?;
     }
+    if limits != known.limits {
+        require_own(tenant, &known)?;
+        limits.require_within(tenant)?;
+    }
     let scopes = scopes.map(|list| Value::Json(Json::from(list).to_string()));
     tx.execute(
         "UPDATE credentials SET name = COALESCE($3, name), scopes = COALESCE($4, scopes), expires_at = CASE WHEN $7 THEN $5 ELSE expires_at END, \
-         updated_at = $6, version = version + 1 WHERE company_id = $1 AND id = $2",
-        &params![tenant.company, id, name, scopes, expires_at.flatten(), kernel.now(), expires_at.is_some()],
+         updated_at = $6, allowed_networks = $8, workspaces = $9, rate_limit_per_minute = $10, version = version + 1 \
+         WHERE company_id = $1 AND id = $2",
+        &params![
+            tenant.company, id, name, scopes, expires_at.flatten(), kernel.now(), expires_at.is_some(), limits.networks_json(),
+            limits.workspaces_json(), limits.rate_limit
+        ],
     )?;
     kernel.forget_all_keys(tx);
     written(tx, kernel, tenant, "update", "core.internal_api_key.updated", id)
@@ -297,15 +325,19 @@ pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     let Some(user) = old.user.filter(|_| old.revoked_at.is_none()) else { return Err(revoked()) };
     require_own(tenant, &old)?;
     check_scopes(tenant, &old.scopes)?;
+    old.limits.require_within(tenant)?;
     if old.expires_at.is_some_and(|end| end <= kernel.now()) {
         return Err(Problem::conflict("key_expired", "This key has expired; make a new one."));
     }
     let grace_us = grace.map_or(ROTATION_OVERLAP_US, |seconds| seconds * loopd_types::SECOND_US);
     let new = NewKey {
+        kind: &INTERNAL,
         company: tenant.company,
         name: &old.name,
-        user,
+        user: Some(user),
+        subject: None,
         scopes: &old.scopes,
+        limits: &old.limits,
         expires_at: old.expires_at,
         rotated_from: Some(id),
         by: tenant.actor.user,

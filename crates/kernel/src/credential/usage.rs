@@ -16,14 +16,17 @@ pub(crate) struct Usage(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    keys: HashMap<Uuid, (Timestamp, IpAddr)>,
+    /// When last, from where, and how often since.
+    keys: HashMap<Uuid, (Timestamp, IpAddr, i64)>,
     /// By app id. Only of known apps, so that strangers cannot fill it.
     apps: HashMap<Box<str>, Timestamp>,
 }
 
 impl Usage {
     pub fn saw(&self, credential: Uuid, at: Timestamp, address: IpAddr) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).keys.insert(credential, (at, address));
+        let mut seen = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (last, from, times) = seen.keys.entry(credential).or_insert((at, address, 0));
+        (*last, *from, *times) = (at, address, *times + 1);
     }
 
     pub fn saw_app(&self, app_id: &str, at: Timestamp) {
@@ -50,10 +53,13 @@ impl Kernel {
         }
         self.db
             .write(View::System, move |tx| {
-                for (id, (at, address)) in &seen.keys {
+                for (id, (at, address, times)) in &seen.keys {
+                    // Another node may have seen it later; each counts what it saw.
                     tx.push(
-                        "UPDATE credentials SET last_used_at = $2, last_used_ip = $3 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)",
-                        params![*id, *at, address.to_string()],
+                        "UPDATE credentials SET use_count = use_count + $4, \
+                         last_used_ip = CASE WHEN last_used_at IS NULL OR last_used_at < $2 THEN $3 ELSE last_used_ip END, \
+                         last_used_at = CASE WHEN last_used_at IS NULL OR last_used_at < $2 THEN $2 ELSE last_used_at END WHERE id = $1",
+                        params![*id, *at, address.to_string(), *times],
                     )?;
                 }
                 for (app_id, at) in &seen.apps {

@@ -11,7 +11,7 @@ const BILLS: &str = "bills belong to the installation that wrote them, in its nu
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 15] = [
+const LEFT_OUT: [(&str, &str); 17] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -31,6 +31,11 @@ const LEFT_OUT: [(&str, &str); 15] = [
     ("webhook_attempts", "what this installation delivered"),
     ("credentials", "keys open nothing elsewhere: make new ones where the company arrives"),
     ("jobs", "work that waits is this installation's"),
+    (
+        "oidc_providers",
+        "their secrets are sealed here, and their front ends are this installation's: set them up where the company arrives",
+    ),
+    ("oidc_memberships", "they follow a provider that stays behind"),
     ("mail_messages", "letters were sent from here, with links that open accounts here"),
     ("usage_counters", "what was used is billed where it was used"),
 ];
@@ -147,7 +152,7 @@ mod tests {
         "workspaces",
     ];
     /// Tables of the kernel that belong to the installation or to people.
-    const NOBODYS: [&str; 16] = [
+    const NOBODYS: [&str; 20] = [
         "account_tokens",
         "coupons",
         "developer_profiles",
@@ -155,6 +160,10 @@ mod tests {
         "installation",
         "login_failures",
         "meters",
+        "oidc_identities",
+        "oidc_sign_ins",
+        "passkey_ceremonies",
+        "passkeys",
         "plan_editions",
         "plans",
         "recovery_codes",

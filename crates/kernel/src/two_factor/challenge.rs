@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use loopd_store::{Tx, View, params};
-use loopd_types::{MINUTE_US, Problem, Result, SECOND_US, Uuid, random_token, sha256_hex};
+use loopd_types::{CompanyId, MINUTE_US, Problem, Result, SECOND_US, Uuid, random_token, sha256_hex};
 use serde_json::Value;
 
-use super::{ENTRY, Standing, rules, store};
+use super::{ENTRY, Standing, rules, store, tell};
 use crate::access::{Actor, Origin};
 use crate::account::{self, Opening, SignedIn};
 use crate::input::Input;
+use crate::mail::TwoFactorChange;
 use crate::{Kernel, audit};
 
 /// How long somebody has to find their telephone.
@@ -29,7 +30,13 @@ impl Challenge {
     ///
     /// # Errors
     /// 503 from the database.
-    pub async fn make(kernel: &Arc<Kernel>, user: Uuid, method: &'static str, standing: &Standing) -> Result<Self> {
+    pub async fn make(
+        kernel: &Arc<Kernel>,
+        user: Uuid,
+        method: &'static str,
+        confined_to: Option<CompanyId>,
+        standing: &Standing,
+    ) -> Result<Self> {
         let token = random_token(kernel.rng.as_ref(), 32);
         let (shared, hash) = (kernel.clone(), sha256_hex(token.as_bytes()));
         kernel
@@ -37,8 +44,9 @@ impl Challenge {
             .write(View::System, move |tx| {
                 let now = shared.now();
                 tx.push(
-                    "INSERT INTO sign_in_challenges (hash, user_id, method, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
-                    params![&hash, user, method, now, now.plus(LIFE_US)],
+                    "INSERT INTO sign_in_challenges (hash, user_id, method, created_at, expires_at, confined_company_id) \
+                     VALUES ($1, $2, $3, $4, $5, $6)",
+                    params![&hash, user, method, now, now.plus(LIFE_US), confined_to],
                 )?;
                 Ok(())
             })
@@ -108,16 +116,12 @@ impl Answer {
     /// # Errors
     /// 401 `mfa_token_not_valid`, `mfa_code_not_valid` (wrong, or used before), `no_active_account`.
     pub fn open(&self, tx: &mut Tx<'_>, kernel: &Kernel, origin: &Origin) -> Result<SignedIn> {
-        let now = kernel.now();
-        let (user, first) = tx
-            .first(
-                "UPDATE sign_in_challenges SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING user_id, method",
-                &params![&self.hash, now],
-                |row| Ok((row.uuid(0)?, row.text(1)?.to_owned())),
-            )?
-            .ok_or_else(token_not_valid)?;
+        let Met { user, method: first, confined_to } = use_challenge(tx, kernel, &self.hash)?;
         let second = use_code(tx, kernel, user, &self.code)?.ok_or_else(code_not_valid)?;
-        let opening = Opening { method: format!("{first}+{second}"), second_factor: true };
+        if second == "recovery_code" {
+            tell(tx, kernel, user, TwoFactorChange::RecoveryCodeUsed)?;
+        }
+        let opening = Opening { method: format!("{first}+{second}"), second_factor: true, confined_to };
         account::start(tx, kernel, user, origin, &opening)
     }
 
@@ -142,6 +146,41 @@ impl Answer {
             })
             .await
     }
+}
+
+/// Whose sign-in this challenge (by the digest of its token) is, while it is open.
+///
+/// # Errors
+/// 401 `mfa_token_not_valid`.
+pub(crate) fn challenged(tx: &mut Tx<'_>, kernel: &Kernel, hash: &str) -> Result<Uuid> {
+    let sql = "SELECT user_id FROM sign_in_challenges WHERE hash = $1 AND used_at IS NULL AND expires_at > $2";
+    tx.first(sql, &params![hash, kernel.now()], |row| row.uuid(0))?.ok_or_else(token_not_valid)
+}
+
+/// A challenge that was met: whose it was, by what the first factor was shown, and what that was good for.
+pub(crate) struct Met {
+    pub user: Uuid,
+    pub method: String,
+    pub confined_to: Option<CompanyId>,
+}
+
+/// Uses up a challenge, and says whose it is and by what the first factor was shown; of two at once one gets it.
+///
+/// # Errors
+/// 401 `mfa_token_not_valid`.
+pub(crate) fn use_challenge(tx: &mut Tx<'_>, kernel: &Kernel, hash: &str) -> Result<Met> {
+    tx.first(
+        "UPDATE sign_in_challenges SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING user_id, method, confined_company_id",
+        &params![hash, kernel.now()],
+        |row| {
+            Ok(Met {
+                user: row.uuid(0)?,
+                method: row.text(1)?.to_owned(),
+                confined_to: row.opt_i64(2)?.map(CompanyId),
+            })
+        },
+    )?
+    .ok_or_else(token_not_valid)
 }
 
 /// Uses up a code of either kind, and says which it was; `None` when it is wrong or was used before.

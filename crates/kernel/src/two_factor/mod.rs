@@ -6,14 +6,16 @@ mod proof;
 mod rules;
 mod store;
 
-pub(crate) use challenge::forget as forget_challenges;
 pub use challenge::{Answer, Challenge, clean_up};
+pub(crate) use challenge::{challenged, forget as forget_challenges, use_challenge};
 pub use proof::{Proof, Proved};
+pub(crate) use store::{mark_session, refresh_standing, renew_recovery_codes as first_recovery_codes};
 
-use loopd_store::{Reader, Tx};
+use loopd_store::{Reader, Tx, params};
 use loopd_types::{Problem, Result, Timestamp, Uuid};
 
 use crate::access::{Auth, Caller};
+use crate::mail::{self, Letter, Template, TwoFactorChange};
 use crate::{Kernel, audit};
 
 /// What a person has of second factors.
@@ -84,6 +86,7 @@ pub fn enable(tx: &mut Tx<'_>, kernel: &Kernel, caller: &Caller, code: &str) -> 
     store::refresh_standing(tx, kernel, user.id)?;
     let codes = store::renew_recovery_codes(tx, kernel, user.id)?;
     note(tx, kernel, caller, "two-factor-enable")?;
+    tell(tx, kernel, user.id, TwoFactorChange::Enabled)?;
     Ok(codes)
 }
 
@@ -99,7 +102,8 @@ pub fn disable(tx: &mut Tx<'_>, kernel: &Kernel, caller: &Caller, proved: &Prove
         return Err(not_enabled());
     }
     store::refresh_standing(tx, kernel, user.id)?;
-    note(tx, kernel, caller, "two-factor-disable")
+    note(tx, kernel, caller, "two-factor-disable")?;
+    tell(tx, kernel, user.id, TwoFactorChange::Disabled)
 }
 
 /// Fresh recovery codes; the old ones are void.
@@ -114,6 +118,7 @@ pub fn renew_recovery_codes(tx: &mut Tx<'_>, kernel: &Kernel, caller: &Caller, p
     proved.spend(tx, kernel)?;
     let codes = store::renew_recovery_codes(tx, kernel, user.id)?;
     note(tx, kernel, caller, "recovery-codes-renew")?;
+    tell(tx, kernel, user.id, TwoFactorChange::RecoveryCodesReplaced)?;
     Ok(codes)
 }
 
@@ -131,7 +136,18 @@ pub fn reset(tx: &mut Tx<'_>, kernel: &Kernel, actor: &crate::Actor, user: Uuid)
     crate::account::end_all(tx, kernel, user, "two-factor reset")?;
     let target = user.to_string();
     let entry = audit::Entry { action: "two-factor-reset", label: &email, target: &target, ..ENTRY };
-    Ok(kernel.audit_installation(tx, actor, entry)?)
+    kernel.audit_installation(tx, actor, entry)?;
+    tell(tx, kernel, user, TwoFactorChange::Disabled)
+}
+
+/// Writes to a person what became of their factors, so that they learn of what they did not do themselves.
+pub(crate) fn tell(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, change: TwoFactorChange) -> Result<()> {
+    let sql = "SELECT email, language FROM users WHERE id = $1";
+    let (email, language) =
+        tx.one(sql, &params![user], |row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned())))?;
+    let template = Template::TwoFactorChanged { change };
+    let letter = Letter { company: audit::INSTALLATION, to: &email, language: &language, template };
+    mail::queue(tx, kernel, &letter).map(drop)
 }
 
 fn not_enabled() -> Problem {

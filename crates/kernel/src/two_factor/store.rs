@@ -15,7 +15,8 @@ pub fn standing(reader: &mut Reader<'_>, user: Uuid) -> Result<Standing> {
         &params![user],
         |row| row.i64(0),
     )?;
-    Ok(Standing { totp_since: totp_since.flatten(), passkeys: 0, recovery_codes_left })
+    let passkeys = reader.one("SELECT COUNT(*) FROM passkeys WHERE user_id = $1", &params![user], |row| row.i64(0))?;
+    Ok(Standing { totp_since: totp_since.flatten(), passkeys, recovery_codes_left })
 }
 
 /// Where a secret stands, so that a sealed one cannot be moved to another person.
@@ -65,6 +66,7 @@ pub fn remove_totp(tx: &mut Tx<'_>, user: Uuid) -> Result<bool> {
 
 pub fn remove_everything(tx: &mut Tx<'_>, user: Uuid) -> Result<()> {
     tx.push("DELETE FROM totp_factors WHERE user_id = $1", params![user])?;
+    tx.push("DELETE FROM passkeys WHERE user_id = $1", params![user])?;
     tx.push("DELETE FROM recovery_codes WHERE user_id = $1", params![user])?;
     tx.push("DELETE FROM sign_in_challenges WHERE user_id = $1", params![user])?;
     Ok(())

@@ -1,4 +1,4 @@
-//! `loopd user create|deactivate|activate|password`, `loopd company create`
+//! `loopd user create|deactivate|activate|password|reset-two-factor`, `loopd company create`
 
 use anyhow::{anyhow, bail};
 use clap::Subcommand;
@@ -29,6 +29,8 @@ pub enum User {
     Deactivate { email: String },
     /// Let a deactivated person sign in again.
     Activate { email: String },
+    /// Take a person's second factors away: they lost them all, and it is them who asks. Their sessions end.
+    ResetTwoFactor { email: String },
     /// Set somebody's password, read from standard input unless it is given; their sessions end.
     Password {
         email: String,
@@ -61,12 +63,27 @@ pub async fn user(settings: Settings, command: User, output: &Output) -> anyhow:
     match command {
         User::Deactivate { email } => switch(&settings, &email, false, output).await,
         User::Activate { email } => switch(&settings, &email, true, output).await,
+        User::ResetTwoFactor { email } => reset_two_factor(&settings, &email, output).await,
         User::Password { email, password } => set_password(&settings, &email, password, output).await,
         User::Create { email, username, password, superuser, staff } => {
             let email = email.to_lowercase();
             create(&settings, NewPerson { email, username, password, superuser, staff }, output).await
         }
     }
+}
+
+async fn reset_two_factor(settings: &Settings, email: &str, output: &Output) -> anyhow::Result<()> {
+    let kernel = open(settings).await?;
+    let found = account::find_id_by_email(&kernel, email).await.map_err(words)?;
+    let id = found.ok_or_else(|| anyhow!("no user has the email {email}"))?;
+    let shared = kernel.clone();
+    let work = move |tx: &mut Tx<'_>| loopd_kernel::two_factor::reset(tx, &shared, &operator(), id);
+    kernel.db.write(View::System, work).await.map_err(words)?;
+    // As for a deactivation: what is said must be true of a server that runs beside.
+    tokio::time::sleep(loopd_kernel::kernel::ENTRY_LIFE).await;
+    let value = json!({"id": id.to_string(), "email": email.to_lowercase(), "two_factor": false});
+    output.say(&format!("{email} signs in by password alone until they enable two-factor again."), &value);
+    Ok(())
 }
 
 async fn switch(settings: &Settings, email: &str, is_active: bool, output: &Output) -> anyhow::Result<()> {

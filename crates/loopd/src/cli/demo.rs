@@ -84,6 +84,7 @@ async fn register(kernel: &Arc<Kernel>, code: &str) -> anyhow::Result<Value> {
         request_id: "demo".into(),
         app_id: None,
         user_agent: None,
+        impersonator: None,
     };
     let (shared, wanted) = (kernel.clone(), code.to_owned());
     kernel

@@ -1,13 +1,13 @@
-//! `loopd key create|revoke|list`
+//! `loopd key create|rotate|revoke|list`
 
 use anyhow::{anyhow, bail};
 use clap::{Subcommand, ValueEnum};
-use loopd_kernel::credential::{self, NewKey};
+use loopd_kernel::credential::{self, Limits, NewKey};
 use loopd_kernel::listing::{Conditions, ListQuery};
 use loopd_kernel::permission::PermissionSet;
 use loopd_kernel::{Kernel, Tenant, account};
 use loopd_store::View;
-use loopd_types::{CompanyCode, CompanyId, Uuid};
+use loopd_types::{CompanyCode, CompanyId, DAY_US, Network, Timestamp, Uuid};
 use serde_json::{Value, json};
 
 use super::{Output, open, words};
@@ -30,6 +30,19 @@ pub enum Key {
         /// Email of the user whom the key acts as; the company's first owner, if none is given.
         #[arg(long)]
         user: Option<String>,
+        /// A network (`10.0.0.0/8`) that the key may be used from; may be given several times. Anywhere, if none is given.
+        #[arg(long)]
+        network: Vec<Network>,
+        /// Days until the key ends; never, if none are given.
+        #[arg(long)]
+        days: Option<u32>,
+    },
+    /// Make a successor with the same rights and limits, and print it, once. The old key lives on for a while.
+    Rotate {
+        id: Uuid,
+        /// Hours that the old key still works; 0 ends it at once.
+        #[arg(long, default_value_t = 24)]
+        hours: u32,
     },
     /// Revoke a key by its id; counts at the next request.
     Revoke { id: Uuid },
@@ -50,9 +63,13 @@ pub enum Kind {
 pub async fn run(settings: Settings, command: Key, output: &Output) -> anyhow::Result<()> {
     let kernel = open(&settings).await?;
     match command {
-        Key::Create { kind: Kind::Internal, company, scope, name, user } => {
-            create(&kernel, &company, scope, name, user, output).await
+        Key::Create { kind: Kind::Internal, company, scope, name, user, network, days } => {
+            let networks = (!network.is_empty()).then_some(network);
+            let limits = Limits { networks, ..Limits::default() };
+            let expires_at = days.map(|days| kernel.now().plus(i64::from(days) * DAY_US));
+            create(&kernel, &company, Wanted { scopes: scope, name, user, limits, expires_at }, output).await
         }
+        Key::Rotate { id, hours } => rotate(&kernel, id, hours, output).await,
         Key::Revoke { id } => revoke(&kernel, id, output).await,
         Key::List { company } => list(&kernel, &company, output).await,
     }
@@ -68,14 +85,17 @@ async fn company_of(kernel: &Kernel, code: &str) -> anyhow::Result<CompanyId> {
     Ok(company)
 }
 
-async fn create(
-    kernel: &std::sync::Arc<Kernel>,
-    code: &str,
+/// What a new key shall be.
+struct Wanted {
     scopes: Vec<String>,
     name: String,
     user: Option<String>,
-    output: &Output,
-) -> anyhow::Result<()> {
+    limits: Limits,
+    expires_at: Option<Timestamp>,
+}
+
+async fn create(kernel: &std::sync::Arc<Kernel>, code: &str, wanted: Wanted, output: &Output) -> anyhow::Result<()> {
+    let Wanted { scopes, name, user, limits, expires_at } = wanted;
     let company = company_of(kernel, code).await?;
     let scopes = if scopes.is_empty() { vec!["*".to_owned()] } else { scopes };
     PermissionSet::parse(&scopes).map_err(|text| anyhow!(text))?;
@@ -95,8 +115,18 @@ async fn create(
     let minted = kernel
         .db
         .write(View::System, move |tx| {
-            let new =
-                NewKey { company, name: &name, user, scopes: &scopes, expires_at: None, rotated_from: None, by: None };
+            let new = NewKey {
+                kind: &credential::INTERNAL,
+                company,
+                name: &name,
+                user: Some(user),
+                subject: None,
+                scopes: &scopes,
+                limits: &limits,
+                expires_at,
+                rotated_from: None,
+                by: None,
+            };
             credential::make(tx, &shared, &tenant, &new)
         })
         .await
@@ -107,6 +137,34 @@ async fn create(
             minted.secret
         ),
         &json!({"id": minted.id.to_string(), "key": minted.secret, "company": code, "scopes": shown}),
+    );
+    Ok(())
+}
+
+async fn rotate(kernel: &std::sync::Arc<Kernel>, id: Uuid, hours: u32, output: &Output) -> anyhow::Result<()> {
+    let Some(company) = credential::company_of(kernel, id).await.map_err(words)? else {
+        bail!("there is no internal key {id}")
+    };
+    let access = kernel.company_access(company).await.map_err(words)?.ok_or_else(|| anyhow!("its company is gone"))?;
+    let (tenant, shared) = (Tenant::system(access, "command line"), kernel.clone());
+    let body = json!({"grace_seconds": i64::from(hours) * 3600});
+    let minted = kernel
+        .db
+        .write(View::System, move |tx| credential::rotate(tx, &shared, &tenant, id, body.clone()))
+        .await
+        .map_err(words)?;
+    if hours == 0 {
+        // As for a revocation: the old one must be dead when it is said.
+        tokio::time::sleep(loopd_kernel::kernel::ENTRY_LIFE).await;
+    }
+    let until = if hours == 0 {
+        "The old key is dead.".to_owned()
+    } else {
+        format!("The old key works for {hours} more hours.")
+    };
+    output.say(
+        &format!("{}\n\nKeep it now: it is not shown again. {until}", minted.secret),
+        &json!({"id": minted.id.to_string(), "key": minted.secret, "rotated_from": id.to_string(), "overlap_hours": hours}),
     );
     Ok(())
 }

@@ -1,7 +1,12 @@
 //! `/api/v1/internal-api-keys/` and the key of the environment: a key borrows a user's power and never has more.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use loopd_kernel::credential;
+use loopd_store::{View, params};
 use loopd_testkit::{Boot, Database, assert_json, each_engine, json};
-use loopd_types::{DAY_US, HOUR_US, SECOND_US};
+use loopd_types::{DAY_US, HOUR_US, SECOND_US, Uuid, sha256_hex};
 
 use crate::support::{Actor, World};
 
@@ -108,6 +113,129 @@ each_engine! {
         key.get(APPOINTMENTS).await.expect_refusal(401, "invalid_api_key");
         let past = json!({"name": "x", "expires_at": "2020-01-01T00:00:00Z"});
         world.sign_in(&owner.email, "001").await.post(KEYS).json(&past).await.expect_field("expires_at", "invalid");
+    }
+
+    async fn a_scanner_can_tell_a_key_by_its_checksum(world: &World) {
+        let owner = world.owner().await;
+        let secret = owner.post(KEYS).json(&json!({"name": "Sync"})).await.expect_status(201).text_at("/key");
+        assert_eq!(secret.len(), 57, "{secret}");
+        assert!(credential::INTERNAL.is_well_formed(&secret), "{secret}");
+        assert!(!credential::INTERNAL.is_well_formed(&secret.replace("loop_ik_", "loop_ik_0")[..57]));
+    }
+
+    async fn a_key_of_an_older_version_without_a_checksum_still_works(world: &World) {
+        let owner = world.owner().await;
+        let (id, key) = world.key(&owner, &["*"]).await;
+        let old = "loop_ik_h3Vn0-Qk_8Zc1hKx6mWq2Tt9Yb4Lr7Pd5Fs0Gj3AvEu";
+        let hash = sha256_hex(old.as_bytes());
+        let id = Uuid::parse_str(&id).expect("an id");
+        world.kernel.db.write(View::System, move |tx| {
+            Ok(tx.execute("UPDATE credentials SET hash = $2 WHERE id = $1", &params![id, &hash])?)
+        }).await.expect("a row can be changed");
+        key.with_key(old).get(APPOINTMENTS).await.expect_status(200);
+    }
+
+    async fn a_key_works_from_its_networks_only(world: &World) {
+        let owner = world.owner().await;
+        let networks = json!({"name": "Till", "allowed_networks": ["198.51.100.0/24", "2001:db8:7::/48"]});
+        let made = owner.post(KEYS).json(&networks).await.expect_status(201);
+        assert_json!(made.json(), {"allowed_networks": ["198.51.100.0/24", "2001:db8:7::/48"]});
+        let key = world.client().with_key(&made.text_at("/key")).company("001");
+        let from = |address: &str| key.with_header("x-forwarded-for", address);
+        for inside in ["198.51.100.7", "198.51.100.255", "2001:db8:7::1", "::ffff:198.51.100.7", "203.0.113.5, 198.51.100.7"] {
+            from(inside).get(APPOINTMENTS).await.expect_status(200);
+        }
+        // What the client itself wrote into the header does not count: only the entry that our proxy added.
+        for outside in ["198.51.101.7", "2001:db8:8::1", "198.51.100.7, 203.0.113.5", "nonsense"] {
+            let refused = from(outside).get(APPOINTMENTS).await.expect_refusal(403, "address_not_allowed");
+            assert!(refused.at("/error/details/address").is_string());
+        }
+        let item = format!("{KEYS}{}/", made.text_at("/id"));
+        owner.patch(&item).json(&json!({"allowed_networks": ["10.0.0.0/33"]})).await.expect_field("allowed_networks", "invalid");
+        owner.patch(&item).json(&json!({"allowed_networks": []})).await.expect_field("allowed_networks", "empty");
+        owner.patch(&item).json(&json!({"allowed_networks": ["192.0.2.1"]})).await.expect_status(200);
+        from("198.51.100.7").get(APPOINTMENTS).await.expect_refusal(403, "address_not_allowed");
+        from("192.0.2.1").get(APPOINTMENTS).await.expect_status(200);
+        owner.patch(&item).json(&json!({"allowed_networks": null})).await.expect_status(200);
+        from("198.51.101.7").get(APPOINTMENTS).await.expect_status(200);
+    }
+
+    async fn a_key_works_in_its_workspaces_only(world: &World) {
+        let owner = world.owner().await;
+        let mut places = Vec::new();
+        for name in ["Huye", "Musanze"] {
+            places.push(owner.make("/api/v1/workspaces/", json!({"name": name})).await);
+        }
+        let stranger = world.register("stranger").await;
+        let theirs = stranger.make("/api/v1/workspaces/", json!({"name": "Theirs"})).await;
+        owner.post(KEYS).json(&json!({"name": "x", "workspaces": [theirs]})).await.expect_field("workspaces", "does_not_exist");
+        let made = owner.post(KEYS).json(&json!({"name": "Till", "workspaces": [places[0]]})).await.expect_status(201);
+        let key = world.client().with_key(&made.text_at("/key")).company("001");
+        key.with_header("x-workspace-id", &places[0]).get(APPOINTMENTS).await.expect_status(200);
+        key.with_header("x-workspace-id", &places[1]).get(APPOINTMENTS).await.expect_refusal(403, "workspace_access_denied");
+        let record = key.post(APPOINTMENTS).json(&json!({"title": "By key"})).await.expect_status(201);
+        assert_eq!(record.text_at("/workspace"), places[0]);
+    }
+
+    async fn nobody_gets_out_of_a_keys_limits_by_a_second_key(world: &World) {
+        let owner = world.owner().await;
+        let (wide, _) = world.key(&owner, &["*"]).await;
+        let narrow = json!({"name": "Narrow", "allowed_networks": ["198.51.100.0/24"], "rate_limit_per_minute": 60});
+        let made = owner.post(KEYS).json(&narrow).await.expect_status(201);
+        let key = world.client().with_key(&made.text_at("/key")).company("001").with_header("x-forwarded-for", "198.51.100.7");
+        let heir = key.post(KEYS).json(&json!({"name": "Heir"})).await.expect_status(201);
+        assert_json!(heir.json(), {"allowed_networks": ["198.51.100.0/24"], "rate_limit_per_minute": 60});
+        for wider in [json!({"name": "x", "allowed_networks": ["198.51.0.0/16"]}), json!({"name": "x", "rate_limit_per_minute": 61})] {
+            key.post(KEYS).json(&wider).await.expect_refusal(403, "permission_denied");
+        }
+        let own = format!("{KEYS}{}/", made.text_at("/id"));
+        key.patch(&own).json(&json!({"allowed_networks": null})).await.expect_refusal(403, "permission_denied");
+        key.post(&format!("{KEYS}{wide}/rotate/")).json(&json!({})).await.expect_refusal(403, "permission_denied");
+        let next = key.post(&format!("{own}rotate/")).json(&json!({})).await.expect_status(201);
+        assert_json!(next.json(), {"allowed_networks": ["198.51.100.0/24"], "rate_limit_per_minute": 60, "rotated_from": made.at("/id")});
+    }
+
+    async fn uses_are_counted_and_written_in_batches(world: &World) {
+        let owner = world.owner().await;
+        let (id, key) = world.key(&owner, &["*"]).await;
+        for _ in 0..7 {
+            key.get(APPOINTMENTS).await.expect_status(200);
+        }
+        world.kernel.flush_usage().await.expect("a flush");
+        key.get(APPOINTMENTS).await.expect_status(200);
+        world.kernel.flush_usage().await.expect("a flush");
+        world.kernel.flush_usage().await.expect("a flush");
+        let row = owner.get(&format!("{KEYS}{id}/")).await.expect_status(200);
+        assert_json!(row.json(), {"use_count": 8, "last_used_at": "[any]", "last_used_ip": "[any]"});
+    }
+
+    async fn a_key_that_is_revoked_under_load_is_refused_by_the_very_next_request(world: &World) {
+        let owner = world.owner().await;
+        for _ in 0..3 {
+            let (id, key) = world.key(&owner, &["*"]).await;
+            let is_revoked = Arc::new(AtomicBool::new(false));
+            let callers: Vec<_> = (0..8).map(|_| {
+                let (key, is_revoked) = (key.clone(), is_revoked.clone());
+                tokio::spawn(async move {
+                    let mut after = 0;
+                    while after < 3 {
+                        // Looked at before the request leaves: whatever leaves after the answer of the revocation must be refused.
+                        let must_be_refused = is_revoked.load(Ordering::SeqCst);
+                        let answer = key.get(APPOINTMENTS).await;
+                        assert!(answer.status == 401 || !must_be_refused, "{}", answer.text());
+                        after += u32::from(must_be_refused);
+                    }
+                })
+            }).collect();
+            for _ in 0..5 {
+                key.get(APPOINTMENTS).await.expect_status(200);
+            }
+            owner.post(&format!("{KEYS}{id}/revoke/")).await.expect_status(200);
+            is_revoked.store(true, Ordering::SeqCst);
+            for caller in callers {
+                caller.await.expect("a caller that saw a revoked key work");
+            }
+        }
     }
 
     async fn a_key_whose_user_is_inactive_is_refused(world: &World) {

@@ -411,6 +411,7 @@ fn origin() -> Origin {
         request_id: "model".into(),
         app_id: None,
         user_agent: None,
+        impersonator: None,
     }
 }
 

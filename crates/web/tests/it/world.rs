@@ -113,7 +113,13 @@ impl Edge {
         });
         let registration = Registration::parse(&self.kernel, body).await.expect("a valid registration");
         let kernel = self.kernel.clone();
-        let origin = Origin { address: self.address.ip(), request_id: "test".into(), app_id: None, user_agent: None };
+        let origin = Origin {
+            address: self.address.ip(),
+            request_id: "test".into(),
+            app_id: None,
+            user_agent: None,
+            impersonator: None,
+        };
         let registered = self
             .kernel
             .db

@@ -1,8 +1,11 @@
 //! `/api/v1/auth/…`
 
 mod devices;
+mod impersonation;
 mod login;
 mod me;
+mod oidc;
+mod passkeys;
 mod recovery;
 mod register;
 mod sessions;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use http::Method;
 use loopd_store::View;
-use loopd_testkit::{Answer, Client, Request, assert_gaps, each_engine, json, totp};
+use loopd_testkit::issuer::{CLIENT_ID, CLIENT_SECRET, Issuer};
+use loopd_testkit::{Answer, Client, Passkey, Request, assert_gaps, each_engine, json, totp};
 use serde_json::Value;
 
 use super::operations;
@@ -234,6 +235,11 @@ async fn core(world: &World, tour: &mut Tour) {
     tour.get_as(&root, &guest).await;
     tour.post_as(&root, &format!("{guest}deactivate/"), json!({})).await;
     tour.post_as(&root, &format!("{guest}activate/"), json!({})).await;
+    oidc(world, tour, &root).await;
+    let acting = tour.post_as(&root, &format!("{guest}impersonate/"), json!({"reason": "They asked for help"})).await;
+    let helper = world.client().with_token(&acting.text_at("/access"));
+    tour.post_as(&helper, "/api/v1/auth/impersonation/end/", json!({})).await;
+    tour.post_as(&root, &format!("{guest}end-impersonation/"), json!({})).await;
     let keys = world.two_factor(&world.sign_in("guest@example.com", "").await).await;
     tour.post_as(&root, &format!("{guest}reset-two-factor/"), json!({})).await;
     drop(keys);
@@ -266,7 +272,49 @@ async fn two_factor(world: &World, tour: &mut Tour, new: &Client) {
     let asked = world.client().post("/api/v1/auth/login/").json(&login).await.expect_refusal(401, "mfa_required");
     let answer = json!({"mfa_token": asked.at("/error/details/mfa_token"), "code": codes.at("/recovery_codes/0")});
     tour.post_as(&world.client(), "/api/v1/auth/mfa/verify/", answer).await;
-    tour.post_as(new, "/api/v1/auth/2fa/disable/", proof).await;
+    tour.post_as(new, "/api/v1/auth/2fa/disable/", proof.clone()).await;
+    passkeys(world, tour, new, proof).await;
+}
+
+async fn oidc(world: &World, tour: &mut Tour, root: &Client) {
+    let issuer = Issuer::start().await;
+    let own = "/api/v1/installation-oidc-providers/";
+    let body = json!({"name": "Works", "issuer": issuer.base, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
+        "redirect_uris": ["https://app.example.com/back"], "creates_users": true});
+    let id = tour.post_as(root, own, body.clone()).await.text_at("/id");
+    tour.get_as(root, own).await;
+    let nobody = world.client();
+    tour.get_as(&nobody, "/api/v1/auth/oidc/").await;
+    let begun = tour.post_as(&nobody, &format!("/api/v1/auth/oidc/{id}/begin/"), json!({})).await;
+    let claims = issuer.claims("somebody", "somebody@example.com", world.kernel.now());
+    let code = issuer.authorize(&begun.text_at("/authorization_url"), claims);
+    let back = json!({"state": begun.at("/state"), "binding": begun.at("/binding"), "code": code});
+    tour.post_as(&nobody, "/api/v1/auth/oidc/complete/", back).await;
+    let item = format!("{own}{id}/");
+    tour.call(Method::PATCH, &item, root.patch(&item).json(&json!({"name": "Work"}))).await;
+    tour.call(Method::DELETE, &item, root.delete(&item)).await;
+    let id = tour.post("/api/v1/oidc-providers/", body).await.text_at("/id");
+    let item = format!("/api/v1/oidc-providers/{id}/");
+    tour.get("/api/v1/oidc-providers/").await;
+    tour.get(&item).await;
+    tour.patch(&item, json!({"name": "Work"})).await;
+    tour.delete(&item).await;
+}
+
+async fn passkeys(world: &World, tour: &mut Tour, new: &Client, proof: Value) {
+    let path = "/api/v1/auth/passkeys/";
+    let asked = tour.post_as(new, &format!("{path}register/begin/"), proof.clone()).await;
+    let (mut device, credential) = Passkey::create(&asked.at("/public_key"), &world.page_origin());
+    let body = json!({"ceremony": asked.at("/ceremony"), "credential": credential});
+    let item = tour.post_as(new, &format!("{path}register/finish/"), body).await.text_at("/id");
+    let nobody = world.client();
+    let asked = tour.post_as(&nobody, &format!("{path}sign-in/begin/"), json!({})).await;
+    let body = json!({"ceremony": asked.at("/ceremony"), "credential": device.assert(&asked.at("/public_key"))});
+    tour.post_as(&nobody, &format!("{path}sign-in/finish/"), body).await;
+    tour.get_as(new, path).await;
+    let item = format!("{path}{item}/");
+    tour.call(Method::PATCH, &item, new.patch(&item).json(&json!({"name": "Key"}))).await;
+    tour.call(Method::DELETE, &item, new.delete(&item).json(&proof)).await;
 }
 
 /// What people do by the links in their letters.

@@ -11,7 +11,7 @@ use super::{NOBODY, ask, is_secured, operations, path_of, request};
 use crate::support::World;
 
 /// Operations that are open to everybody, by intention. One that is not here asks for credentials.
-const PUBLIC: [&str; 36] = [
+const PUBLIC: [&str; 41] = [
     "assets",
     // Whoever reads a letter shows its link.
     "auth_email_verify",
@@ -20,6 +20,11 @@ const PUBLIC: [&str; 36] = [
     "auth_password_reset",
     "auth_password_reset_confirm",
     "auth_mfa_verify",
+    "auth_oidc_begin",
+    "auth_oidc_complete",
+    "auth_oidc_list",
+    "auth_passkeys_sign_in_begin",
+    "auth_passkeys_sign_in_finish",
     "auth_refresh",
     "auth_register",
     "auth_token_verify",

@@ -86,6 +86,17 @@ async fn a_key_made_listed_and_revoked_on_the_command_line_counts_in_the_running
     assert_json!(listed, [{"id": made["id"], "name": "sync", "revoked_at": null, "scopes": ["booking.*"]}]);
     assert!(!listed.to_string().contains(&made["key"].as_str().expect("a secret")[16..]));
     let id = made["id"].as_str().expect("an id");
+    let next = program.json(&["key", "rotate", id, "--hours", "1"]);
+    assert_json!(next, {"rotated_from": id, "overlap_hours": 1});
+    let successor = server.client().with_key(next["key"].as_str().expect("a secret")).company("001");
+    successor.get(APPOINTMENTS).await.expect_status(200);
+    successor.get("/api/v1/workspaces/").await.expect_refusal(403, "insufficient_scope");
+    key.get(APPOINTMENTS).await.expect_status(200);
+    let elsewhere = ["--network", "198.51.100.0/24", "--days", "7"];
+    let narrow = program.json(&[&["key", "create", "--company", "001"], &elsewhere[..]].concat());
+    let narrow = server.client().with_key(narrow["key"].as_str().expect("a secret")).company("001");
+    narrow.get(APPOINTMENTS).await.expect_refusal(403, "address_not_allowed");
+    assert!(program.refused(&["user", "reset-two-factor", "nobody@example.com"]).contains("nobody@example.com"));
     assert_json!(program.json(&["key", "revoke", id]), {"id": id, "revoked": true});
     key.get(APPOINTMENTS).await.expect_refusal(401, "invalid_api_key");
     assert!(program.refused(&["key", "create", "--company", "999"]).contains("999"));

@@ -67,7 +67,7 @@ async fn build(database: &Database, listen: &str, clock: Arc<ManualClock>, setti
         ("LOOP_SECRET_KEY", SECRET_KEY),
         ("LOOP_RATE_LIMITS", "off"),
         ("LOOP_TRUSTED_PROXIES", "127.0.0.1"),
-        // Webhooks of tests are received on this machine.
+        // Webhooks of tests are received, and issuers answer, on this machine.
         ("LOOP_EGRESS_ALLOW", "127.0.0.1,localhost"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

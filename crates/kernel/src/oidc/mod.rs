@@ -1,0 +1,14 @@
+//! Signing in by a provider of identity (OpenID Connect), as a client: authorization code with PKCE, state and nonce, any provider by
+//! discovery.
+//!
+//! Two trusts. A provider of the installation, set up by a superuser, may vouch for anybody's verified email. A provider of one company
+//! is that company's own and could say anything, so what it opens is good in that company only ([`crate::access::Bounds`]): its admins
+//! could else come into every other company of a member.
+
+mod mapping;
+mod provider;
+mod sign_in;
+mod wire;
+
+pub use provider::{LISTING, Provider, Rule, Scope, delete, offered, save};
+pub use sign_in::{Begun, Completed, Return, begin, clean_up, complete};
