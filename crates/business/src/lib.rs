@@ -3,5 +3,6 @@
 pub mod account;
 pub mod define;
 pub mod engine;
+mod files;
 pub mod http;
 pub mod modules;

@@ -13,6 +13,7 @@ use crate::credential::usage::Usage;
 use crate::egress::Egress;
 use crate::event::signal::Signals;
 use crate::event::stream::Streams;
+use crate::file::Blobs;
 use crate::limit::Limiter;
 use crate::password::Passwords;
 use crate::refusal::Refusals;
@@ -32,6 +33,7 @@ pub struct Kernel {
     pub limits: Limiter,
     pub vault: Vault,
     pub passwords: Passwords,
+    pub blobs: Blobs,
     /// For requests whose address a tenant chose: webhooks, issuers.
     pub egress: Egress,
     /// Who is told that a company's log has grown.
@@ -57,7 +59,7 @@ impl Kernel {
     /// Wires a kernel over a migrated database.
     ///
     /// # Errors
-    /// `Problem` when Redis is configured and its URL cannot be read.
+    /// `Problem` when Redis is configured and its URL cannot be read, or the place for files cannot be opened.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
@@ -79,6 +81,8 @@ impl Kernel {
         };
         let cache = AccessCache::new(ENTRY_LIFE);
         let usage = Usage::default();
+        let blobs =
+            Blobs::open(&settings.files).map_err(|words| Problem::internal(format!("LOOP_FILES_URL: {words}")))?;
         Ok(Arc::new(Self {
             db,
             clock,
@@ -88,6 +92,7 @@ impl Kernel {
             limits,
             vault,
             passwords,
+            blobs,
             egress,
             signals: Arc::default(),
             streams: Streams::default(),

@@ -16,6 +16,7 @@ pub mod credential;
 pub mod developer;
 pub mod egress;
 pub mod event;
+pub mod file;
 pub mod idempotency;
 pub mod input;
 pub mod invitation;

@@ -40,6 +40,7 @@ pub const BUILT_IN: [BuiltIn; 6] = [
             "core.memberships.view",
             "core.roles.view",
             "core.imports.view",
+            "core.files.*",
         ],
     },
     BuiltIn {
@@ -55,13 +56,23 @@ pub const BUILT_IN: [BuiltIn; 6] = [
             "core.workspaces.view",
             "core.memberships.view",
             "core.imports.view",
+            "core.files.view",
+            "core.files.create",
+            "core.files.update",
         ],
     },
     BuiltIn {
         slug: "viewer",
         name: "Viewer",
         description: "Sees records.",
-        permissions: &["*.*.view", "!core.*", "core.companies.view", "core.workspaces.view", "core.memberships.view"],
+        permissions: &[
+            "*.*.view",
+            "!core.*",
+            "core.companies.view",
+            "core.workspaces.view",
+            "core.memberships.view",
+            "core.files.view",
+        ],
     },
     BuiltIn {
         slug: "developer",

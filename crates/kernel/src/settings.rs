@@ -56,6 +56,8 @@ pub struct Settings {
     pub passkey_origins: Vec<String>,
     /// Where requests whose address a tenant chose may go, and how names are looked up.
     pub egress: crate::egress::Policy,
+    /// Where files' content lies.
+    pub files: crate::file::Place,
     /// Event streams that one company may have open on this node.
     pub event_streams: usize,
     /// How products sign their deliveries.
@@ -88,6 +90,7 @@ impl Settings {
             password_memory_kib: 19 * 1024,
             passkey_origins: Vec::new(),
             egress: crate::egress::Policy::default(),
+            files: crate::file::Place::Memory,
             event_streams: 1000,
             webhook_schemes: crate::webhook::Schemes::default(),
         }

@@ -190,6 +190,7 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     let mut kernel_settings = loopd_kernel::Settings::new(settings.environment, secret.expose().clone());
     kernel_settings.internal_key = settings.internal_key.clone();
     kernel_settings.rate_limits = settings.rate_limits;
+    kernel_settings.files = settings.files.clone();
     kernel_settings.redis_url = settings.redis_url.clone();
     kernel_settings.trace = settings.trace.clone();
     kernel_settings.retention = settings.retention;

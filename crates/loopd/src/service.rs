@@ -9,7 +9,7 @@ use bytes::Bytes;
 use loopd_business::engine::{Engine, Registry};
 use loopd_business::modules::{self, Ports};
 use loopd_kernel::mail::{self, Mailer};
-use loopd_kernel::{Kernel, Presented, job, webhook};
+use loopd_kernel::{Kernel, Presented, file, job, webhook};
 use loopd_types::{Problem, Result, SECOND_US};
 use loopd_web::operation::RateClass;
 use loopd_web::{Call, Content, Metrics, Operation, Param, Reply, ResponseDoc, Surface, openapi, schema, yaml};
@@ -299,6 +299,7 @@ pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop
     let mut runner = job::Runner::default();
     modules::register_jobs_on(&mut runner, engine, ports);
     loopd_kernel::seal::register(&mut runner);
+    runner.register(file::JOB, Arc::new(|kernel, _| Box::pin(async move { file::sweep(&kernel).await.map(drop) })));
     mail::register_jobs(&mut runner, mailer.clone());
     loopd_kernel::billing::register_jobs(&mut runner);
     webhook::register(&mut runner);
@@ -344,6 +345,7 @@ async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
                 ("passkeys under way", loopd_kernel::passkey::clean_up(&kernel).await),
                 ("sign-ins elsewhere", loopd_kernel::oidc::clean_up(&kernel).await),
                 ("challenges", loopd_kernel::two_factor::clean_up(&kernel).await),
+                ("files", file::sweep(&kernel).await.map(|count| count as u64)),
             ] {
                 if let Err(problem) = outcome {
                     tracing::warn!(what, cause = problem.cause(), "a sweep failed");

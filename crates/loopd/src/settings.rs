@@ -8,7 +8,7 @@ use std::time::Duration;
 use loopd_business::modules::payments;
 use loopd_kernel::billing::collector;
 use loopd_kernel::mail::{self, SmtpSettings};
-use loopd_kernel::{Environment, retention, trace};
+use loopd_kernel::{Environment, file, retention, trace};
 use loopd_types::{Rng, Secret, random_token};
 use loopd_web::Network;
 use loopd_web::tls::{acme, certificate};
@@ -23,6 +23,8 @@ pub const DEFAULTS: &str = include_str!("../loopd.default.toml");
 pub struct Settings {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    /// Where files' content lies.
+    pub files: file::Place,
     pub database_url: Secret<String>,
     pub base_url: Option<String>,
     pub environment: Environment,
@@ -103,6 +105,9 @@ pub enum LogFormat {
 struct Raw {
     listen: String,
     data_dir: String,
+    files_url: String,
+    files_access_key: String,
+    files_secret_key: String,
     database_url: String,
     base_url: String,
     environment: String,
@@ -181,6 +186,47 @@ fn refuse(name: &str, reason: impl Into<String>) -> Refused {
 fn variable(name: &str) -> String {
     let name = name.to_uppercase();
     if name.starts_with("LICENSE_") { name } else { format!("LOOP_{name}") }
+}
+
+/// Where files lie, from the address and the keys.
+fn check_files(url: &str, access_key: &str, secret_key: &str, data_dir: &Path) -> Result<file::Place, Refused> {
+    let Some(bucket) = url.strip_prefix("s3://") else {
+        if !access_key.is_empty() || !secret_key.is_empty() {
+            return Err(refuse("files_access_key", "and files_secret_key are for s3:// only"));
+        }
+        return match url.strip_prefix("file://") {
+            None if url.is_empty() => Ok(file::Place::Folder(data_dir.join("files"))),
+            Some(path) if path.starts_with('/') => Ok(file::Place::Folder(PathBuf::from(path))),
+            _ => Err(refuse("files_url", "must begin with file:/// or s3://")),
+        };
+    };
+    let (place, query) = bucket.split_once('?').unwrap_or((bucket, ""));
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let query = loopd_web::Query::parse(Some(query)).map_err(|problem| refuse("files_url", problem.to_string()))?;
+    if let Some((unknown, _)) = query.pairs().find(|(name, _)| !["endpoint", "region"].contains(name)) {
+        return Err(refuse("files_url", format!("`{unknown}` is neither endpoint nor region")));
+    }
+    if bucket.is_empty() {
+        return Err(refuse("files_url", "names no bucket"));
+    }
+    let endpoint = query.get("endpoint").map(|endpoint| endpoint.trim_end_matches('/').to_owned());
+    if endpoint.as_ref().is_some_and(|endpoint| !endpoint.starts_with("https://") && !endpoint.starts_with("http://")) {
+        return Err(refuse("files_url", "the endpoint must begin with https:// or http://"));
+    }
+    for (name, value) in [("files_access_key", access_key), ("files_secret_key", secret_key)] {
+        if value.is_empty() {
+            return Err(refuse(name, "is required with s3://"));
+        }
+    }
+    let prefix = prefix.trim_matches('/');
+    Ok(file::Place::S3(file::S3 {
+        bucket: bucket.to_owned(),
+        endpoint,
+        region: query.get("region").unwrap_or("us-east-1").to_owned(),
+        access_key: access_key.to_owned(),
+        secret_key: Secret::new(secret_key.to_owned()),
+        prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+    }))
 }
 
 impl Settings {
@@ -413,6 +459,7 @@ impl Settings {
         Ok(Self {
             listen: address("listen", &raw.listen)?,
             modules_dir: (!raw.modules_dir.is_empty()).then(|| PathBuf::from(&raw.modules_dir)),
+            files: check_files(&raw.files_url, &raw.files_access_key, &raw.files_secret_key, &data_dir)?,
             data_dir,
             database_url: Secret::new(database_url),
             base_url: (!base_url.is_empty()).then_some(base_url),

@@ -35,6 +35,10 @@ pub enum Kind {
     TooLarge,
     /// 415
     UnsupportedMediaType,
+    /// 416
+    RangeNotSatisfiable,
+    /// 460 (tus 1.0): what came is not what was sent; send it again.
+    ChecksumMismatch,
     /// 429: wait as `Retry-After` says.
     TooMany,
     /// 500: our fault; quote the request id.
@@ -45,10 +49,12 @@ pub enum Kind {
     Unavailable,
     /// 504: took too long.
     Timeout,
+    /// 507: no room; nothing was written.
+    InsufficientStorage,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Invalid,
         Kind::Unauthenticated,
         Kind::PaymentRequired,
@@ -61,11 +67,14 @@ impl Kind {
         Kind::PreconditionFailed,
         Kind::TooLarge,
         Kind::UnsupportedMediaType,
+        Kind::RangeNotSatisfiable,
+        Kind::ChecksumMismatch,
         Kind::TooMany,
         Kind::Internal,
         Kind::BadGateway,
         Kind::Unavailable,
         Kind::Timeout,
+        Kind::InsufficientStorage,
     ];
 
     /// The HTTP status that every dialect uses for this kind.
@@ -83,11 +92,14 @@ impl Kind {
             Kind::PreconditionFailed => 412,
             Kind::TooLarge => 413,
             Kind::UnsupportedMediaType => 415,
+            Kind::RangeNotSatisfiable => 416,
+            Kind::ChecksumMismatch => 460,
             Kind::TooMany => 429,
             Kind::Internal => 500,
             Kind::BadGateway => 502,
             Kind::Unavailable => 503,
             Kind::Timeout => 504,
+            Kind::InsufficientStorage => 507,
         }
     }
 }

@@ -11,11 +11,13 @@ use crate::Reply;
 /// LOOP's four headers and what our own rules read besides. `X-LOOP-API-KEY` is a server's key that browsers must not hold;
 /// it is listed because the documents name all four, and refusing it here would protect nobody.
 const ALLOWED: HeaderValue = HeaderValue::from_static(
-    "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-API-Key, X-Company-ID, X-LOOP-API-KEY, \
+    "Accept, Authorization, Content-Digest, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Range, Repr-Digest, \
+     Tus-Resumable, Upload-Checksum, Upload-Length, Upload-Metadata, Upload-Offset, X-API-Key, X-Company-ID, X-LOOP-API-KEY, \
      X-LOOP-APP-ID, X-Request-ID, X-Visitor-Token, X-Workspace-ID",
 );
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "Content-Disposition, ETag, Idempotency-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, \
+    "Accept-Ranges, Content-Disposition, Content-Range, ETag, Idempotency-Replayed, Location, Tus-Resumable, Tus-Version, \
+     Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, \
      Retry-After, X-Count-Exact, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID",
 );
 

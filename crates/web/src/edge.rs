@@ -214,7 +214,9 @@ impl App {
     {
         let (route, params) = self.0.routes.find(parts.uri.path())?;
         trail.template = Some(route.template.clone());
-        let Some(endpoint) = route.endpoint(&parts.method) else {
+        // Asked by browsers before they ask what they were told to: an operation's own OPTIONS is not meant.
+        let is_preflight = cors::is_preflight(&parts.method, &parts.headers);
+        let Some(endpoint) = route.endpoint(&parts.method).filter(|_| !is_preflight) else {
             return without_operation(route, parts);
         };
         let operation = &endpoint.operation;
@@ -263,11 +265,9 @@ impl App {
         let kernel = &self.0.kernel;
         pipeline::limit_address(kernel, operation, client.address, trail).await?;
         let is_safe = parts.method.is_safe();
-        let mut upload = None;
+        let (mut upload, mut has_stream) = (None, false);
         let body = if let Some(streamed) = operation.streamed {
-            if !body.is_end_stream() {
-                pipeline::check_streamed_type(operation, parts)?;
-            }
+            has_stream = !body.is_end_stream();
             upload = Some(Upload::new(body, parts, streamed.max_bytes, streamed.idle, progress)?);
             Bytes::new()
         } else if is_safe && operation.request.is_none() {
@@ -278,6 +278,9 @@ impl App {
         let json = pipeline::read_json(operation, parts, &body)?;
         let origin = pipeline::origin(parts, client.address, request_id);
         let admission = pipeline::admit(kernel, operation, parts, origin, trail).await?;
+        if has_stream {
+            pipeline::check_streamed_type(operation, parts)?;
+        }
         let key = pipeline::bind_key(operation, parts, &query, &body, &admission)?;
         let call = Call {
             kernel: kernel.clone(),

@@ -132,11 +132,14 @@ impl Reply {
         self.with_header(ETAG, &quoted)
     }
 
-    /// Makes the browser save the body under `name`; anything but letters, digits, `.`, `-`, `_` is replaced.
+    /// Makes the browser save the body under `name`.
     pub fn as_download(self, name: &str) -> Self {
-        let safe: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
-        self.with_header(CONTENT_DISPOSITION, &format!("attachment; filename=\"{safe}\""))
+        self.with_header(CONTENT_DISPOSITION, &disposition("attachment", name))
+    }
+
+    /// Lets the browser show the body in place, and save it under `name`.
+    pub fn as_shown(self, name: &str) -> Self {
+        self.with_header(CONTENT_DISPOSITION, &disposition("inline", name))
     }
 
     fn of(status: u16, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
@@ -155,6 +158,24 @@ pub fn names_tag(if_none_match: Option<&str>, tag: &str) -> bool {
     })
 }
 
+/// `Content-Disposition` of RFC 6266: a name for old clients, in which anything but letters, digits, `.`, `-`, `_` is replaced, and
+/// where that lost something the name itself in RFC 8187's encoding.
+fn disposition(kind: &str, name: &str) -> String {
+    let safe: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+    let mut text = format!("{kind}; filename=\"{safe}\"");
+    if safe != name {
+        text.push_str("; filename*=UTF-8''");
+        for byte in name.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' => text.push(byte as char),
+                other => text.push_str(&format!("%{other:02X}")),
+            }
+        }
+    }
+    text
+}
+
 fn status_code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
@@ -165,7 +186,16 @@ pub(crate) fn header_value(text: &str) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use super::names_tag;
+    use super::{disposition, names_tag};
+
+    #[test]
+    fn names_are_told_in_both_ways_and_break_out_of_neither() {
+        assert_eq!(disposition("inline", "a-1.pdf"), "inline; filename=\"a-1.pdf\"");
+        assert_eq!(
+            disposition("attachment", "été 1\"; x=\r\n.pdf"),
+            "attachment; filename=\"_t__1___x___.pdf\"; filename*=UTF-8''%C3%A9t%C3%A9%201%22%3B%20x%3D%0D%0A.pdf"
+        );
+    }
 
     #[test]
     fn a_tag_is_found_among_others() {

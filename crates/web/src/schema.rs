@@ -74,6 +74,11 @@ pub fn one_of<S: Into<Value>>(words: impl IntoIterator<Item = S>) -> Value {
     json!({"type": "string", "enum": words.into_iter().map(Into::into).collect::<Vec<Value>>()})
 }
 
+/// Bytes, as they are.
+pub fn binary() -> Value {
+    json!({"type": "string", "format": "binary"})
+}
+
 /// Exactly this value.
 pub fn constant(value: impl Into<Value>) -> Value {
     json!({"const": value.into()})

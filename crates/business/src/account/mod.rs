@@ -27,6 +27,8 @@ pub use companies::describe_settings;
 use loopd_web::Operation;
 use serde_json::Value;
 
+pub(crate) use wire::row as row_schema;
+
 /// Every operation of the kernel's resources.
 pub fn operations() -> Vec<Operation> {
     let mut all = auth::operations();
@@ -43,6 +45,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(users::operations());
     all.extend(events::operations());
     all.extend(webhooks::operations());
+    all.extend(crate::files::operations());
     all.extend(letters::operations());
     all.extend(invitations::operations());
     all.extend(own_account::operations());
@@ -81,6 +84,7 @@ pub fn components() -> BTreeMap<String, Value> {
     ];
     let mut all: BTreeMap<String, Value> = all.into_iter().map(|core| (core.name.to_owned(), core.schema())).collect();
     all.insert(events::COMPONENT.to_owned(), events::event());
+    all.extend(crate::files::components().into_iter().map(|(name, schema)| (name.to_owned(), schema)));
     all
 }
 

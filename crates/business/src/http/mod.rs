@@ -1,5 +1,6 @@
 //! The doors: from every definition its HTTP operations and their documents. Handlers take, call the engine, and answer.
 
+mod attachments;
 mod custom;
 mod describe;
 mod imports;

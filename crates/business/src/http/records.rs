@@ -58,6 +58,7 @@ pub(super) fn operations(registry: &Arc<Registry>, runtime: &Arc<ResourceRuntime
             all.push(describe::restore(&door, on(&door, restore)));
         }
     }
+    all.extend(super::attachments::operations(&door));
     for action in &definition.actions {
         let name: Arc<str> = action.name.as_str().into();
         all.push(describe::action(&door, action, on_action(&door, name, action)));

@@ -172,9 +172,13 @@ impl Egress {
     }
 }
 
-fn builder(timeout: Duration) -> reqwest::ClientBuilder {
-    // Whoever comes second finds it done; reqwest's `rustls-no-provider` wants one before its first client.
+/// Whoever comes second finds it done; reqwest's `rustls-no-provider` wants one before its first client.
+pub(crate) fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn builder(timeout: Duration) -> reqwest::ClientBuilder {
+    install_tls();
     reqwest::Client::builder()
         .timeout(timeout)
         .connect_timeout(timeout.min(Duration::from_secs(10)))

@@ -11,7 +11,7 @@ const BILLS: &str = "bills belong to the installation that wrote them, in its nu
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 17] = [
+const LEFT_OUT: [(&str, &str); 24] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -30,6 +30,13 @@ const LEFT_OUT: [(&str, &str); 17] = [
     ("webhook_deliveries", "what this installation delivered"),
     ("webhook_attempts", "what this installation delivered"),
     ("credentials", "keys open nothing elsewhere: make new ones where the company arrives"),
+    ("file_accounts", CONTENT),
+    ("file_attachments", CONTENT),
+    ("file_blobs", CONTENT),
+    ("file_thumbnails", CONTENT),
+    ("file_upload_parts", CONTENT),
+    ("file_uploads", CONTENT),
+    ("files", CONTENT),
     ("jobs", "work that waits is this installation's"),
     (
         "oidc_providers",
@@ -39,6 +46,9 @@ const LEFT_OUT: [(&str, &str); 17] = [
     ("mail_messages", "letters were sent from here, with links that open accounts here"),
     ("usage_counters", "what was used is billed where it was used"),
 ];
+
+/// A row without its content would promise what is not there.
+const CONTENT: &str = "files stay behind with their content: download them, or move the file store";
 
 /// Columns that stay behind, of tables that take part. Where the company arrives they are empty.
 const LEFT_OUT_COLUMNS: [(&str, &str, &str); 4] = [

@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use clap::Subcommand;
 use loopd_business::engine::Registry;
 use loopd_business::modules::Ports;
+use loopd_kernel::file::{Blobs, Place};
 use loopd_kernel::{mail, retention};
 use loopd_store::{Db, Engine, ddl, migrate, security};
 use loopd_types::{Clock as _, DAY_US, SystemClock};
@@ -159,6 +160,27 @@ pub async fn doctor(settings: Settings, output: &Output) -> anyhow::Result<ExitC
             "bad",
             format!("{} cannot be written: {error}. Set LOOP_DATA_DIR.", settings.data_dir.display()),
         ),
+    }
+    match &settings.files {
+        // to look is not to make
+        Place::Folder(folder) if !folder.exists() => {
+            note("files", "note", format!("{} is made at the first start", folder.display()));
+        }
+        place => {
+            let probed = match Blobs::open(place) {
+                Ok(blobs) => blobs.probe().await,
+                Err(words) => Err(words),
+            };
+            let where_ = match place {
+                Place::Folder(folder) => folder.display().to_string(),
+                Place::S3(bucket) => format!("the bucket {}", bucket.bucket),
+                Place::Memory => "memory".to_owned(),
+            };
+            match probed {
+                Ok(()) => note("files", "ok", format!("{where_} can be written and read")),
+                Err(words) => note("files", "bad", format!("{where_}: {words}. Is LOOP_FILES_URL right?")),
+            }
+        }
     }
     let registry = app::registry(&settings, &Ports::default());
     match &registry {

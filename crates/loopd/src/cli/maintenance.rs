@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use loopd_business::modules::Ports;
-use loopd_store::migrate as steps;
+use loopd_kernel::file::{self, Copied, Place};
+use loopd_store::{Db, migrate as steps};
 use loopd_types::SystemClock;
 use serde_json::json;
 
@@ -49,10 +50,37 @@ pub async fn backup(settings: Settings, to: &Path, output: &Output) -> anyhow::R
         bail!("there is no folder {}", folder.display());
     }
     let db = open_db(&settings).await?;
+    // Before the snapshot and after it: whatever is in the snapshot was there at one of the two.
+    copy_files(&settings, &db, to).await?;
     db.backup(to).await?;
+    let files = copy_files(&settings, &db, to).await?;
     let bytes = std::fs::metadata(to)?.len();
-    output.say(&format!("Wrote {} ({bytes} bytes).", to.display()), &json!({"file": to, "bytes": bytes}));
+    let words = match &files {
+        Some(copied) if copied.files == 0 => String::new(),
+        Some(copied) => format!(" {} files ({} bytes) are in {}.", copied.files, copied.bytes, beside(to).display()),
+        None => " Files lie in a bucket and are NOT in this backup: back the bucket up by its own means.".to_owned(),
+    };
+    output.say(
+        &format!("Wrote {} ({bytes} bytes).{words}", to.display()),
+        &json!({"file": to, "bytes": bytes, "files": files.as_ref().map(|copied| copied.files), "missing": files.map(|copied| copied.missing)}),
+    );
     Ok(())
+}
+
+/// Where files go that belong to a backup.
+fn beside(backup: &Path) -> PathBuf {
+    with_ending(backup, ".files")
+}
+
+/// Copies what rows point to beside the backup; `None` where files lie in a bucket.
+async fn copy_files(settings: &Settings, db: &Db, to: &Path) -> anyhow::Result<Option<Copied>> {
+    let Place::Folder(folder) = &settings.files else { return Ok(None) };
+    let is_older = steps::plan(db).await?.iter().any(|step| step.name == "files");
+    if is_older {
+        return Ok(Some(Copied::default()));
+    }
+    let copied = file::copy_contents(db, folder, &beside(to)).await;
+    copied.map(Some).map_err(|problem| anyhow!("files: {}", problem.cause().unwrap_or(problem.message())))
 }
 
 pub async fn restore(settings: &Settings, from: &Path, force: bool, output: &Output) -> anyhow::Result<()> {
@@ -80,7 +108,23 @@ pub async fn restore(settings: &Settings, from: &Path, force: bool, output: &Out
     std::fs::File::open(&part)?.sync_all()?;
     std::fs::rename(&part, &to)?;
     sync_folder(&to)?;
-    output.say(&format!("Restored {} from {}.", to.display(), from.display()), &json!({"database": to, "from": from}));
+    let (mut words, mut missing) = (String::new(), Vec::new());
+    if let (Place::Folder(folder), true) = (&settings.files, beside(from).is_dir()) {
+        let db = open_db(settings).await?;
+        let copied = file::copy_contents(&db, &beside(from), folder).await;
+        let copied = copied.map_err(|problem| anyhow!("files: {}", problem.cause().unwrap_or(problem.message())))?;
+        db.close().await;
+        words = format!(" {} files are back in {}.", copied.files, folder.display());
+        // Content that is in its place already needs no copy.
+        missing = copied.missing.into_iter().filter(|key| !folder.join(key).exists()).collect();
+        if !missing.is_empty() {
+            words.push_str(&format!(" {} are missing from the backup.", missing.len()));
+        }
+    }
+    output.say(
+        &format!("Restored {} from {}.{words}", to.display(), from.display()),
+        &json!({"database": to, "from": from, "missing": missing}),
+    );
     Ok(())
 }
 

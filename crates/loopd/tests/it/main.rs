@@ -11,6 +11,7 @@ mod billing;
 mod companies;
 mod coverage;
 mod errors;
+mod files;
 mod idempotency;
 mod imports;
 mod internal_api_keys;

@@ -21,6 +21,10 @@ fn problem(kind: Kind) -> Problem {
         Kind::PreconditionFailed => ("precondition_failed", "It was changed meanwhile."),
         Kind::TooLarge => ("payload_too_large", "The request body is larger than 64 bytes."),
         Kind::UnsupportedMediaType => ("unsupported_media_type", "Unsupported media type \"text/plain\" in request."),
+        Kind::RangeNotSatisfiable => {
+            ("range_not_satisfiable", "The content has 64 bytes; none of them are in this range.")
+        }
+        Kind::ChecksumMismatch => ("checksum_mismatch", "The content does not have the checksum that came with it."),
         Kind::TooMany => {
             return Problem::new(kind, "throttled", "Request was throttled. Expected available in 17 seconds.")
                 .with_header("Retry-After", "17");
@@ -29,6 +33,7 @@ fn problem(kind: Kind) -> Problem {
         Kind::BadGateway => ("provider_unavailable", "The provider answered badly."),
         Kind::Unavailable => return Problem::unavailable("secret"),
         Kind::Timeout => ("timeout", "The request took too long."),
+        Kind::InsufficientStorage => ("storage_full", "There is no room for files at present."),
     };
     Problem::new(kind, code, words)
 }

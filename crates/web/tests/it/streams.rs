@@ -174,7 +174,8 @@ each_engine! {
         edge.client().post("/api/v1/upload/refused/").body("text/plain", large.clone()).await.expect_refusal(409, "full");
         let closed = edge.client().post("/api/v1/upload/closed/");
         closed.body("image/png", large.clone()).await.expect_status(401);
-        let closed = edge.client().post("/api/v1/upload/closed/");
+        let (token, _) = edge.member("ada").await;
+        let closed = edge.client().with_token(&token).post("/api/v1/upload/closed/");
         closed.body("text/plain", large).await.expect_refusal(415, "unsupported_media_type");
         // Who asks first is spared the sending.
         let mut asks = begin(edge, "POST /api/v1/upload/refused/ HTTP/1.1\r\ncontent-length: 10\r\nexpect: 100-continue").await;

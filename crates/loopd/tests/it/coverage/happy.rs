@@ -64,6 +64,10 @@ impl Tour {
         let request = self.owner.post(path).json(&body);
         self.call(Method::POST, path, request).await
     }
+    async fn upload(&mut self, path: &str) -> Answer {
+        let request = self.owner.post(path).body("text/plain", "hello");
+        self.call(Method::POST, path, request).await
+    }
     async fn patch(&mut self, path: &str, body: Value) -> Answer {
         let request = self.owner.patch(path).json(&body);
         self.call(Method::PATCH, path, request).await
@@ -90,6 +94,7 @@ each_engine! {
         let mut tour = Tour::new(world, owner);
         resources(world, &mut tour).await;
         core(world, &mut tour).await;
+        files(world, &mut tour).await;
         subscribe(world, &mut tour).await;
         billing(world, &mut tour).await;
         by_hand(world, &mut tour).await;
@@ -158,6 +163,37 @@ async fn resources(world: &World, tour: &mut Tour) {
     tour.owner = first;
 }
 
+/// The shelf, a link, and an upload in pieces.
+async fn files(world: &World, tour: &mut Tour) {
+    let made = tour.upload("/api/v1/files/").await.text_at("/id");
+    let item = format!("/api/v1/files/{made}/");
+    for path in ["/api/v1/files/", &item, &format!("{item}content/")] {
+        tour.get(path).await;
+    }
+    tour.patch(&item, json!({"name": "b.txt"})).await;
+    let link = tour.post(&format!("{item}link/"), json!({})).await.text_at("/url");
+    let nobody = world.client();
+    let path = link.strip_prefix(&world.base).expect("a link of ours").to_owned();
+    tour.get_as(&nobody, &path).await;
+    tour.post("/api/v1/files/revoke-links/", json!({})).await;
+    tour.delete(&item).await;
+    let tus = tour.owner.with_header("tus-resumable", "1.0.0");
+    for _ in 0..2 {
+        let request = tus.post("/api/v1/files/uploads/").header("upload-length", "5");
+        let upload = tour.call(Method::POST, "/api/v1/files/uploads/", request).await;
+        let upload = upload
+            .header("location")
+            .expect("where the pieces go")
+            .strip_prefix(&world.base)
+            .expect("a path of ours")
+            .to_owned();
+        tour.get_as(&tus, &upload).await;
+        let piece = tus.patch(&upload).header("upload-offset", "0").body("application/offset+octet-stream", "hel");
+        tour.call(Method::PATCH, &upload, piece).await;
+        tour.call(Method::DELETE, &upload, tus.delete(&upload)).await;
+    }
+}
+
 /// Lists a resource and reads one record of it in every way.
 async fn look(tour: &mut Tour, base: &str) {
     let list = tour.get(base).await;
@@ -166,6 +202,14 @@ async fn look(tour: &mut Tour, base: &str) {
         tour.get(&item).await;
         tour.get(&format!("{item}actions/")).await;
         tour.get(&format!("{item}history/")).await;
+        let files = format!("{item}attachments/");
+        let attached = tour.upload(&files).await;
+        tour.get(&files).await;
+        if attached.status == 201 {
+            let one = format!("{files}{}/", attached.text_at("/id"));
+            tour.get(&format!("{one}content/")).await;
+            tour.delete(&one).await;
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{NOBODY, ask, is_secured, operations, path_of, request};
 use crate::support::World;
 
 /// Operations that are open to everybody, by intention. One that is not here asks for credentials.
-const PUBLIC: [&str; 41] = [
+const PUBLIC: [&str; 42] = [
     "assets",
     // Whoever reads a letter shows its link.
     "auth_email_verify",
@@ -40,6 +40,8 @@ const PUBLIC: [&str; 41] = [
     "cms_public_posts_retrieve",
     "developers",
     "docs",
+    // The link is the credential.
+    "files_shared",
     "health",
     "invitations_accept",
     "invitations_decline",
