@@ -4,10 +4,11 @@ use loopd_store::{Reader, Tx, Value, params};
 use loopd_types::{CompanyId, DAY_US, Problem, Result, SECOND_US, Secret, Timestamp, Uuid};
 use serde_json::{Value as Json, json};
 
-use super::signature;
+use super::{hand_over, signature};
 use crate::access::{Actor, Tenant};
 use crate::egress::Url;
 use crate::event::filter::Filter;
+use crate::event::log::Event;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
 use crate::mail::{self, Letter, Template};
@@ -82,6 +83,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
         return Err(Problem::conflict("limit_reached", format!("This company may have {most} webhook endpoints."))
             .with_extra("limit", most));
     }
+    hand_over::catch_up(tx, kernel, tenant.company)?;
     let (id, now, secret) = (kernel.new_id(), kernel.now(), signature::mint(kernel.rng.as_ref()));
     let sealed = seal(kernel, tenant.company, id, &secret)?;
     tx.push(
@@ -184,6 +186,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     let wanted = Wanted::read(kernel, body, partial)?;
     let grants = grants(tenant)?;
     let was_ordered = require(tx, tenant.company, id)?.is_ordered;
+    hand_over::catch_up(tx, kernel, tenant.company)?;
     tx.push(
         "UPDATE webhook_endpoints SET url = COALESCE($3, url), description = COALESCE($4, description), events = COALESCE($5, events), \
          is_ordered = COALESCE($6, is_ordered), concurrency = COALESCE($7, concurrency), scheme = COALESCE($8, scheme), grants = $9, \
@@ -219,6 +222,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
 /// 404.
 pub fn enable(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
     require(tx, tenant.company, id)?;
+    hand_over::catch_up(tx, kernel, tenant.company)?;
     tx.push(
         "UPDATE webhook_endpoints SET status = 'enabled', disabled_reason = NULL, failing_since = NULL, updated_at = $3, \
          version = version + 1 WHERE company_id = $1 AND id = $2",
@@ -240,6 +244,7 @@ pub fn disable(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> R
 }
 
 fn switch_off(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, id: Uuid, reason: &str) -> Result<()> {
+    hand_over::catch_up(tx, kernel, company)?;
     tx.push(
         "UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = $3, updated_at = $4, version = version + 1 \
          WHERE company_id = $1 AND id = $2 AND status <> 'deleted'",
@@ -383,8 +388,11 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub fn wants(&self, kind: &str) -> bool {
-        self.filter.fits(kind)
+    /// Its own beginning is no news to it.
+    pub fn wants(&self, event: &Event) -> bool {
+        let is_own_beginning =
+            event.kind == "core.webhook_endpoint.created" && event.subject.ends_with(&self.id.to_string());
+        self.filter.fits(&event.kind) && !is_own_beginning
     }
     pub fn may_see(&self, permission: &str) -> bool {
         self.grants.iter().all(|set| set.allows(permission))

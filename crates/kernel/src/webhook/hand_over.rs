@@ -16,34 +16,42 @@ const CHUNK: usize = 500;
 /// Hands over what is new in a company's log; `true` when there may be more. A node that finds another at it leaves it to them.
 pub(super) async fn hand_over(kernel: &Arc<Kernel>, company: CompanyId) -> Result<bool> {
     let shared = kernel.clone();
-    kernel
-        .db
-        .write(View::Company(company), move |tx| {
-            let locked = dialect::for_update_skip_locked(tx.engine());
-            let sql = format!("SELECT handed_to FROM event_logs WHERE company_id = $1{locked}");
-            let Some(from) = tx.first(&sql, &params![company], |row| row.opt_i64(0))?.flatten() else {
-                return Ok(false);
-            };
-            let events = log::after(tx, company, from, CHUNK)?;
-            let Some(last) = events.last().map(|event| event.position) else { return Ok(false) };
-            // Read after the events: an endpoint that was made before one of them is there by now.
-            let listeners = endpoint::listeners(tx, company, None)?;
-            let mut touched = HashSet::new();
-            for event in &events {
-                let permission = event.permission();
-                for listener in listeners.iter().filter(|one| one.wants(&event.kind) && one.may_see(&permission)) {
-                    insert(tx, &shared, event, listener, shared.now())?;
-                    touched.insert(listener.id);
-                }
-            }
-            tx.push("UPDATE event_logs SET handed_to = $2 WHERE company_id = $1", params![company, last])?;
-            // In the listeners' order: transactions that lock several lanes take them in one order.
-            for listener in listeners.iter().filter(|listener| touched.contains(&listener.id)) {
-                endpoint::due_now(tx, &shared, company, listener.id)?;
-            }
-            Ok(events.len() == CHUNK)
-        })
-        .await
+    let work = move |tx: &mut Tx<'_>| {
+        let locked = dialect::for_update_skip_locked(tx.engine());
+        chunk(tx, &shared, company, locked)
+    };
+    kernel.db.write(View::Company(company), work).await
+}
+
+/// Hands over everything that happened before this transaction: called before an endpoint changes, so that what happened until
+/// then is told as it was until then.
+pub(super) fn catch_up(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId) -> Result<()> {
+    let locked = dialect::for_update(tx.engine());
+    while chunk(tx, kernel, company, locked)? {}
+    Ok(())
+}
+
+fn chunk(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, locked: &str) -> Result<bool> {
+    let sql = format!("SELECT handed_to FROM event_logs WHERE company_id = $1{locked}");
+    let Some(from) = tx.first(&sql, &params![company], |row| row.opt_i64(0))?.flatten() else { return Ok(false) };
+    let events = log::after(tx, company, from, CHUNK)?;
+    let Some(last) = events.last().map(|event| event.position) else { return Ok(false) };
+    // Read after the events: an endpoint that was made before one of them is there by now.
+    let listeners = endpoint::listeners(tx, company, None)?;
+    let mut touched = HashSet::new();
+    for event in &events {
+        let permission = event.permission();
+        for listener in listeners.iter().filter(|one| one.wants(event) && one.may_see(&permission)) {
+            insert(tx, kernel, event, listener, kernel.now())?;
+            touched.insert(listener.id);
+        }
+    }
+    tx.push("UPDATE event_logs SET handed_to = $2 WHERE company_id = $1", params![company, last])?;
+    // In the listeners' order: transactions that lock several lanes take them in one order.
+    for listener in listeners.iter().filter(|listener| touched.contains(&listener.id)) {
+        endpoint::due_now(tx, kernel, company, listener.id)?;
+    }
+    Ok(events.len() == CHUNK)
 }
 
 /// Writes a delivery of `event` to an endpoint.

@@ -142,7 +142,7 @@ fn chunk(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, range: &Range, fr
             Some((id, status, _)) if range.which == "all" || (range.which == "failed" && status != "succeeded") => {
                 delivery::again(tx, company, *id, target.is_ordered, now, Some(range.replay))?;
             }
-            None if range.which != "failed" && listener.wants(&event.kind) && listener.may_see(&event.permission()) => {
+            None if range.which != "failed" && listener.wants(event) && listener.may_see(&event.permission()) => {
                 hand_over::insert(tx, kernel, event, listener, now)?;
             }
             _ => {}
