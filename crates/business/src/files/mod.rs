@@ -30,6 +30,6 @@ pub fn operations() -> Vec<Operation> {
 }
 
 /// The schemas that these operations refer to.
-pub fn components() -> [(&'static str, Value); 2] {
-    [(FILES.name, FILES.schema()), ("Attachment", crate::account::row_schema(&loopd_kernel::file::attachment::LISTING))]
+pub fn components() -> [(&'static str, Value); 1] {
+    [(FILES.name, FILES.schema())]
 }

@@ -15,6 +15,7 @@ use crate::engine::{Registry, ResourceRuntime};
 pub fn schemas(registry: &Registry) -> BTreeMap<String, Json> {
     let mut all: BTreeMap<String, Json> = shared().into_iter().collect();
     all.extend(super::imports::schemas());
+    all.insert("Attachment".into(), crate::account::row_schema(&loopd_kernel::file::attachment::LISTING));
     for runtime in registry.resources() {
         let name = &runtime.schema;
         all.insert(name.clone(), record(runtime, Use::Read));

@@ -211,14 +211,16 @@ mod tests {
         pdf.next_page();
         pdf.fill((1.0, 1.0), (10.0, 1.0), (1.0, 0.0, 0.0));
         let file = pdf.finish();
-        let text: String = file.iter().map(|byte| char::from(*byte)).collect();
-        let table = text.find("xref\n").unwrap();
-        assert!(text.ends_with(&format!("startxref\n{table}\n%%EOF\n")));
-        let offsets: Vec<usize> =
-            text[table..].lines().skip(3).take(9).map(|line| line[..10].parse().unwrap()).collect();
+        // one byte a character, so that places in the text are places in the file
+        let text: Vec<char> = file.iter().map(|byte| char::from(*byte)).collect();
+        let from = |at: usize| text[at..].iter().collect::<String>();
+        let table = file.windows(6).position(|bytes| bytes == b"\nxref\n").unwrap() + 1;
+        assert!(from(0).ends_with(&format!("startxref\n{table}\n%%EOF\n")));
+        let offsets: Vec<usize> = from(table).lines().skip(3).take(9).map(|line| line[..10].parse().unwrap()).collect();
         for (at, offset) in offsets.iter().enumerate() {
-            assert!(text[*offset..].starts_with(&format!("{} 0 obj\n", at + 1)), "object {}", at + 1);
+            assert!(from(*offset).starts_with(&format!("{} 0 obj\n", at + 1)), "object {}", at + 1);
         }
+        let text = from(0);
         assert!(text.contains("(Caf\u{e9} \\(1\\) \\\\ ?) Tj"));
     }
 
