@@ -41,6 +41,9 @@ async fn show(world: &World, asked: &Answer, credential: Value) -> Answer {
     world.client().post("/api/v1/auth/passkeys/sign-in/finish/").json(&body).await
 }
 
+/// Makes of an authenticator one that lies, given an honest one.
+type Forgery = fn(&mut Passkey, &Passkey);
+
 each_engine! {
     async fn a_passkey_signs_in_without_a_name_and_counts_as_two_factors(world: &World) {
         let owner = world.owner().await;
@@ -91,7 +94,7 @@ each_engine! {
         let (owner, stranger) = world.strangers().await;
         let (device, _) = world.passkey(&owner, "Telephone").await;
         let (other, _) = world.passkey(&stranger, "Other").await;
-        let attempts: [(&str, fn(&mut Passkey, &Passkey)); 5] = [
+        let attempts: [(&str, Forgery); 5] = [
             ("unverified", |device, _| device.verifies = false),
             ("elsewhere", |device, _| device.origin = "http://evil.example".to_owned()),
             ("for another", |device, _| device.rp_id = "evil.example".to_owned()),
