@@ -65,10 +65,12 @@ fn email() -> Vec<Operation> {
             "Send the link for your address again",
         )
         .authenticated()
+        .personal()
         .responds_empty(202, "On its way, unless the address is verified already."),
         op(Operation::post("auth_email_change", "/api/v1/auth/email/change/", change_email), "Ask for another address")
             .describe("A link goes to the new address and a notice to the old one; the change takes effect when the link is opened.")
             .authenticated()
+            .personal()
             .rate(RateClass::Auth)
             .body(
                 schema::object([("new_email", schema::email()), ("password", schema::text(1, 1024))])
@@ -96,6 +98,7 @@ fn sessions() -> Vec<Operation> {
             "List where you are signed in",
         )
         .authenticated()
+        .personal()
         .responds(200, "All of them.", schema::paginated(schema::object(row).required(names))),
         settled(
             op(
@@ -103,6 +106,7 @@ fn sessions() -> Vec<Operation> {
                 "Sign a device out",
             )
             .authenticated()
+            .personal()
             .responds_empty(204, "Signed out."),
         ),
         settled(
@@ -111,6 +115,7 @@ fn sessions() -> Vec<Operation> {
                 "Sign all other devices out",
             )
             .authenticated()
+            .personal()
             .responds(
                 200,
                 "How many.",
@@ -128,6 +133,7 @@ fn merge() -> Vec<Operation> {
                  they are, without raising what you are where you are a member already, and the other account ends.",
             )
             .authenticated()
+            .personal()
             .rate(RateClass::Auth)
             .body(
                 schema::object([("email", schema::email()), ("password", schema::text(1, 1024))])

@@ -78,9 +78,14 @@ each_engine! {
             ("/api/v1/auth/2fa/recovery-codes/", proof.clone()),
             ("/api/v1/auth/passkeys/register/begin/", proof.clone()),
             ("/api/v1/internal-api-keys/", json!({"name": "x"})),
+            ("/api/v1/auth/email/change/", json!({"new_email": "eve@example.com", "password": PASSWORD})),
+            ("/api/v1/auth/email/verify/resend/", json!({})),
+            ("/api/v1/auth/merge/", json!({"email": "eve@example.com", "password": PASSWORD})),
+            ("/api/v1/auth/sessions/revoke-others/", json!({})),
         ] {
             helper.post(path).json(&body).await.expect_refusal(403, "impersonation_forbidden");
         }
+        helper.get("/api/v1/auth/sessions/").await.expect_refusal(403, "impersonation_forbidden");
         helper.patch(ME).json(&json!({"first_name": "Eve"})).await.expect_refusal(403, "impersonation_forbidden");
         let item = format!("/api/v1/internal-api-keys/{key}/");
         helper.patch(&item).json(&json!({"scopes": ["*"]})).await.expect_refusal(403, "impersonation_forbidden");
