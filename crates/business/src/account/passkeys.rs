@@ -57,7 +57,8 @@ pub fn operations() -> Vec<Operation> {
             )
             .rate(RateClass::Auth)
             .optional_body(schema::object([("email", schema::text(0, 254)), ("mfa_token", schema::text(0, 200))]))
-            .responds(200, "What to ask the device.", started()),
+            .responds(200, "What to ask the device.", started())
+            .responds(401, "The sign-in by password is over.", schema::component("Error")),
         Operation::post("auth_passkeys_sign_in_finish", "/api/v1/auth/passkeys/sign-in/finish/", finish_sign_in)
             .tag("auth")
             .summary("Sign in with a passkey")
