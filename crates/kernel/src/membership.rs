@@ -4,7 +4,7 @@ use loopd_store::{Tx, params};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
-use crate::access::Tenant;
+use crate::access::{Actor, Tenant};
 use crate::company::invalid_transition;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
@@ -372,6 +372,21 @@ fn written(
     id: Uuid,
     changes: Json,
 ) -> Result<()> {
+    written_by(tx, kernel, tenant.company, &tenant.actor, action, kind, id, &changes)
+}
+
+/// The audit row and the event of a change, also of one that nobody in the company made.
+#[expect(clippy::too_many_arguments, reason = "an audit row and an event of the same fact")]
+pub(crate) fn written_by(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    actor: &Actor,
+    action: &str,
+    kind: &str,
+    id: Uuid,
+    changes: &Json,
+) -> Result<()> {
     let target = id.to_string();
     let entry = audit::Entry {
         action,
@@ -381,8 +396,8 @@ fn written(
         label: "",
         changes: Some(changes.to_string()),
     };
-    audit::record(tx, kernel, tenant, entry)?;
-    event::emit(tx, kernel, tenant, kind, &format!("core/memberships/{id}"), changes.to_string())?;
+    audit::record_by(tx, kernel, company, actor, entry)?;
+    event::emit_by(tx, kernel, company, actor, kind, &format!("core/memberships/{id}"), changes.to_string())?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use loopd_kernel::Kernel;
 use loopd_kernel::file::{self, Received, Wanted};
-use loopd_types::{CompanyId, Problem, Result};
+use loopd_types::{CompanyId, Problem, Result, hex};
 use loopd_web::multipart::Multipart;
 use loopd_web::{Call, Content, Operation, Param, Reply, Schema as _, schema};
 
@@ -148,7 +148,7 @@ fn digest(call: &Call) -> Result<Option<String>> {
     if bytes.len() != 32 {
         return Err(wrong());
     }
-    Ok(Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok(Some(hex(&bytes)))
 }
 
 /// After the transaction: content that it did not make a file of goes.

@@ -3,7 +3,7 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use loopd_store::{Reader, StoreError, Tx, View, params};
-use loopd_types::{CompanyId, Kind, Problem, Result, Timestamp, Uuid};
+use loopd_types::{CompanyId, Kind, Problem, Result, Timestamp, Uuid, hex};
 use sha2::Sha256;
 
 use super::File;
@@ -29,7 +29,7 @@ pub struct Link {
 pub fn sign(reader: &mut Reader<'_>, kernel: &Kernel, company: CompanyId, link: &Link) -> Result<String, StoreError> {
     let generation = generation(reader, company)?;
     let tag = mac(kernel, company, generation, link).finalize().into_bytes();
-    Ok(tag.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&tag))
 }
 
 /// The file that a link of this company names.

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use loopd_types::{CompanyId, Kind, Problem, Result};
+use loopd_types::{CompanyId, Kind, Problem, Result, hex};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
@@ -122,10 +122,6 @@ where
 pub(super) fn too_large(limit: u64) -> Problem {
     Problem::new(Kind::TooLarge, "file_too_large", "The file is larger than the company's plan allows.")
         .with_extra("limit_bytes", limit)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `Upload-Checksum` of tus 1.0.

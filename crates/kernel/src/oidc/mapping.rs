@@ -3,12 +3,12 @@
 
 use loopd_store::{Tx, params};
 use loopd_types::{CompanyCode, CompanyId, Result, Uuid};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::provider::{Provider, Rule, permissions_of};
 use crate::access::{Actor, Origin};
 use crate::audit::INSTALLATION;
-use crate::{Kernel, audit, event};
+use crate::{Kernel, membership};
 
 /// Brings the memberships that follow this provider's groups up to date. Memberships that people made are left alone, and so is what an
 /// admin has suspended: a group revives no right that somebody took away.
@@ -42,7 +42,7 @@ pub fn apply(
             "UPDATE oidc_memberships SET is_withdrawn = TRUE WHERE company_id = $1 AND membership_id = $2",
             params![company, membership],
         )?;
-        written(
+        membership::written_by(
             tx,
             kernel,
             company,
@@ -126,7 +126,7 @@ fn give(
         "active" => {
             set(tx, kernel, company, id, Some(role), "active")?;
             let changes = json!({"role": [present, role]});
-            written(tx, kernel, company, actor, "update", "core.membership.updated", id, &changes)
+            membership::written_by(tx, kernel, company, actor, "update", "core.membership.updated", id, &changes)
         }
         "suspended" if is_withdrawn => {
             set(tx, kernel, company, id, Some(role), "active")?;
@@ -135,7 +135,16 @@ fn give(
                 params![company, id],
             )?;
             let changes = json!({"role": [present, role], "group": "regained"});
-            written(tx, kernel, company, actor, "reactivate", "core.membership.reactivated", id, &changes)
+            membership::written_by(
+                tx,
+                kernel,
+                company,
+                actor,
+                "reactivate",
+                "core.membership.reactivated",
+                id,
+                &changes,
+            )
         }
         _ => Ok(()),
     }
@@ -160,7 +169,7 @@ fn join(
         "INSERT INTO oidc_memberships (company_id, membership_id, provider_id) VALUES ($1, $2, $3)",
         params![company, id, provider.id],
     )?;
-    written(tx, kernel, company, actor, "create", "core.membership.created", id, &json!({"role": role}))
+    membership::written_by(tx, kernel, company, actor, "create", "core.membership.created", id, &json!({"role": role}))
 }
 
 fn set(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, id: Uuid, role: Option<&str>, status: &str) -> Result<()> {
@@ -168,30 +177,5 @@ fn set(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, id: Uuid, role: Opt
         "UPDATE memberships SET role = COALESCE($3, role), status = $4, updated_at = $5, version = version + 1 WHERE company_id = $1 AND id = $2",
         &params![company, id, role, status, kernel.now()],
     )?;
-    Ok(())
-}
-
-#[expect(clippy::too_many_arguments, reason = "an audit row and an event of the same fact")]
-fn written(
-    tx: &mut Tx<'_>,
-    kernel: &Kernel,
-    company: CompanyId,
-    actor: &Actor,
-    action: &str,
-    kind: &str,
-    id: Uuid,
-    changes: &Value,
-) -> Result<()> {
-    let target = id.to_string();
-    let entry = audit::Entry {
-        action,
-        module: "core",
-        resource: "memberships",
-        target: &target,
-        label: "",
-        changes: Some(changes.to_string()),
-    };
-    audit::record_by(tx, kernel, company, actor, entry)?;
-    event::emit_by(tx, kernel, company, actor, kind, &format!("core/memberships/{id}"), changes.to_string())?;
     Ok(())
 }
