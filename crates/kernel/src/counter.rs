@@ -20,6 +20,15 @@ pub fn raise(tx: &mut Tx<'_>, company: CompanyId, name: &str, value: i64) -> Res
     Ok(())
 }
 
+/// Lets a series go on from `to` again if `from` is still the last number it gave out.
+pub fn lower(tx: &mut Tx<'_>, company: CompanyId, name: &str, from: i64, to: i64) -> Result<(), StoreError> {
+    let last = tx.count(company.0, name, Tally::default())?.value;
+    if last == from {
+        tx.count(company.0, name, Tally { value: to - from, ..Tally::default() })?;
+    }
+    Ok(())
+}
+
 /// The last number that a series gave out; 0 when it never did.
 pub fn last(reader: &mut Reader<'_>, company: CompanyId, name: &str) -> Result<i64, StoreError> {
     Ok(reader.tally(company.0, name)?.value)

@@ -151,6 +151,15 @@ impl Blobs {
         Ok(found.into_stream().map_err(std::io::Error::other).boxed())
     }
 
+    /// How long the content of `key` is; `None` when it is not there.
+    pub(crate) async fn size(&self, key: &str) -> Result<Option<u64>> {
+        match self.store.head(&self.path(key)).await {
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(refusal(&error)),
+        }
+    }
+
     /// All of a small content.
     pub(crate) async fn read_all(&self, key: &str, length: u64) -> Result<Vec<u8>> {
         let mut chunks = self.read(key, 0..length).await?;

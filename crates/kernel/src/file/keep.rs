@@ -217,6 +217,25 @@ pub(super) fn add_used(tx: &mut Tx<'_>, company: CompanyId, bytes: i64) -> Resul
     )
 }
 
+/// Makes contents those of rows that are written already, and counts them; whether there is room for so much was the operator's to
+/// ask, who brings a whole company in.
+///
+/// # Errors
+/// 503 when the sweep has given one up already.
+pub(crate) fn settle_arrived<'r>(
+    tx: &mut Tx<'_>,
+    company: CompanyId,
+    contents: impl Iterator<Item = &'r Received>,
+) -> Result<()> {
+    let mut bytes = 0;
+    for content in contents {
+        ledger::settle(tx, company, &content.blob_key)?;
+        bytes += i64::try_from(content.size_bytes).map_err(Problem::internal)?;
+    }
+    add_used(tx, company, bytes)?;
+    Ok(())
+}
+
 fn written(
     tx: &mut Tx<'_>,
     kernel: &Kernel,

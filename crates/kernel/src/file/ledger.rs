@@ -47,6 +47,13 @@ pub(super) fn abandon(tx: &mut Tx<'_>, company: CompanyId, key: &str, now: Times
     )
 }
 
+/// Keeps the content of the company's files for a while even if they are deleted: somebody reads all of it.
+pub(crate) async fn hold(kernel: &Kernel, company: CompanyId, until: Timestamp) -> Result<()> {
+    let sql = "INSERT INTO file_accounts (company_id, held_until) VALUES ($1, $2) \
+         ON CONFLICT (company_id) DO UPDATE SET held_until = $2";
+    kernel.db.write(View::Company(company), move |tx| Ok(tx.push(sql, params![company, until])?)).await
+}
+
 /// Content that no row was made for: gone as soon as may be. A failure is left to the sweep.
 pub async fn discard(kernel: &Kernel, received: &Received) {
     if let Err(problem) = give_up(kernel, received.company, &received.blob_key).await {

@@ -28,11 +28,13 @@ use std::ops::Range;
 use loopd_store::Tx;
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 
-pub use blob::{Blobs, Place, S3};
+pub use blob::{Blobs, Chunks, Place, S3};
 pub use content_type::{is_active, may_show_inline};
 pub use copy::{Copied, copy_contents};
+pub(crate) use keep::settle_arrived;
 pub use keep::{LISTING, NewFile, find, keep, open_library, remove, remove_from_library, rename, used_bytes};
 pub use ledger::discard;
+pub(crate) use ledger::hold;
 pub use receive::{Received, Wanted, receive};
 pub use sweep::{JOB, sweep};
 
@@ -95,8 +97,16 @@ pub struct File {
 ///
 /// # Errors
 /// 503 when the store does not answer, 500 when it has lost the content.
-pub async fn read(kernel: &Kernel, file: &File, range: Range<u64>) -> Result<blob::Chunks> {
+pub async fn read(kernel: &Kernel, file: &File, range: Range<u64>) -> Result<Chunks> {
     kernel.blobs.read(&file.blob_key, range).await
+}
+
+/// All of a content, in chunks.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) async fn chunks(kernel: &Kernel, blob_key: &str, size_bytes: u64) -> Result<Chunks> {
+    kernel.blobs.read(blob_key, 0..size_bytes).await
 }
 
 /// How large one file of this company may be, and whether it has room for `more` bytes: asked before a body is read.

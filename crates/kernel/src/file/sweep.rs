@@ -39,7 +39,9 @@ pub async fn sweep(kernel: &Arc<Kernel>) -> Result<usize> {
                     params![now],
                 )?;
                 let sql = format!(
-                    "SELECT company_id, blob_key FROM file_blobs WHERE state = 'unwanted' AND due_at <= $1 ORDER BY due_at LIMIT {AT_ONCE}"
+                    "SELECT company_id, blob_key FROM file_blobs b WHERE state = 'unwanted' AND due_at <= $1 AND NOT EXISTS \
+                     (SELECT 1 FROM file_accounts a WHERE a.company_id = b.company_id AND a.held_until > $1) \
+                     ORDER BY due_at LIMIT {AT_ONCE}"
                 );
                 Ok(tx.query(&sql, &params![now], |row| Ok((CompanyId(row.i64(0)?), row.text(1)?.to_owned())))?)
             })

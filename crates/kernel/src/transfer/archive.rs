@@ -1,7 +1,9 @@
 //! The archive's file: a gzipped tar with the same bytes for the same content, written and read as a stream.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -12,16 +14,23 @@ use sha2::{Digest as _, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 use tempfile::NamedTempFile;
 
+use super::pipe::Sink;
 use super::{Member, not_written, refused};
 
 /// Longest line that is read: a row larger than this is no row of ours.
 const MAX_LINE: u64 = 64 * 1024 * 1024;
 
-/// An archive that is being written; nothing stands at its place until [`Writer::finish`].
+/// An archive that is being written; it is nowhere before [`Writer::finish`].
 pub struct Writer {
-    tar: Builder<GzEncoder<BufWriter<NamedTempFile>>>,
+    tar: Builder<GzEncoder<Out>>,
+    /// For what waits to become a member.
     folder: PathBuf,
-    to: PathBuf,
+}
+
+enum Out {
+    /// With the place where it will stand.
+    File(BufWriter<NamedTempFile>, PathBuf),
+    Stream(Sink),
 }
 
 impl Writer {
@@ -29,11 +38,19 @@ impl Writer {
     pub fn create(to: &Path) -> Result<Self> {
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let file = tempfile::Builder::new().prefix(".loopd-export-").tempfile_in(&folder).map_err(not_written)?;
-        let tar = Builder::new(GzEncoder::new(BufWriter::new(file), Compression::default()));
-        Ok(Self { tar, folder, to: to.to_owned() })
+        Ok(Self::new(Out::File(BufWriter::new(file), to.to_owned()), folder))
     }
 
-    /// A file beside the archive to gather a member in: a tar says a member's length before its content.
+    /// Hands the archive on as it is made.
+    pub fn stream(sink: Sink) -> Self {
+        Self::new(Out::Stream(sink), std::env::temp_dir())
+    }
+
+    fn new(out: Out, folder: PathBuf) -> Self {
+        Self { tar: Builder::new(GzEncoder::new(out, Compression::default())), folder }
+    }
+
+    /// A file to gather a member in: a tar says a member's length before its content.
     pub fn spool(&self) -> Result<Spool> {
         let file = tempfile::tempfile_in(&self.folder).map_err(not_written)?;
         Ok(Spool { file: BufWriter::new(file), digest: Sha256::new(), size: 0 })
@@ -56,6 +73,16 @@ impl Writer {
         add().map_err(not_written)
     }
 
+    /// Adds content of a known length and digest; what it was found to be is for the caller to compare.
+    ///
+    /// # Errors
+    /// As reading and writing fail; a content of another length breaks the archive, which must be given up then.
+    pub fn add_content(&mut self, name: &str, length: u64, content: impl Read) -> io::Result<Member> {
+        let mut content = Digested { inner: content, digest: Sha256::new() };
+        self.append(name, length, (&mut content).take(length))?;
+        Ok(Member::of(name, length, content.digest.finalize().as_slice()))
+    }
+
     fn append(&mut self, name: &str, length: u64, content: impl Read) -> io::Result<()> {
         // No clock and no owner: the same rows give the same bytes.
         let mut header = Header::new_ustar();
@@ -71,15 +98,33 @@ impl Writer {
     /// # Errors
     /// When the disk is full, or something stands at its place by now: that is never overwritten.
     pub fn finish(self) -> Result<()> {
-        let Self { tar, folder, to } = self;
+        let Self { tar, folder } = self;
         let finish = || -> io::Result<()> {
-            let file = tar.into_inner()?.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+            let (file, to) = match tar.into_inner()?.finish()? {
+                Out::Stream(sink) => return sink.finish(),
+                Out::File(file, to) => (file.into_inner().map_err(io::IntoInnerError::into_error)?, to),
+            };
             file.as_file().sync_all()?;
             file.persist_noclobber(&to).map_err(|error| error.error)?;
             // makes the new name survive a power cut; elsewhere a folder cannot be opened as a file
             if cfg!(unix) { File::open(&folder)?.sync_all() } else { Ok(()) }
         };
         finish().map_err(not_written)
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file, _) => file.write(bytes),
+            Self::Stream(sink) => sink.write(bytes),
+        }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file, _) => file.flush(),
+            Self::Stream(sink) => sink.flush(),
+        }
     }
 }
 
@@ -109,14 +154,18 @@ impl Member {
     }
 }
 
-/// Calls `visit` for each member in order; returns what each was found to be. A member that `visit` leaves unread is read to its end.
+/// Calls `visit` for each member in order until it breaks off; returns what each of the others was found to be. A member that `visit`
+/// leaves unread is read to its end.
 ///
 /// # Errors
 /// As `visit` refuses; `archive_invalid` for what is cut short, damaged, or holds anything but plain files.
-pub fn each(path: &Path, mut visit: impl FnMut(&str, &mut Lines<'_>) -> Result<()>) -> Result<Vec<Member>> {
+pub fn each(
+    path: &Path,
+    mut visit: impl FnMut(&str, &mut Content<'_>) -> Result<ControlFlow<()>>,
+) -> Result<Vec<Member>> {
     let file = File::open(path).map_err(|error| refused(format!("{} cannot be opened: {error}", path.display())))?;
     let mut archive = Archive::new(GzDecoder::new(BufReader::new(file)));
-    let mut members: Vec<Member> = Vec::new();
+    let (mut members, mut names) = (Vec::new(), HashSet::new());
     for entry in archive.entries().map_err(damaged)? {
         let entry = entry.map_err(damaged)?;
         let name =
@@ -124,14 +173,17 @@ pub fn each(path: &Path, mut visit: impl FnMut(&str, &mut Lines<'_>) -> Result<(
         if entry.header().entry_type() != EntryType::Regular {
             return Err(refused(format!("{name:?} in it is no plain file")));
         }
-        if members.iter().any(|member| member.name == name) {
+        if !names.insert(name.clone()) {
             return Err(refused(format!("{name} is in it twice")));
         }
         let size = entry.size();
-        let mut lines = Lines { reader: BufReader::new(Digested { inner: entry, digest: Sha256::new() }), count: 0 };
-        visit(&name, &mut lines)?;
-        io::copy(&mut lines.reader, &mut io::sink()).map_err(damaged)?;
-        members.push(Member::of(&name, size, lines.reader.into_inner().digest.finalize().as_slice()));
+        let digested = Digested { inner: entry, digest: Sha256::new() };
+        let mut content = Content { reader: BufReader::new(digested), size, count: 0 };
+        if visit(&name, &mut content)?.is_break() {
+            return Ok(members);
+        }
+        io::copy(&mut content.reader, &mut io::sink()).map_err(damaged)?;
+        members.push(Member::of(&name, size, content.reader.into_inner().digest.finalize().as_slice()));
     }
     // The checksum of the gzip stands behind the tar's end.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
@@ -145,14 +197,25 @@ fn damaged(error: io::Error) -> loopd_types::Problem {
     })
 }
 
-/// The lines of a member.
-pub struct Lines<'a> {
+/// What a member holds.
+pub struct Content<'a> {
     reader: BufReader<Digested<tar::Entry<'a, GzDecoder<BufReader<File>>>>>,
+    pub size: u64,
     /// Lines so far.
     pub count: u64,
 }
 
-impl Lines<'_> {
+impl Content<'_> {
+    /// The next bytes as they come; none at the end.
+    pub fn piece(&mut self) -> Result<&[u8]> {
+        self.reader.fill_buf().map_err(damaged)
+    }
+
+    /// Takes so many of the last [`Content::piece`].
+    pub fn consume(&mut self, bytes: usize) {
+        self.reader.consume(bytes);
+    }
+
     /// Reads the next line, without its end, into `line`; `false` when there is none.
     pub fn next(&mut self, line: &mut String) -> Result<bool> {
         line.clear();

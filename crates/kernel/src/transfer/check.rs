@@ -1,20 +1,23 @@
 //! Looking an archive through before anything of it is believed.
 
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use loopd_store::ddl::{ColumnDef, TableDef};
 use loopd_store::migrate;
 use loopd_types::Result;
 
-use super::archive::{self, Lines};
+use super::archive::{self, Content};
+use super::contents::{self, Contents};
 use super::schema::{self, Table};
 use super::{
     COMPANY, Column, FORMAT, MANIFEST, Manifest, Member, README, STEP_ROWS, Step, USERS, VERSION, Watcher, people,
     refused,
 };
 
-/// A manifest of this length would tell of hundreds of thousands of tables.
-const MOST_MANIFEST: u64 = 64 * 1024 * 1024;
+/// A manifest of this length would tell of more than a million files.
+const MOST_MANIFEST: u64 = 256 * 1024 * 1024;
 /// Numbers beyond have no company code.
 const MOST_NUMBER: i64 = 999_999_999;
 
@@ -24,19 +27,24 @@ const MOST_NUMBER: i64 = 999_999_999;
 /// `archive_invalid`: cut short, damaged, altered, incomplete, written by a newer Loopd, or with tables and columns that this
 /// installation does not have.
 pub fn check(from: &Path, defined: Vec<TableDef>, watcher: &Watcher) -> Result<Manifest> {
-    let mut text = None;
-    let mut found = archive::each(from, |name, lines| {
+    look(from, defined, watcher).map(|(manifest, _)| manifest)
+}
+
+/// The same, with the contents that its files need.
+pub(super) fn look(from: &Path, defined: Vec<TableDef>, watcher: &Watcher) -> Result<(Manifest, Contents)> {
+    let (mut text, mut contents) = (None, Contents::default());
+    let mut found = archive::each(from, |name, content| {
         if text.is_some() {
             return Err(refused(format!("{name} follows {MANIFEST}, which is the last")));
         }
-        if name == MANIFEST {
-            text = Some(lines.all(MOST_MANIFEST)?);
-            return Ok(());
+        match kind(name) {
+            Some(Kind::Words) if name == MANIFEST => text = Some(content.all(MOST_MANIFEST)?),
+            Some(Kind::Words) => {}
+            Some(Kind::Rows) => rows(name, content, &mut contents, watcher)?,
+            Some(Kind::File) => bytes(name, content, watcher)?,
+            None => return Err(refused(format!("nothing in it may be called {name:?}"))),
         }
-        if !is_known(name) {
-            return Err(refused(format!("nothing in it may be called {name:?}")));
-        }
-        if name == README { Ok(()) } else { count(name, lines, watcher) }
+        Ok(ControlFlow::Continue(()))
     })?;
     let text =
         text.ok_or_else(|| refused(format!("it has no {MANIFEST}: it is cut short, or no export of a company")))?;
@@ -44,30 +52,60 @@ pub fn check(from: &Path, defined: Vec<TableDef>, watcher: &Watcher) -> Result<M
     let manifest = read(&text)?;
     compare(&manifest.members, &found)?;
     suits(&manifest, &schema::tables(defined))?;
-    Ok(manifest)
+    contents.settle(&manifest.members)?;
+    Ok((manifest, contents))
 }
 
-/// Whether an archive may hold a member of this name. Nothing is ever written to a path out of an archive; this is for whoever unpacks
-/// what we pass for good.
-fn is_known(name: &str) -> bool {
+enum Kind {
+    Words,
+    Rows,
+    File,
+}
+
+/// What a member of this name is; `None` for names that no archive has. Nothing is ever written to a path out of an archive; this is
+/// for whoever unpacks what we pass for good.
+fn kind(name: &str) -> Option<Kind> {
     let is_word = |word: &str| {
         !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
     };
-    name == README
-        || name == USERS
-        || name.strip_prefix("tables/").and_then(|name| name.strip_suffix(".ndjson")).is_some_and(is_word)
+    match name {
+        README | MANIFEST => Some(Kind::Words),
+        USERS => Some(Kind::Rows),
+        _ if contents::digest_of(name).is_some() => Some(Kind::File),
+        _ => {
+            let table = name.strip_prefix("tables/").and_then(|name| name.strip_suffix(".ndjson"));
+            table.is_some_and(is_word).then_some(Kind::Rows)
+        }
+    }
 }
 
-fn count(name: &str, lines: &mut Lines<'_>, watcher: &Watcher) -> Result<()> {
+fn rows(name: &str, content: &mut Content<'_>, files: &mut Contents, watcher: &Watcher) -> Result<()> {
     let mut line = String::new();
-    let mut step = Step { phase: "check", at: name.to_owned(), rows: 0, done: 0, of: 0 };
-    while lines.next(&mut line)? {
-        step.rows = lines.count;
+    let mut step = Step { phase: "check", at: name.to_owned(), ..Step::default() };
+    while content.next(&mut line)? {
+        if name == contents::ROWS {
+            files.add(&line)?;
+        }
+        step.rows = content.count;
         if step.rows.is_multiple_of(STEP_ROWS) {
             watcher(&step)?;
         }
     }
     watcher(&step)
+}
+
+fn bytes(name: &str, content: &mut Content<'_>, watcher: &Watcher) -> Result<()> {
+    let mut step = Step { phase: "check", at: name.to_owned(), of_bytes: content.size, ..Step::default() };
+    loop {
+        let read = content.piece()?.len();
+        if read == 0 {
+            return watcher(&step);
+        }
+        content.consume(read);
+        if step.pass(read) {
+            watcher(&step)?;
+        }
+    }
 }
 
 fn read(text: &[u8]) -> Result<Manifest> {
@@ -99,15 +137,17 @@ fn read(text: &[u8]) -> Result<Manifest> {
 
 /// What the archive holds against what it says that it holds.
 pub(super) fn compare(said: &[Member], found: &[Member]) -> Result<()> {
+    let by_name: HashMap<&str, &Member> = found.iter().map(|member| (member.name.as_str(), member)).collect();
     for member in said {
-        let Some(found) = found.iter().find(|found| found.name == member.name) else {
+        let Some(found) = by_name.get(member.name.as_str()) else {
             return Err(refused(format!("{} is missing in it", member.name)));
         };
         if found.size_bytes != member.size_bytes || found.sha256 != member.sha256 {
             return Err(refused(format!("{} was altered after the export", member.name)));
         }
     }
-    match found.iter().find(|found| !said.iter().any(|member| member.name == found.name)) {
+    let known: HashSet<&str> = said.iter().map(|member| member.name.as_str()).collect();
+    match found.iter().find(|found| !known.contains(found.name.as_str())) {
         Some(stranger) => Err(refused(format!("{} is in it, but not in its {MANIFEST}", stranger.name))),
         None => Ok(()),
     }

@@ -1,17 +1,20 @@
 //! A company as one archive that can be read without Loopd, out of either database and into either.
 //!
 //! A gzipped tar of `README.txt`, `users.ndjson`, `tables/<name>.ndjson` (one JSON object a row, in the order of the table's key, tables
-//! after those that they link to) and, last, `manifest.json` with the size, count and digest of everything before it. The same rows give
-//! the same bytes on either engine: nothing in an archive tells when, where or from which database it was written.
+//! after those that they link to), `files/<sha256>` (what files hold, each content once) and, last, `manifest.json` with the size, count
+//! and digest of everything before it. The same rows give the same bytes on either engine: nothing in an archive tells when, where or
+//! from which database it was written.
 //!
 //! Which tables take part follows from the schema ([`schema`]): whatever has a `company_id`, unless it is named as left out. Secrets stay:
 //! people are matched by their email address where the company arrives and set a new password there, keys are made anew.
 
 mod archive;
 mod check;
+mod contents;
 mod export;
 mod import;
 mod people;
+mod pipe;
 mod row;
 mod rows;
 mod schema;
@@ -23,12 +26,13 @@ use loopd_types::{Problem, Result};
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
-pub use export::export;
+pub use export::{Lost, To, export};
 pub use import::{Imported, import};
+pub use pipe::pipe;
 
 const FORMAT: &str = "loopd-company";
 /// Raised when an older Loopd could no longer read what is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const MANIFEST: &str = "manifest.json";
 const README: &str = "README.txt";
@@ -50,6 +54,28 @@ pub struct Manifest {
     pub members: Vec<Member>,
     /// What the company had and the archive has not.
     pub left_out: Vec<LeftOut>,
+}
+
+/// What an archive holds, in figures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sum {
+    pub rows: u64,
+    pub tables: u64,
+    /// Different contents of files.
+    pub contents: u64,
+    pub content_bytes: u64,
+}
+
+impl Manifest {
+    pub fn sum(&self) -> Sum {
+        let contents = || self.members.iter().filter(|member| contents::digest_of(&member.name).is_some());
+        Sum {
+            rows: self.members.iter().filter_map(|member| member.rows).sum(),
+            tables: self.members.iter().filter(|member| member.table.is_some()).count() as u64,
+            contents: contents().count() as u64,
+            content_bytes: contents().map(|member| member.size_bytes).sum(),
+        }
+    }
 }
 
 /// The company as it was where it came from.
@@ -123,24 +149,41 @@ pub struct LeftOut {
 }
 
 /// How far a transfer is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Step {
-    /// What is being done: `write`, `check` or `read`.
+    /// What is being done: `write`, `check`, `store` or `read`.
     pub phase: &'static str,
     /// The table or file in work.
     pub at: String,
     /// Rows of it so far.
     pub rows: u64,
-    /// Tables and files that are done, and of how many; 0 while that is not known.
+    /// Tables that are done, and of how many; 0 while that is not known.
     pub done: u64,
     pub of: u64,
+    /// Rows of the tables that are done, and of all; 0 while that is not known.
+    pub all_rows: u64,
+    pub of_rows: u64,
+    /// Bytes of files so far, and of all.
+    pub bytes: u64,
+    pub of_bytes: u64,
 }
 
-/// Hears of every table and of every 10 000 rows; an error of its stops the transfer, with nothing left behind.
+impl Step {
+    /// Counts bytes; whether it is time to tell.
+    fn pass(&mut self, bytes: usize) -> bool {
+        let before = self.bytes / STEP_BYTES;
+        self.bytes += bytes as u64;
+        self.bytes / STEP_BYTES > before
+    }
+}
+
+/// Hears of every table and file, of every 10 000 rows and of every MiB; an error of its stops the transfer, with nothing left behind.
 pub type Watcher = Arc<dyn Fn(&Step) -> Result<()> + Send + Sync>;
 
 /// Rows between two steps.
 const STEP_ROWS: u64 = 10_000;
+/// Bytes between two steps.
+const STEP_BYTES: u64 = 1024 * 1024;
 
 /// The refusal of an archive that is not whole, not ours or not for this installation.
 fn refused(words: impl std::fmt::Display) -> Problem {

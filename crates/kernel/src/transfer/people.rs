@@ -7,7 +7,7 @@ use loopd_store::ddl::{ColumnDef, ColumnKind};
 use loopd_store::{Reader, Tx, Value, params};
 use loopd_types::{CompanyId, Result, Uuid};
 
-use super::archive::{Lines, Spool};
+use super::archive::{Content, Spool};
 use super::schema::{self, Table};
 use super::{Column, USERS, export, not_written, refused, row};
 
@@ -67,7 +67,7 @@ pub struct People {
 impl People {
     /// Reads the people of an archive: who is known by their address stays as they are, who is not is made without a password, so that
     /// nobody can sign in as them before they have asked for one.
-    pub fn arrive(&mut self, tx: &mut Tx<'_>, lines: &mut Lines<'_>, new_id: impl Fn() -> Uuid) -> Result<()> {
+    pub fn arrive(&mut self, tx: &mut Tx<'_>, lines: &mut Content<'_>, new_id: impl Fn() -> Uuid) -> Result<()> {
         let (columns, mut line) = (told(), String::new());
         while lines.next(&mut line)? {
             let bad = |words: &str| refused(format!("{USERS}, line {}: {words}", lines.count));

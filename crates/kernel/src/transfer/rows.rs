@@ -47,6 +47,11 @@ impl<'t> Target<'t> {
     pub fn place(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|own| own.name == column)
     }
+
+    /// The place of a column that stayed behind.
+    pub fn emptied_place(&self, column: &str) -> Option<usize> {
+        self.table.emptied.iter().position(|own| own.name == column).map(|at| self.columns.len() + at)
+    }
 }
 
 /// What a column that stayed behind holds here: nothing, in the words of its kind.
@@ -107,8 +112,8 @@ impl<'a, 't> Rows<'a, 't> {
         let target = &self.targets[target];
         let mut values = row::read(&target.columns, line)
             .map_err(|words| refused(format!("a row of {}: {words}", target.table.name)))?;
-        (self.adapt)(target, &mut values)?;
         values.extend(target.table.emptied.iter().map(nothing));
+        (self.adapt)(target, &mut values)?;
         Ok(values)
     }
 

@@ -11,7 +11,7 @@ const BILLS: &str = "bills belong to the installation that wrote them, in its nu
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 24] = [
+const LEFT_OUT: [(&str, &str); 23] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -30,13 +30,12 @@ const LEFT_OUT: [(&str, &str); 24] = [
     ("webhook_deliveries", "what this installation delivered"),
     ("webhook_attempts", "what this installation delivered"),
     ("credentials", "keys open nothing elsewhere: make new ones where the company arrives"),
-    ("file_accounts", CONTENT),
-    ("file_attachments", CONTENT),
-    ("file_blobs", CONTENT),
-    ("file_thumbnails", CONTENT),
-    ("file_upload_parts", CONTENT),
-    ("file_uploads", CONTENT),
-    ("files", CONTENT),
+    ("company_exports", "archives are made here, and each would hold those before it"),
+    ("file_accounts", "what files take is counted anew, and signed links lead here"),
+    ("file_blobs", "content without a file"),
+    ("file_thumbnails", "made anew when somebody looks"),
+    ("file_upload_parts", UPLOADS),
+    ("file_uploads", UPLOADS),
     ("jobs", "work that waits is this installation's"),
     (
         "oidc_providers",
@@ -47,11 +46,18 @@ const LEFT_OUT: [(&str, &str); 24] = [
     ("usage_counters", "what was used is billed where it was used"),
 ];
 
-/// A row without its content would promise what is not there.
-const CONTENT: &str = "files stay behind with their content: download them, or move the file store";
+const UPLOADS: &str = "uploads that are not finished";
+
+/// Rows that stay behind, of tables that take part: table, which rows go along, and what is said of the others.
+const LEFT_OUT_ROWS: [(&str, &str, &str); 1] = [(
+    "files",
+    "expires_at IS NULL AND purpose NOT IN ('bill', 'export')",
+    "files that go by themselves (archives, uploads that nobody attached) and this installation's bills",
+)];
 
 /// Columns that stay behind, of tables that take part. Where the company arrives they are empty.
-const LEFT_OUT_COLUMNS: [(&str, &str, &str); 4] = [
+const LEFT_OUT_COLUMNS: [(&str, &str, &str); 5] = [
+    ("files", "blob_key", "where their content lies here; it goes along under its SHA-256"),
     ("invitations", "token_hash", "links in letters lead here; an invitation is sent again where the company arrives"),
     ("product_subscriptions", "next_terms", PLANS),
     ("product_subscriptions", "plan_edition", PLANS),
@@ -72,7 +78,28 @@ pub struct Table {
     pub emptied: Vec<ColumnDef>,
     /// Without the company.
     pub key: Vec<String>,
+    /// Which rows take part, in SQL.
+    pub only: &'static str,
     pub links: Vec<ForeignKeyDef>,
+}
+
+impl Table {
+    /// The places of the columns that tell a file by its id.
+    pub fn file_columns(&self) -> Vec<usize> {
+        const FILES: &str = "files";
+        let links = self.links.iter().filter(|link| link.table == FILES).flat_map(|link| &link.columns);
+        let mut names: Vec<&str> = links.map(String::as_str).filter(|name| *name != COMPANY).collect();
+        if self.name == FILES {
+            names.push("id");
+        }
+        let place = |name: &str| self.columns.iter().position(|column| column.name == name);
+        names.into_iter().filter_map(place).collect()
+    }
+}
+
+/// Which rows of a table take part, in SQL.
+pub fn only(table: &str) -> &'static str {
+    LEFT_OUT_ROWS.iter().find(|(name, ..)| *name == table).map_or("1 = 1", |(_, rows, _)| rows)
 }
 
 /// Every table that takes part, each after those that it links to as far as links go in no circle; between equals by name.
@@ -110,6 +137,7 @@ fn table(def: TableDef) -> Option<Table> {
     Some(Table {
         emptied: behind.into_iter().filter(is_needed).collect(),
         columns,
+        only: only(&def.name),
         key: def.primary_key.into_iter().filter(|name| name != COMPANY).collect(),
         links: def.foreign_keys.into_iter().filter(|link| !is_behind(&link.table)).collect(),
         name: def.name,
@@ -125,7 +153,8 @@ pub fn is_needed(column: &ColumnDef) -> bool {
 pub fn left_out() -> Vec<(String, &'static str)> {
     let tables = LEFT_OUT.iter().map(|(table, why)| ((*table).to_owned(), *why));
     let columns = LEFT_OUT_COLUMNS.iter().map(|(table, column, why)| (format!("{table}.{column}"), *why));
-    tables.chain(columns).chain([("users".to_owned(), OF_PEOPLE)]).collect()
+    let rows = LEFT_OUT_ROWS.iter().map(|(table, _, why)| (format!("some {table}"), *why));
+    tables.chain(rows).chain(columns).chain([("users".to_owned(), OF_PEOPLE)]).collect()
 }
 
 /// The columns by which the company's rows name people: (table, column).
@@ -146,13 +175,15 @@ mod tests {
     use super::*;
 
     /// Tables of the kernel that belong to a company, and leave with it.
-    const EXPORTED: [&str; 13] = [
+    const EXPORTED: [&str; 15] = [
         "api_client_apps",
         "audit_logs",
         "billing_accounts",
         "companies",
         "counters",
         "events",
+        "file_attachments",
+        "files",
         "invitations",
         "membership_workspaces",
         "memberships",

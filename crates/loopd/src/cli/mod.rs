@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use loopd_kernel::Kernel;
+use loopd_kernel::transfer::Lost;
 use loopd_store::Db;
 use serde_json::Value;
 
@@ -89,6 +90,9 @@ enum Command {
         company: String,
         /// The archive to write (.tar.gz); must not exist.
         file: PathBuf,
+        /// Go on without files whose content the file store has lost; the archive's manifest names them.
+        #[arg(long)]
+        leave_out_lost: bool,
     },
     /// Bring a company in from an archive; all of it or nothing.
     Import {
@@ -189,7 +193,10 @@ fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
         }
         Command::Backup { to } => ok(runtime.block_on(maintenance::backup(settings, &to, output))),
         Command::Restore { from, force } => ok(runtime.block_on(maintenance::restore(&settings, &from, force, output))),
-        Command::Export { company, file } => ok(runtime.block_on(transfer::export(settings, &company, &file, output))),
+        Command::Export { company, file, leave_out_lost } => {
+            let lost = if leave_out_lost { Lost::LeaveOut } else { Lost::Refuse };
+            ok(runtime.block_on(transfer::export(settings, &company, &file, lost, output)))
+        }
         Command::Import { file, check } => ok(runtime.block_on(transfer::import(settings, &file, check, output))),
         Command::Demo { company, rows } => ok(runtime.block_on(demo::run(settings, &company, rows, output))),
         Command::Openapi { yaml } => ok(check::openapi(&settings, yaml)),

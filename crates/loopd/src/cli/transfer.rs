@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use loopd_business::engine::Registry;
-use loopd_kernel::transfer::{self, Step, Watcher};
+use loopd_kernel::transfer::{self, Lost, Step, To, Watcher};
 use loopd_kernel::{Kernel, audit};
 use loopd_store::View;
 use loopd_types::CompanyCode;
@@ -17,7 +17,7 @@ use super::{Output, words};
 use crate::app::{self, World};
 use crate::settings::Settings;
 
-pub async fn export(settings: Settings, code: &str, to: &Path, output: &Output) -> anyhow::Result<()> {
+pub async fn export(settings: Settings, code: &str, to: &Path, lost: Lost, output: &Output) -> anyhow::Result<()> {
     let company = CompanyCode::parse(code).ok_or_else(|| anyhow!("`{code}` is no company code, such as 001"))?.0;
     if to.exists() {
         bail!("{} exists; an export never overwrites", to.display());
@@ -31,16 +31,29 @@ pub async fn export(settings: Settings, code: &str, to: &Path, output: &Output) 
     }
     // On record before anything leaves, and in the installation's log: the same company twice is the same archive twice.
     record(&kernel, code).await?;
-    let manifest =
-        transfer::export(&kernel.db, company, registry.tables(), to, watcher(output)).await.map_err(words)?;
+    let place = To::File(to.to_owned());
+    let exported = transfer::export(&kernel, company, registry.tables(), place, lost, watcher(output)).await;
+    let manifest = exported.map_err(|problem| {
+        let hint = if problem.code() == "file_content_lost" {
+            " Bring it back from a backup, or go on without such files: --leave-out-lost."
+        } else {
+            ""
+        };
+        anyhow!("{}{hint}", words(problem))
+    })?;
     let size_bytes = std::fs::metadata(to)?.len();
-    let tables = manifest.members.iter().filter(|member| member.table.is_some()).count();
-    let rows: u64 = manifest.members.iter().filter_map(|member| member.rows).sum();
+    let sum = manifest.sum();
+    let (rows, tables, contents) = (sum.rows, sum.tables, sum.contents);
     let stayed: Vec<String> =
         manifest.left_out.iter().map(|left| format!("  not in it: {} ({})", left.what, left.why)).collect();
     output.say(
-        &format!("Wrote {} ({size_bytes} bytes): {rows} rows of {tables} tables.\n{}", to.display(), stayed.join("\n")),
-        &json!({"file": to, "bytes": size_bytes, "company": manifest.company, "rows": rows, "tables": tables, "left_out": manifest.left_out}),
+        &format!(
+            "Wrote {} ({size_bytes} bytes): {rows} rows of {tables} tables, and what {contents} files hold.\n{}",
+            to.display(),
+            stayed.join("\n")
+        ),
+        &json!({"file": to, "bytes": size_bytes, "company": manifest.company, "rows": rows, "tables": tables,
+            "contents": contents, "content_bytes": sum.content_bytes, "left_out": manifest.left_out}),
     );
     kernel.db.close().await;
     Ok(())
@@ -66,16 +79,20 @@ pub async fn import(settings: Settings, from: &Path, check: bool, output: &Outpu
     if check {
         let registry = app::registry(&settings, &loopd_business::modules::Ports::default())?;
         let manifest = transfer::check(from, registry.tables(), &watcher(output)).map_err(words)?;
-        let about = &manifest.company;
+        let (about, sum) = (&manifest.company, manifest.sum());
         output.say(
             &format!(
-                "{} is whole: company {} ({}), by loopd {}.",
+                "{} is whole: company {} ({}), by loopd {}, {} rows and what {} files hold ({} bytes).",
                 from.display(),
                 about.code,
                 about.name,
-                manifest.loopd
+                manifest.loopd,
+                sum.rows,
+                sum.contents,
+                sum.content_bytes
             ),
-            &json!({"whole": true, "company": about, "loopd": manifest.loopd, "schema": manifest.schema}),
+            &json!({"whole": true, "company": about, "loopd": manifest.loopd, "schema": manifest.schema, "rows": sum.rows,
+                "contents": sum.contents, "content_bytes": sum.content_bytes}),
         );
         return Ok(());
     }
@@ -83,7 +100,10 @@ pub async fn import(settings: Settings, from: &Path, check: bool, output: &Outpu
     let came = transfer::import(&kernel, registry.tables(), from, &operator(), watcher(output)).await.map_err(words)?;
     let renumbered =
         if came.code == came.code_before { String::new() } else { format!(", {} before", came.code_before) };
-    let mut text = format!("Company {} ({}) is here{renumbered}: {} rows.", came.code, came.name, came.rows);
+    let mut text = format!(
+        "Company {} ({}) is here{renumbered}: {} rows and {} files ({} bytes).",
+        came.code, came.name, came.rows, came.files, came.bytes
+    );
     text.push_str(&format!("\n{} of its people were known by their email address.", came.people_known));
     if came.people_made > 0 {
         text.push_str(&format!(
@@ -113,11 +133,18 @@ fn watcher(output: &Output) -> Watcher {
         let mut told = told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if told.0 != step.phase || told.1.elapsed() > EVERY {
             *told = (step.phase.to_owned(), std::time::Instant::now());
-            let far = if step.of > 0 { format!(", {} of {} tables", step.done, step.of) } else { String::new() };
-            eprintln!("{}: {} ({} rows{far})", step.phase, step.at, step.rows);
+            eprintln!("{}: {} ({})", step.phase, step.at, how_far(step));
         }
         Ok(())
     })
+}
+
+fn how_far(step: &Step) -> String {
+    if step.bytes > 0 {
+        return format!("{} of {} bytes", step.bytes, step.of_bytes);
+    }
+    let tables = if step.of > 0 { format!(", {} of {} tables", step.done, step.of) } else { String::new() };
+    format!("{} rows{tables}", step.rows)
 }
 
 /// How often the terminal hears.

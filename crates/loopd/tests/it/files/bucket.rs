@@ -30,6 +30,30 @@ struct Bucket {
 
 type Shared = Arc<Mutex<Bucket>>;
 
+/// A bucket that a test looks into.
+pub struct InBucket(Shared);
+
+impl InBucket {
+    pub fn objects(&self) -> Vec<String> {
+        self.0.lock().expect("no panic").objects.keys().cloned().collect()
+    }
+
+    /// Answers everything that writes with this from now on.
+    pub fn fail(&self, with: Option<StatusCode>) {
+        self.0.lock().expect("no panic").fails = with;
+    }
+}
+
+/// A world whose files lie in a bucket, below `of/ours/`.
+pub async fn in_bucket(engine: Engine) -> Option<(World, InBucket)> {
+    let database = Database::prepared::<World>(engine).await?;
+    let (endpoint, bucket) = serve().await;
+    let url = format!("s3://shop/of/ours?region=eu-west-1&endpoint={endpoint}");
+    let settings =
+        [("LOOP_FILES_URL", url.as_str()), ("LOOP_FILES_ACCESS_KEY", ACCESS), ("LOOP_FILES_SECRET_KEY", SECRET)];
+    Some((World::start(database, &settings).await, InBucket(bucket)))
+}
+
 async fn serve() -> (String, Shared) {
     let bucket = Shared::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -155,7 +179,7 @@ fn answer(shared: &Shared, parts: &http::request::Parts, body: Bytes) -> Respons
             bucket.objects.remove(&key);
             reply(StatusCode::NO_CONTENT, String::new())
         }
-        ("GET", ..) => {
+        ("GET" | "HEAD", ..) => {
             let Some(object) = bucket.objects.get(&key) else {
                 return reply(StatusCode::NOT_FOUND, "<Error><Code>NoSuchKey</Code></Error>".into());
             };
@@ -185,12 +209,7 @@ fn answer(shared: &Shared, parts: &http::request::Parts, body: Bytes) -> Respons
 }
 
 async fn in_a_bucket(engine: Engine) {
-    let Some(database) = Database::prepared::<World>(engine).await else { return };
-    let (endpoint, bucket) = serve().await;
-    let url = format!("s3://shop/of/ours?region=eu-west-1&endpoint={endpoint}");
-    let settings =
-        [("LOOP_FILES_URL", url.as_str()), ("LOOP_FILES_ACCESS_KEY", ACCESS), ("LOOP_FILES_SECRET_KEY", SECRET)];
-    let world = World::start(database, &settings).await;
+    let Some((world, InBucket(bucket))) = in_bucket(engine).await else { return };
     world.kernel.blobs.probe().await.expect("the bucket can be written");
     let owner = world.owner().await;
     let row = shelve(&owner, "a.png", &picture(300, 200)).await;

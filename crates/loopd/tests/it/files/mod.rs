@@ -1,7 +1,7 @@
 //! Files: the shelf, downloads in part, links, uploads in pieces, attachments, and what becomes of content that nobody wants.
 
 mod attachments;
-mod bucket;
+pub mod bucket;
 mod content;
 mod library;
 mod links;
@@ -71,12 +71,12 @@ fn contents(world: &World) -> Vec<PathBuf> {
 }
 
 /// Removes what is due.
-async fn sweep(world: &World) -> usize {
+pub async fn sweep(world: &World) -> usize {
     file::sweep(&world.kernel).await.expect("the sweep works")
 }
 
 /// Entries of content without a row.
-async fn ledger(world: &World) -> i64 {
+pub async fn ledger(world: &World) -> i64 {
     let count = world
         .kernel
         .db

@@ -11,4 +11,5 @@ mod settings;
 mod stopping;
 mod traces;
 mod transfer;
+mod transfer_files;
 mod trouble;

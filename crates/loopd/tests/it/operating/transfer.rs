@@ -13,16 +13,16 @@ use serde_json::Value;
 use crate::support::{PASSWORD, Program, Served};
 
 /// Members of an archive in their order.
-type Members = Vec<(String, Vec<u8>)>;
+pub(super) type Members = Vec<(String, Vec<u8>)>;
 
-async fn register(server: &Served, name: &str) -> Client {
+pub(super) async fn register(server: &Served, name: &str) -> Client {
     let body = json!({"email": format!("{name}@example.com"), "username": name, "password": PASSWORD, "company_name": format!("{name} Ltd")});
     let answer = server.client().post("/api/v1/auth/register/").json(&body).await.expect_status(201);
     server.client().with_token(&answer.text_at("/access")).company(&answer.text_at("/company/code"))
 }
 
 /// Company 001 with some of everything, 002 with as much that must not leave with it.
-async fn two_companies(program: &Program) {
+pub(super) async fn two_companies(program: &Program) {
     let server = program.serve();
     let (owner, other) = (register(&server, "owner").await, register(&server, "other").await);
     for (client, mark) in [(&owner, "ours"), (&other, "theirs")] {
@@ -38,6 +38,7 @@ async fn two_companies(program: &Program) {
         let customer = json!({"name": format!("{mark} é \u{1f600}\nnew line \"quoted\""), "phone": "+250788000999"});
         client.post("/api/v1/booking/customers/").json(&customer).await.expect_status(201);
         tree(client, mark).await;
+        files(client, mark).await;
     }
     drop(server);
     program.json(&["demo", "--company", "001"]);
@@ -63,17 +64,41 @@ async fn tree(client: &Client, mark: &str) {
     }
 }
 
-fn export(program: &Program, code: &str, name: &str) -> PathBuf {
+/// What [`files`] shelves as `large.bin`: more than one part of a folder.
+pub(super) fn large(mark: &str) -> Vec<u8> {
+    (0..1_200_000u32).map(|n| (n >> 12) as u8 ^ mark.len() as u8).collect()
+}
+
+/// Files on the shelf and at a record: two with the same content, an empty one, a large one, and one that is not attached yet.
+async fn files(client: &Client, mark: &str) {
+    let shelve = async |name: &str, content: &[u8]| {
+        let path = format!("/api/v1/files/?name={name}");
+        client.post(&path).body("application/octet-stream", content.to_vec()).await.expect_status(201).text_at("/id")
+    };
+    let text = format!("{mark} has this twice");
+    shelve("one.txt", text.as_bytes()).await;
+    let twin = shelve("two.txt", text.as_bytes()).await;
+    shelve("empty.txt", b"").await;
+    shelve("large.bin", &large(mark)).await;
+    shelve("waits.txt&purpose=attachment", format!("{mark} attached this to nothing").as_bytes()).await;
+    let customers = client.get("/api/v1/booking/customers/").await.expect_status(200);
+    let base = format!("/api/v1/booking/customers/{}/attachments/", customers.text_at("/results/0/id"));
+    client.post(&base).json(&json!({"file": twin})).await.expect_status(201);
+    let name = format!("{base}?name=contract.txt");
+    client.post(&name).body("text/plain", format!("{mark} signed this")).await.expect_status(201);
+}
+
+pub(super) fn export(program: &Program, code: &str, name: &str) -> PathBuf {
     let file = program.folder().join(name);
     program.json(&["export", "--company", code, file.to_str().expect("a path")]);
     file
 }
 
-fn path(file: &Path) -> &str {
+pub(super) fn path(file: &Path) -> &str {
     file.to_str().expect("a path")
 }
 
-fn members(file: &Path) -> Members {
+pub(super) fn members(file: &Path) -> Members {
     let mut archive = tar::Archive::new(GzDecoder::new(std::fs::File::open(file).expect("an archive")));
     let mut all = Vec::new();
     for entry in archive.entries().expect("a tar") {
@@ -86,7 +111,7 @@ fn members(file: &Path) -> Members {
 }
 
 /// Writes an archive by hand, names as wild as they come.
-fn pack(file: &Path, members: &Members) {
+pub(super) fn pack(file: &Path, members: &Members) {
     let mut gzip = GzEncoder::new(std::fs::File::create(file).expect("a file"), Compression::fast());
     for (name, content) in members {
         let mut header = tar::Header::new_ustar();
@@ -103,7 +128,7 @@ fn pack(file: &Path, members: &Members) {
     gzip.finish().expect("a gzip");
 }
 
-fn manifest(members: &Members) -> Value {
+pub(super) fn manifest(members: &Members) -> Value {
     let (_, text) = members.iter().find(|(name, _)| name == "manifest.json").expect("a manifest");
     serde_json::from_slice(text).expect("JSON")
 }
@@ -136,7 +161,7 @@ async fn a_company_goes_from_one_engine_to_the_other_and_back_byte_for_byte() {
     let token = before.client().post("/api/v1/auth/login/").json(&login).await.expect_status(200).text_at("/access");
     let at_home = before.client().with_token(&token).company("001");
     let next = json!({"name": "The next one"});
-    for path in ["/api/v1/booking/customers/", "/api/v1/cms/categories/"] {
+    for path in ["/api/v1/booking/customers/", "/api/v1/cms/categories/", "/api/v1/files/"] {
         let (here, there) = (owner.get(path).await.expect_status(200), at_home.get(path).await.expect_status(200));
         assert_eq!(here.json()["count"], there.json()["count"], "{path}");
         assert_eq!(here.json()["results"], there.json()["results"], "{path}");
@@ -154,7 +179,7 @@ fn same(one: &Path, other: &Path) -> bool {
 
 /// Equal bytes; where they differ, tells the first member that does.
 #[track_caller]
-fn assert_same(one: &Path, other: &Path) {
+pub(super) fn assert_same(one: &Path, other: &Path) {
     for ((name, content), (other_name, other_content)) in members(one).iter().zip(&members(other)) {
         assert_eq!(name, other_name);
         let (text, other_text) = (String::from_utf8_lossy(content), String::from_utf8_lossy(other_content));
@@ -283,7 +308,7 @@ async fn an_archive_that_is_not_whole_is_refused_and_leaves_nothing() {
         ("is in it twice", with(&|m| m.insert(1, m[1].clone()))),
         ("follows manifest.json", with(&|m| m.push(("tables/x.ndjson".into(), b"".to_vec())))),
         ("newer than this one", manifested(&|text| text["schema"] = json!(9999))),
-        ("newer than this one", manifested(&|text| text["version"] = json!(2))),
+        ("newer than this one", manifested(&|text| text["version"] = json!(3))),
         ("not a loopd-company", manifested(&|text| text["format"] = json!("something"))),
         (
             "does not have",
@@ -329,7 +354,7 @@ async fn an_archive_that_is_not_whole_is_refused_and_leaves_nothing() {
 }
 
 /// An archive whose digests are right for what it holds.
-fn forged(whole: &Members, name: &str, from: &str, to: &str) -> Members {
+pub(super) fn forged(whole: &Members, name: &str, from: &str, to: &str) -> Members {
     let mut forged = whole.clone();
     let (_, content) = forged.iter_mut().find(|(known, _)| known == name).expect("a member");
     let text = String::from_utf8_lossy(content);
