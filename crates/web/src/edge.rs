@@ -19,7 +19,7 @@ use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use loopd_kernel::refusal::Refused;
-use loopd_kernel::{Kernel, audit, trace};
+use loopd_kernel::{Actor, Kernel, audit, trace};
 use loopd_types::{Kind, Problem, Result};
 use tracing::Instrument as _;
 
@@ -140,7 +140,7 @@ impl App {
         });
         let mut reply = outcome.unwrap_or_else(|problem| {
             span.in_scope(|| note(&problem));
-            self.note_refusal(&problem, &trail);
+            self.note_refusal(&problem, &trail, || trail.actor(&parts, client.address, &request_id));
             if surface == Surface::Loop && negotiate::prefers_page(text_header(&parts, &ACCEPT)) {
                 dialect::render_for_people(&problem, &request_id)
             } else {
@@ -325,12 +325,11 @@ impl App {
     }
 
     /// Puts on record why a known caller was refused in a company that is theirs. 404s and complaints about a body are no refusals.
-    fn note_refusal(&self, problem: &Problem, trail: &Trail) {
-        let is_refusal = matches!(problem.kind(), Kind::Forbidden | Kind::PaymentRequired | Kind::TooMany);
-        let (Some(actor), Some(operation)) = (&trail.actor, &trail.operation) else { return };
-        if !is_refusal {
+    fn note_refusal(&self, problem: &Problem, trail: &Trail, actor: impl FnOnce() -> Option<Actor>) {
+        if !matches!(problem.kind(), Kind::Forbidden | Kind::PaymentRequired | Kind::TooMany) {
             return;
         }
+        let (Some(actor), Some(operation)) = (actor(), &trail.operation) else { return };
         let permission = match (problem.kind(), &operation.access) {
             (Kind::Forbidden, Access::Tenant { permission, .. } | Access::Union { permission, .. }) => {
                 Some(&**permission)
@@ -338,7 +337,7 @@ impl App {
             _ => None,
         };
         let company = trail.company.or(trail.refused_in).unwrap_or(audit::INSTALLATION);
-        let refused = Refused { company, actor, operation: &operation.id, permission, problem };
+        let refused = Refused { company, actor: &actor, operation: &operation.id, permission, problem };
         self.0.kernel.refusals.note(refused, self.0.kernel.now());
     }
 

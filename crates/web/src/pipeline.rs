@@ -42,12 +42,21 @@ pub(crate) struct Trail {
     pub impersonator: Option<Uuid>,
     pub app_id: Option<Arc<str>>,
     pub decision: Option<Decision>,
-    /// Who asks, once that is known.
-    pub actor: Option<Actor>,
+    /// The key that the user acts by, if it is a stored one.
+    pub credential: Option<Uuid>,
     /// The company that a member was not let into.
     pub refused_in: Option<CompanyId>,
     /// A soft limit of the company's plan that this write counts towards and that is passed.
     pub usage_warning: Option<String>,
+}
+
+impl Trail {
+    /// Whoever asked, as the audit tells it; `None` for strangers. Made for refusals only: most requests are granted.
+    pub(crate) fn actor(&self, parts: &Parts, address: IpAddr, request_id: &Arc<str>) -> Option<Actor> {
+        let user = self.user?;
+        let origin = Origin { impersonator: self.impersonator, ..origin(parts, address, request_id) };
+        Some(Actor { user: Some(user), credential: self.credential, origin: Some(origin), reason: None })
+    }
 }
 
 /// Who may do this, in which companies.
@@ -97,7 +106,7 @@ pub(crate) async fn admit(
     };
     let user = caller.require_user()?;
     trail.user = Some(user.id);
-    trail.actor = Some(caller.actor());
+    trail.credential = caller.key().and_then(|key| key.id);
     // A stranger leaves no mark in a company that is not theirs.
     trail.refused_in = kernel.own_company(&caller, company_header(parts).ok().flatten());
     trail.impersonator = caller.impersonation().map(|found| found.by);
