@@ -233,18 +233,39 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, new: &NewCompany, owner: Uuid, a
     Ok(Created { company, id, code, name: name.clone(), slug, membership, workspace })
 }
 
+/// How many slugs of one name are tried in order.
+const SLUGS_IN_ORDER: u64 = 8;
+
 /// `wanted`, or `wanted-2`, `wanted-3`, … The company counter's row is locked by now, so nobody else is choosing.
+///
+/// # Errors
+/// 400 on `name` when somebody has taken every power of two behind it.
 pub(crate) fn free_slug(tx: &mut Tx<'_>, wanted: &str) -> Result<String> {
-    let mut number = 1u64;
-    loop {
-        let slug = if number == 1 { wanted.to_owned() } else { format!("{wanted}-{number}") };
-        let taken = tx.first("SELECT 1 FROM companies WHERE slug = $1", &params![&slug], |_| Ok(()))?;
-        if taken.is_none() {
-            return Ok(slug);
+    let slug = |number: u64| if number == 1 { wanted.to_owned() } else { format!("{wanted}-{number}") };
+    let mut is_taken = |number: u64| -> Result<bool> {
+        let sql = "SELECT 1 FROM companies WHERE slug = $1";
+        Ok(tx.first(sql, &params![slug(number)], |_| Ok(()))?.is_some())
+    };
+    for number in 1..=SLUGS_IN_ORDER {
+        if !is_taken(number)? {
+            return Ok(slug(number));
         }
-        // The first few are tried in order, then in wide steps: the thousandth "Test" must not look a thousand times.
-        number += if number < 8 { 1 } else { number };
     }
+    // The thousandth "Test" must not look a thousand times: doubled until one is free, then halved to the end of those that are taken.
+    let (mut taken, mut free) = (SLUGS_IN_ORDER, SLUGS_IN_ORDER * 2);
+    while is_taken(free)? {
+        taken = free;
+        free = free.checked_mul(2).ok_or_else(|| Problem::field("name", "unique", "Choose another name."))?;
+    }
+    while free - taken > 1 {
+        let middle = taken + (free - taken) / 2;
+        if is_taken(middle)? {
+            taken = middle;
+        } else {
+            free = middle;
+        }
+    }
+    Ok(slug(free))
 }
 
 /// Changes names, places and settings; what is absent stays (PATCH) or is required (PUT: `name`).

@@ -29,6 +29,15 @@ each_engine! {
         assert_eq!(codes(&bare).await, ["001"]);
     }
 
+    async fn any_number_of_companies_may_bear_one_name(world: &World) {
+        let person = world.person("grace").await;
+        for number in 1..=75 {
+            let made = person.post("/api/v1/companies/").json(&json!({"name": "Kigali Bikes"})).await.expect_status(201);
+            let slug = if number == 1 { "kigali-bikes".to_owned() } else { format!("kigali-bikes-{number}") };
+            assert_eq!(made.text_at("/slug"), slug);
+        }
+    }
+
     async fn without_a_header_a_list_covers_all_companies_of_the_caller(world: &World) {
         let (owner, stranger, person) = of_two(world).await;
         owner.make(APPOINTMENTS, json!({"title": "a"})).await;
