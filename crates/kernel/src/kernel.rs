@@ -15,6 +15,7 @@ use crate::event::signal::Signals;
 use crate::event::stream::Streams;
 use crate::file::Blobs;
 use crate::limit::Limiter;
+use crate::oidc::Documents;
 use crate::password::Passwords;
 use crate::refusal::Refusals;
 use crate::settings::Settings;
@@ -47,6 +48,8 @@ pub struct Kernel {
     pub(crate) usage: Usage,
     /// Who was refused what; see [`crate::refusal`].
     pub refusals: Refusals,
+    /// What issuers of identities publish.
+    pub(crate) oidc: Documents,
     pub tracer: Tracer,
     /// Until the exporter takes them.
     spans: Mutex<Option<Spans>>,
@@ -101,6 +104,7 @@ impl Kernel {
             cache,
             usage,
             refusals: Refusals::default(),
+            oidc: Documents::default(),
             tracer,
             spans: Mutex::new(spans),
             collectors: OnceLock::new(),

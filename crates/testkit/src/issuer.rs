@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -42,6 +43,14 @@ pub struct Manners {
     pub issuer: Option<String>,
     /// Whether it promises to name itself in its answers (RFC 9207).
     pub names_itself: bool,
+    /// `Cache-Control` of what it publishes.
+    pub cache_control: Option<&'static str>,
+    /// Whether it answers 503 to whoever asks for what it publishes.
+    pub is_away: bool,
+    /// Bytes of blanks before what it publishes.
+    pub padding: usize,
+    /// How long it thinks before it publishes.
+    pub pause: Duration,
 }
 
 /// A provider of identity that runs as long as it is held.
@@ -54,13 +63,15 @@ pub struct Issuer {
 struct Inner {
     base: String,
     state: Mutex<State>,
-    elliptic: p256::SecretKey,
+    elliptic: Mutex<(String, p256::SecretKey)>,
     rsa: Mutex<Option<rsa::RsaPrivateKey>>,
 }
 
 struct State {
     manners: Manners,
     codes: HashMap<String, Granted>,
+    /// How often each path was asked for.
+    asked: HashMap<String, usize>,
 }
 
 /// Behind a code.
@@ -70,6 +81,9 @@ struct Granted {
     redirect_uri: String,
 }
 
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+const KEYS: &str = "/keys";
+
 /// The client that the issuer knows.
 pub const CLIENT_ID: &str = "loop";
 pub const CLIENT_SECRET: &str = "the client's secret: of 40 characters +/";
@@ -78,9 +92,22 @@ impl Issuer {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
-        let manners = Manners { signing: Signing::Es256, issuer: None, names_itself: false };
-        let state = Mutex::new(State { manners, codes: HashMap::new() });
-        let inner = Arc::new(Inner { base: base.clone(), state, elliptic: elliptic_key(), rsa: Mutex::new(None) });
+        let manners = Manners {
+            signing: Signing::Es256,
+            issuer: None,
+            names_itself: false,
+            cache_control: None,
+            is_away: false,
+            padding: 0,
+            pause: Duration::ZERO,
+        };
+        let state = Mutex::new(State { manners, codes: HashMap::new(), asked: HashMap::new() });
+        let inner = Arc::new(Inner {
+            base: base.clone(),
+            state,
+            elliptic: Mutex::new(("e".to_owned(), elliptic_key())),
+            rsa: Mutex::new(None),
+        });
         let shared = inner.clone();
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -102,6 +129,19 @@ impl Issuer {
     /// Changes how the issuer behaves from now on.
     pub fn behave(&self, change: impl FnOnce(&mut Manners)) {
         change(&mut self.inner.lock().manners);
+    }
+
+    /// Puts a new key in the old one's place, under another name.
+    pub fn rotate(&self) {
+        let mut elliptic = self.inner.elliptic.lock().unwrap_or_else(PoisonError::into_inner);
+        *elliptic = (format!("{}+", elliptic.0), elliptic_key());
+    }
+
+    /// How often the discovery document and the keys were asked for.
+    pub fn asked(&self) -> (usize, usize) {
+        let state = self.inner.lock();
+        let of = |path: &str| state.asked.get(path).copied().unwrap_or(0);
+        (of(DISCOVERY), of(KEYS))
     }
 
     /// What an honest ID token says of somebody, but for the nonce.
@@ -147,18 +187,33 @@ impl Inner {
     async fn answer(&self, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let (status, value) = match parts.uri.path() {
-            "/.well-known/openid-configuration" => (StatusCode::OK, self.metadata()),
-            "/keys" => (StatusCode::OK, self.keys()),
+        let path = parts.uri.path();
+        let manners = {
+            let mut state = self.lock();
+            *state.asked.entry(path.to_owned()).or_default() += 1;
+            state.manners.clone()
+        };
+        let is_published = matches!(path, DISCOVERY | KEYS);
+        if is_published {
+            tokio::time::sleep(manners.pause).await;
+        }
+        let (status, value) = match path {
+            DISCOVERY | KEYS if manners.is_away => (StatusCode::SERVICE_UNAVAILABLE, json!({})),
+            DISCOVERY => (StatusCode::OK, self.metadata()),
+            KEYS => (StatusCode::OK, self.keys()),
             "/token" => match self.exchange(&parts.headers, &String::from_utf8_lossy(&body)) {
                 Ok(tokens) => (StatusCode::OK, tokens),
                 Err(words) => (StatusCode::BAD_REQUEST, json!({"error": "invalid_grant", "error_description": words})),
             },
             _ => (StatusCode::NOT_FOUND, json!({})),
         };
-        let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
+        let padding = " ".repeat(if is_published { manners.padding } else { 0 });
+        let mut response = Response::new(Full::new(Bytes::from(format!("{padding}{value}"))));
         *response.status_mut() = status;
         response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+        if let Some(directives) = manners.cache_control.filter(|_| is_published) {
+            response.headers_mut().insert("cache-control", http::HeaderValue::from_static(directives));
+        }
         response
     }
 
@@ -175,9 +230,10 @@ impl Inner {
     }
 
     fn keys(&self) -> Value {
-        let point = self.elliptic.public_key().to_encoded_point(false);
+        let (kid, key) = self.elliptic.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let point = key.public_key().to_encoded_point(false);
         let mut keys = vec![json!({
-            "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "e",
+            "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": kid,
             "x": encode(point.x().expect("a point")), "y": encode(point.y().expect("a point")),
         })];
         if let Some(rsa) = self.rsa.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
@@ -216,8 +272,9 @@ impl Inner {
         let elliptic =
             |key: &p256::SecretKey| EncodingKey::from_ec_der(key.to_pkcs8_der().expect("a key has a form").as_bytes());
         let signing = self.lock().manners.signing;
+        let (kid, key) = self.elliptic.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match signing {
-            Signing::Es256 => signed(Algorithm::ES256, "e", &elliptic(&self.elliptic)),
+            Signing::Es256 => signed(Algorithm::ES256, &kid, &elliptic(&key)),
             Signing::StrangersKey => signed(Algorithm::ES256, "e", &elliptic(&elliptic_key())),
             Signing::SharedSecret => signed(Algorithm::HS256, "e", &EncodingKey::from_secret(CLIENT_SECRET.as_bytes())),
             Signing::None => {

@@ -5,10 +5,12 @@
 //! is that company's own and could say anything, so what it opens is good in that company only ([`crate::access::Bounds`]): its admins
 //! could else come into every other company of a member.
 
+mod documents;
 mod mapping;
 mod provider;
 mod sign_in;
 mod wire;
 
+pub use documents::Documents;
 pub use provider::{LISTING, Provider, Rule, Scope, delete, offered, save};
 pub use sign_in::{Begun, Completed, Return, begin, clean_up, complete};

@@ -7,10 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use loopd_types::{Kind, Problem, Result, Timestamp, sha256};
 use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJwsSigningAlgorithm as Alg};
-use openidconnect::{ClientId, IssuerUrl, Nonce};
+use openidconnect::{ClaimsVerificationError, ClientId, IssuerUrl, Nonce};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::documents::Document;
 use super::provider::Provider;
 use crate::Kernel;
 use crate::egress::{Outbound, Url};
@@ -56,7 +57,7 @@ const ALGORITHMS: [Alg; 9] = [
 ];
 
 /// 502: the provider cannot be asked, or what it says makes no sense.
-fn unavailable(cause: impl std::fmt::Display) -> Problem {
+pub(super) fn unavailable(cause: impl std::fmt::Display) -> Problem {
     Problem::new(Kind::BadGateway, "provider_unavailable", "The identity provider does not answer as it should.")
         .with_cause(cause)
 }
@@ -66,26 +67,14 @@ pub fn not_valid(cause: impl std::fmt::Display) -> Problem {
     Problem::unauthenticated("oidc_not_valid", "This sign-in could not be verified.").with_cause(cause)
 }
 
-async fn fetch(kernel: &Kernel, request: Outbound) -> Result<Vec<u8>> {
-    let answer = kernel.egress.send(request).await.map_err(unavailable)?;
-    if answer.status != 200 {
-        return Err(unavailable(format!("status {}", answer.status)));
-    }
-    Ok(answer.body)
-}
-
-async fn get(kernel: &Kernel, url: &str) -> Result<Vec<u8>> {
-    let headers = vec![("accept", "application/json".to_owned())];
-    fetch(kernel, Outbound { method: "GET", url: url.to_owned(), headers, body: Vec::new() }).await
-}
-
-/// Asks the issuer where its doors are.
+/// Where the issuer's doors are, as it says itself.
 ///
 /// # Errors
 /// 502 `provider_unavailable`, also when the document is another issuer's.
 pub async fn discover(kernel: &Kernel, provider: &Provider) -> Result<Metadata> {
     let url = format!("{}/.well-known/openid-configuration", provider.issuer.trim_end_matches('/'));
-    let metadata: Metadata = serde_json::from_slice(&get(kernel, &url).await?).map_err(unavailable)?;
+    let metadata: Metadata = serde_json::from_slice(&kernel.oidc.get(kernel, &url, is_json::<Metadata>).await?.bytes)
+        .map_err(unavailable)?;
     // Word for word (Discovery 1.0, 4.3): else one issuer could speak for another.
     if metadata.issuer != provider.issuer {
         return Err(unavailable(format!("{} calls itself {}", provider.issuer, metadata.issuer)));
@@ -198,16 +187,17 @@ pub async fn verify(
     id_token: &str,
     nonce: &str,
 ) -> Result<Identity> {
-    // Fetched anew: keys are changed without notice, and a key that was withdrawn must not be believed.
-    let keys: CoreJsonWebKeySet =
-        serde_json::from_slice(&get(kernel, &metadata.jwks_uri).await?).map_err(unavailable)?;
     let token = CoreIdToken::from_str(id_token).map_err(not_valid)?;
-    let issuer = IssuerUrl::new(provider.issuer.clone()).map_err(Problem::internal)?;
-    let now = kernel.now();
-    let verifier = CoreIdTokenVerifier::new_public_client(ClientId::new(provider.client_id.clone()), issuer, keys)
-        .set_allowed_algs(ALGORITHMS)
-        .set_time_fn(move || moment(now));
-    token.claims(&verifier, &Nonce::new(nonce.to_owned())).map_err(not_valid)?;
+    let are_keys = is_json::<CoreJsonWebKeySet>;
+    let published = kernel.oidc.get(kernel, &metadata.jwks_uri, are_keys).await?;
+    let mut outcome = check(kernel, provider, &published, &token, nonce);
+    if matches!(outcome, Ok(Err(ClaimsVerificationError::SignatureVerification(_))))
+        && let Some(newer) = kernel.oidc.newer(kernel, &metadata.jwks_uri, are_keys, &published).await?
+    {
+        // Keys are changed without notice, and mostly with a new `kid`.
+        outcome = check(kernel, provider, &newer, &token, nonce);
+    }
+    outcome?.map_err(not_valid)?;
     // Verified, so its own words may be read for what the standard claims do not know.
     let payload = id_token.split('.').nth(1).ok_or_else(|| not_valid("no payload"))?;
     let claims: Value =
@@ -223,6 +213,27 @@ pub async fn verify(
         groups: texts(&claims[&provider.groups_claim]),
         has_two_factor: texts(&claims["amr"]).iter().any(|method| method == "mfa"),
     })
+}
+
+fn is_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<(), serde_json::Error> {
+    serde_json::from_slice::<T>(bytes).map(drop)
+}
+
+/// One try, with the keys of one document.
+fn check(
+    kernel: &Kernel,
+    provider: &Provider,
+    published: &Document,
+    token: &CoreIdToken,
+    nonce: &str,
+) -> Result<Result<(), ClaimsVerificationError>> {
+    let keys: CoreJsonWebKeySet = serde_json::from_slice(&published.bytes).map_err(unavailable)?;
+    let issuer = IssuerUrl::new(provider.issuer.clone()).map_err(Problem::internal)?;
+    let now = kernel.now();
+    let verifier = CoreIdTokenVerifier::new_public_client(ClientId::new(provider.client_id.clone()), issuer, keys)
+        .set_allowed_algs(ALGORITHMS)
+        .set_time_fn(move || moment(now));
+    Ok(token.claims(&verifier, &Nonce::new(nonce.to_owned())).map(drop))
 }
 
 /// A list of texts, or one text for a list of one.

@@ -5,6 +5,7 @@ mod impersonation;
 mod login;
 mod me;
 mod oidc;
+mod oidc_documents;
 mod passkeys;
 mod recovery;
 mod register;

@@ -10,9 +10,11 @@ use serde_json::Value;
 
 use crate::support::{Actor, PASSWORD, World};
 
-const OWN: &str = "/api/v1/installation-oidc-providers/";
+pub const OWN: &str = "/api/v1/installation-oidc-providers/";
 const OF_COMPANIES: &str = "/api/v1/oidc-providers/";
 const REDIRECT: &str = "https://app.example.com/back";
+/// How long a discovery document is kept of an issuer that does not say.
+const KEPT_US: i64 = 10 * MINUTE_US;
 
 /// A world whose server calls nobody on this machine, as in production.
 struct Guarded(World);
@@ -37,7 +39,7 @@ impl Boot for Guarded {
     }
 }
 
-fn provider(issuer: &Issuer) -> Value {
+pub fn provider(issuer: &Issuer) -> Value {
     json!({"name": "Works", "issuer": issuer.base, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "redirect_uris": [REDIRECT]})
 }
 
@@ -47,7 +49,7 @@ fn with(mut body: Value, name: &str, value: Value) -> Value {
 }
 
 impl World {
-    async fn verify_email(&self, actor: &Actor) {
+    pub async fn verify_email(&self, actor: &Actor) {
         let id = Uuid::parse_str(&actor.user).expect("an id");
         let now = self.kernel.now();
         let changed = self.kernel.db.write(View::System, move |tx| {
@@ -56,18 +58,18 @@ impl World {
         assert_eq!(changed.await.expect("a user can be changed"), 1);
     }
 
-    async fn begin(&self, provider: &str) -> Answer {
+    pub async fn begin(&self, provider: &str) -> Answer {
         self.client().post(&format!("/api/v1/auth/oidc/{provider}/begin/")).json(&json!({})).await
     }
 
     /// There and back, with these claims and what else the browser brings.
-    async fn come(&self, issuer: &Issuer, provider: &str, claims: Value) -> Answer {
+    pub async fn come(&self, issuer: &Issuer, provider: &str, claims: Value) -> Answer {
         let begun = self.begin(provider).await.expect_status(200);
         let code = issuer.authorize(&begun.text_at("/authorization_url"), claims);
         self.complete(json!({"state": begun.at("/state"), "binding": begun.at("/binding"), "code": code})).await
     }
 
-    async fn complete(&self, body: Value) -> Answer {
+    pub async fn complete(&self, body: Value) -> Answer {
         self.client().post("/api/v1/auth/oidc/complete/").json(&body).await
     }
 }
@@ -176,6 +178,7 @@ each_engine! {
         let body = json!({"state": begun.at("/state"), "binding": begun.at("/binding"), "code": code, "iss": other.base});
         world.complete(body).await.expect_refusal(401, "oidc_not_valid");
         issuer.behave(|manners| manners.names_itself = true);
+        world.clock.advance(KEPT_US);
         let claims = || issuer.claims("subject-1", &owner.email, world.kernel.now());
         world.come(&issuer, &id, claims()).await.expect_refusal(401, "oidc_not_valid");
         let begun = world.begin(&id).await.expect_status(200);
@@ -184,6 +187,7 @@ each_engine! {
         world.complete(body).await.expect_status(200);
         // A discovery document that speaks for somebody else.
         issuer.behave(|manners| manners.issuer = Some(other.base.clone()));
+        world.clock.advance(KEPT_US);
         world.begin(&id).await.expect_refusal(502, "provider_unavailable");
     }
 
