@@ -64,7 +64,7 @@ pub fn enqueue(tx: &mut Tx<'_>, kernel: &Kernel, job: &NewJob<'_>) -> Result<(),
 /// The kinds this process can do, and a task that does them.
 #[derive(Default, Clone)]
 pub struct Runner {
-    handlers: HashMap<String, Handler>,
+    handlers: HashMap<String, (Handler, Duration)>,
     /// Recurring work; see [`crate::schedule`].
     pub(crate) schedules: Vec<Schedule>,
     /// The leases that this process holds: job and owner.
@@ -75,7 +75,12 @@ type Leases = Arc<Mutex<HashMap<Uuid, String>>>;
 
 impl Runner {
     pub fn register(&mut self, kind: &str, handler: Handler) {
-        self.handlers.insert(kind.to_owned(), handler);
+        self.register_long(kind, LONGEST, handler);
+    }
+
+    /// A kind whose jobs may take longer than others: every one keeps a lane as long.
+    pub fn register_long(&mut self, kind: &str, longest: Duration, handler: Handler) {
+        self.handlers.insert(kind.to_owned(), (handler, longest));
     }
 
     /// Works until `stop` is cancelled; running jobs are finished first. A long job keeps one of the lanes, not the others. Whoever
@@ -160,10 +165,10 @@ impl Runner {
         let (handler, kernel) = (self.handlers.get(&claimed.job.kind).cloned(), kernel.clone());
         let leases = self.leases.clone();
         async move {
-            let Some(handler) = handler else { return };
+            let Some((handler, longest)) = handler else { return };
             // A task of its own: a handler that panics fails its job, not the runner. It ends when this future is dropped.
             let mut task = Task(tokio::spawn(handler(kernel.clone(), claimed.job.clone())));
-            let deadline = tokio::time::sleep(LONGEST);
+            let deadline = tokio::time::sleep(longest);
             tokio::pin!(deadline);
             let outcome = loop {
                 tokio::select! {

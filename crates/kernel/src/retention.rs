@@ -22,11 +22,13 @@ pub struct Settings {
     pub job_days: i64,
     /// Jobs that were given up, which a person may still want to look at.
     pub failed_job_days: i64,
+    /// Archives that a company asked for.
+    pub export_days: i64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { audit_days: 365, session_days: 30, job_days: 30, failed_job_days: 180 }
+        Self { audit_days: 365, session_days: 30, job_days: 30, failed_job_days: 180, export_days: 7 }
     }
 }
 

@@ -25,8 +25,14 @@ pub const BUILT_IN: [BuiltIn; 6] = [
     BuiltIn {
         slug: "admin",
         name: "Admin",
-        description: "Everything but billing, ownership and closing the company.",
-        permissions: &["*", "!core.billing.*", "!core.companies.delete", "!core.companies.action:transfer-ownership"],
+        description: "Everything but billing, ownership, exporting and closing the company.",
+        permissions: &[
+            "*",
+            "!core.billing.*",
+            "!core.companies.delete",
+            "!core.companies.action:transfer-ownership",
+            "!core.company-exports.*",
+        ],
     },
     BuiltIn {
         slug: "manager",

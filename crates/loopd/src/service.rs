@@ -9,7 +9,7 @@ use bytes::Bytes;
 use loopd_business::engine::{Engine, Registry};
 use loopd_business::modules::{self, Ports};
 use loopd_kernel::mail::{self, Mailer};
-use loopd_kernel::{Kernel, Presented, file, job, webhook};
+use loopd_kernel::{Kernel, Presented, file, job, transfer, webhook};
 use loopd_types::{Problem, Result, SECOND_US};
 use loopd_web::operation::RateClass;
 use loopd_web::{Call, Content, Metrics, Operation, Param, Reply, ResponseDoc, Surface, openapi, schema, yaml};
@@ -303,6 +303,7 @@ pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop
     mail::register_jobs(&mut runner, mailer.clone());
     loopd_kernel::billing::register_jobs(&mut runner);
     webhook::register(&mut runner);
+    transfer::register(&mut runner, engine.registry.tables());
     loopd_kernel::account::register_jobs(&mut runner);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(runner.clone().run(kernel.clone(), stop.clone()));
@@ -345,6 +346,7 @@ async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
                 ("passkeys under way", loopd_kernel::passkey::clean_up(&kernel).await),
                 ("sign-ins elsewhere", loopd_kernel::oidc::clean_up(&kernel).await),
                 ("challenges", loopd_kernel::two_factor::clean_up(&kernel).await),
+                ("exports", transfer::sweep(&kernel).await),
                 ("files", file::sweep(&kernel).await.map(|count| count as u64)),
             ] {
                 if let Err(problem) = outcome {

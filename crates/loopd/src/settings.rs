@@ -148,6 +148,7 @@ struct Raw {
     session_retention_days: i64,
     job_retention_days: i64,
     failed_job_retention_days: i64,
+    export_retention_days: i64,
     log_format: String,
     log: String,
     tls_cert: String,
@@ -701,6 +702,7 @@ fn check_retention(raw: &Raw) -> Result<retention::Settings, Refused> {
         session_days: days("session_retention_days", raw.session_retention_days)?,
         job_days: days("job_retention_days", raw.job_retention_days)?,
         failed_job_days: days("failed_job_retention_days", raw.failed_job_retention_days)?,
+        export_days: days("export_retention_days", raw.export_retention_days)?,
     })
 }
 

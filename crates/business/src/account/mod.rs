@@ -9,6 +9,7 @@ pub(crate) mod core;
 mod credentials;
 mod developers;
 mod events;
+mod exports;
 mod invitations;
 mod letters;
 mod members;
@@ -49,6 +50,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(letters::operations());
     all.extend(invitations::operations());
     all.extend(own_account::operations());
+    all.extend(exports::operations());
     let access = access::operations(&all);
     all.extend(access);
     all
@@ -81,6 +83,7 @@ pub fn components() -> BTreeMap<String, Value> {
         webhooks::DELIVERIES,
         webhooks::ATTEMPTS,
         invitations::INVITATIONS,
+        exports::EXPORTS,
     ];
     let mut all: BTreeMap<String, Value> = all.into_iter().map(|core| (core.name.to_owned(), core.schema())).collect();
     all.insert(events::COMPONENT.to_owned(), events::event());

@@ -5,7 +5,7 @@ use loopd_kernel::file::{self};
 use loopd_types::{CompanyCode, Problem, Result, Timestamp};
 use loopd_web::operation::RateClass;
 use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::FILES;
 use super::deliver::{self, Asked};
@@ -20,8 +20,6 @@ pub fn operations() -> Vec<Operation> {
         ("disposition", schema::one_of(["attachment", "inline"])),
         ("thumbnail", schema::integer()),
     ]);
-    let made = schema::object([("url", schema::string()), ("expires_at", schema::date_time())])
-        .required(["url", "expires_at"]);
     vec![
         FILES
             .document(
@@ -35,7 +33,7 @@ pub fn operations() -> Vec<Operation> {
             .tenant(None, &FILES.permission("view"))
             .without_effect()
             .optional_body(body)
-            .responds(200, "The link.", made),
+            .responds(200, "The link.", made()),
         FILES
             .document(Operation::post("files_revoke_links", format!("{}revoke-links/", FILES.url()), revoke), "Make every link worthless")
             .tenant(None, &FILES.permission("action:revoke-links"))
@@ -52,6 +50,11 @@ pub fn operations() -> Vec<Operation> {
                 .responds(410, "`link_expired`", schema::component("Error")),
         ),
     ]
+}
+
+/// The answer of [`sign`].
+pub(crate) fn made() -> Value {
+    schema::object([("url", schema::string()), ("expires_at", schema::date_time())]).required(["url", "expires_at"])
 }
 
 async fn make(call: Call) -> Result<Reply> {
@@ -82,20 +85,31 @@ async fn make(call: Call) -> Result<Reply> {
     if problem.has_fields() {
         return Err(problem);
     }
-    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
-    // Whole seconds, so that what is told is what is signed.
-    let expires_s = kernel.now().micros() / 1_000_000 + expires_in;
-    let made = Link { file: id, expires_s, is_inline, thumbnail };
-    let signed = made.clone();
-    let (company, code) = (tenant.company, tenant.code().to_owned());
-    let signature = call
-        .kernel
-        .db
-        .read(tenant.view(), move |reader| {
-            file::open_library(reader, company, id)?;
-            Ok(link::sign(reader, &kernel, company, &signed)?)
-        })
-        .await?;
+    let (company, id, view) = (call.tenant()?.company, call.id()?, call.tenant()?.view());
+    call.kernel.db.read(view, move |reader| file::open_library(reader, company, id)).await?;
+    sign(&call, Link { file: id, expires_s: expires_s(&call, expires_in), is_inline, thumbnail }).await
+}
+
+/// A link to all of this file, to be saved, for a quarter of an hour.
+///
+/// # Errors
+/// 503.
+pub(crate) async fn sign_whole(call: &Call, file: &file::File) -> Result<Reply> {
+    let expires_s = expires_s(call, LIFE_S);
+    sign(call, Link { file: file.id, expires_s, is_inline: false, thumbnail: None }).await
+}
+
+/// Whole seconds, so that what is told is what is signed.
+fn expires_s(call: &Call, expires_in: i64) -> i64 {
+    call.kernel.now().micros() / 1_000_000 + expires_in
+}
+
+async fn sign(call: &Call, made: Link) -> Result<Reply> {
+    let (kernel, tenant) = (call.kernel.clone(), call.tenant()?.clone());
+    let (company, code, signed) = (tenant.company, tenant.code(), made.clone());
+    let view = tenant.view();
+    let signature = call.kernel.db.read(view, move |reader| Ok(link::sign(reader, &kernel, company, &signed)?)).await?;
+    let Link { file: id, expires_s, is_inline, thumbnail } = made;
     let mut url = format!("{}/api/v1/files/shared/{code}/{id}/?expires={expires_s}", call.base_url);
     if is_inline {
         url.push_str("&disposition=inline");

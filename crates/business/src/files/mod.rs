@@ -4,7 +4,7 @@
 pub(crate) mod deliver;
 pub(crate) mod intake;
 mod library;
-mod link;
+pub(crate) mod link;
 mod resumable;
 
 use std::time::Duration;

@@ -43,14 +43,16 @@ pub struct NewFile {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Makes received content a file, and counts it towards the company's storage.
+/// Makes received content a file, and counts it towards the company's storage unless the installation made it.
 ///
 /// # Errors
 /// 403 `storage_quota_exceeded`; 503.
 pub fn keep(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, new: &NewFile, received: &Received) -> Result<()> {
     let (company, size) = (tenant.company, i64::try_from(received.size_bytes).map_err(Problem::internal)?);
     ledger::settle(tx, company, &received.blob_key)?;
-    charge(tx, company, size)?;
+    if new.purpose.counts() {
+        charge(tx, company, size)?;
+    }
     let name = harmless_name(&new.name);
     tx.push(
         "INSERT INTO files (company_id, id, name, content_type, size_bytes, sha256, blob_key, purpose, created_by, created_at, updated_at, expires_at) \
@@ -194,7 +196,9 @@ pub fn remove(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, id: Uuid) ->
     tx.push("DELETE FROM file_thumbnails WHERE company_id = $1 AND file_id = $2", params![company, id])?;
     tx.execute("DELETE FROM files WHERE company_id = $1 AND id = $2", &params![company, id])?;
     ledger::abandon(tx, company, &file.blob_key, now)?;
-    charge(tx, company, -i64::try_from(file.size_bytes).unwrap_or(i64::MAX))?;
+    if file.purpose.counts() {
+        charge(tx, company, -i64::try_from(file.size_bytes).unwrap_or(i64::MAX))?;
+    }
     sweep::soon(tx, kernel, company)?;
     Ok(true)
 }

@@ -71,6 +71,11 @@ impl Purpose {
         }
     }
 
+    /// Whether it takes of the company's storage: what the installation makes does not, or a full company could not leave.
+    fn counts(self) -> bool {
+        !matches!(self, Self::Export | Self::Bill)
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|purpose| purpose.as_str() == text)
     }

@@ -13,11 +13,13 @@ mod check;
 mod contents;
 mod export;
 mod import;
+pub mod ordered;
 mod people;
 mod pipe;
 mod row;
 mod rows;
 mod schema;
+mod work;
 
 use std::sync::Arc;
 
@@ -29,6 +31,7 @@ pub use check::check;
 pub use export::{Lost, To, export};
 pub use import::{Imported, import};
 pub use pipe::pipe;
+pub use work::{register, sweep};
 
 const FORMAT: &str = "loopd-company";
 /// Raised when an older Loopd could no longer read what is written.

@@ -4,11 +4,13 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use loopd_types::{Problem, Result};
+use loopd_types::{Kind, Problem, Result};
 use tokio::sync::mpsc;
 
 /// Bytes that are handed on at once.
 const PIECE: usize = 256 * 1024;
+/// What the stream of a sink that was dropped ends with.
+pub const GIVEN_UP: &str = "given_up";
 /// Pieces that wait for whoever reads; the writer waits with the next.
 const WAITING: usize = 4;
 
@@ -27,7 +29,10 @@ pub fn pipe() -> (Sink, impl Stream<Item = Result<Bytes>> + Send + 'static) {
         match reader.recv().await {
             Some(Some(piece)) => Some((Ok(piece), Some(reader))),
             Some(None) => None,
-            None => Some((Err(Problem::unavailable("whoever wrote this gave up")), None)),
+            None => {
+                let words = "What was written was given up before its end.";
+                Some((Err(Problem::new(Kind::Unavailable, GIVEN_UP, words)), None))
+            }
         }
     });
     (Sink { pieces, waiting: Vec::new() }, stream)

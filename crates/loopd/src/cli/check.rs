@@ -97,8 +97,8 @@ async fn retained(db: &Db, settings: &Settings) -> String {
     let overdue =
         if overdue.is_empty() { "nothing is overdue".to_owned() } else { format!("to be removed: {overdue}") };
     format!(
-        "audit {} days or the plan's more, sessions {}, jobs {}, failed jobs {}; {overdue}",
-        kept.audit_days, kept.session_days, kept.job_days, kept.failed_job_days
+        "audit {} days or the plan's more, sessions {}, jobs {}, failed jobs {}, exports {}; {overdue}",
+        kept.audit_days, kept.session_days, kept.job_days, kept.failed_job_days, kept.export_days
     )
 }
 

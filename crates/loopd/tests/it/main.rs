@@ -9,6 +9,7 @@ mod audit;
 mod auth;
 mod billing;
 mod companies;
+mod company_exports;
 mod coverage;
 mod errors;
 mod files;

@@ -95,6 +95,7 @@ each_engine! {
         resources(world, &mut tour).await;
         core(world, &mut tour).await;
         files(world, &mut tour).await;
+        exports(&mut tour).await;
         subscribe(world, &mut tour).await;
         billing(world, &mut tour).await;
         by_hand(world, &mut tour).await;
@@ -195,6 +196,24 @@ async fn files(world: &World, tour: &mut Tour) {
 }
 
 /// Lists a resource and reads one record of it in every way.
+async fn exports(tour: &mut Tour) {
+    let base = "/api/v1/company-exports/";
+    // Cancelled before it is made, unless the runner is faster: then the next.
+    loop {
+        let item = format!("{base}{}/", tour.post(base, json!({})).await.text_at("/id"));
+        if tour.post(&format!("{item}cancel/"), json!({})).await.status == 200 {
+            break;
+        }
+    }
+    let item = format!("{base}{}/", tour.post(base, json!({})).await.text_at("/id"));
+    let owner = tour.owner.clone();
+    eventually("the archive is there", async || owner.get(&item).await.json()["state"] == "ready").await;
+    for path in [base, &item, &format!("{item}content/")] {
+        tour.get(path).await;
+    }
+    tour.post(&format!("{item}link/"), json!({})).await;
+}
+
 async fn look(tour: &mut Tour, base: &str) {
     let list = tour.get(base).await;
     if let Some(id) = list.json().pointer("/results/0/id").and_then(Value::as_str) {

@@ -39,7 +39,7 @@ fn upload(client: &Client, path: &str, name: &str, content: &[u8]) -> Request {
 }
 
 /// Uploads to the shelf, and gives the row.
-async fn shelve(client: &Client, name: &str, content: &[u8]) -> Value {
+pub async fn shelve(client: &Client, name: &str, content: &[u8]) -> Value {
     upload(client, "/api/v1/files/", name, content).await.expect_status(201).json()
 }
 
@@ -54,7 +54,7 @@ fn picture(width: u32, height: u32) -> Vec<u8> {
 }
 
 /// Every content in the store, by its path; what is being written included.
-fn contents(world: &World) -> Vec<PathBuf> {
+pub fn contents(world: &World) -> Vec<PathBuf> {
     let folder = world.kernel.blobs.folder().expect("tests store in a folder").to_owned();
     let mut found = Vec::new();
     let mut folders = vec![folder];
