@@ -264,7 +264,11 @@ impl Writer<'_> {
 
 /// A failure of the store as a refusal: nothing was kept, and the client may try again.
 pub(crate) fn refusal(error: &object_store::Error) -> Problem {
-    let is_full = |kind| matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+    // A file that may not grow is refused by a limit of the process or of the file system: the operator's to widen, as a full disk.
+    let is_full = |kind| {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
+    };
     let mut cause = error.source();
     while let Some(error) = cause {
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| is_full(error.kind())) {

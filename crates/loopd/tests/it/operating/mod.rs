@@ -4,6 +4,8 @@ mod commands;
 mod delivered;
 mod edge;
 mod encrypted;
+#[cfg(target_os = "linux")]
+mod full;
 mod greeting;
 mod killed;
 mod licenses;

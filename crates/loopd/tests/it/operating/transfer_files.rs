@@ -17,7 +17,7 @@ use crate::files::{ledger, sweep};
 use crate::support::{Program, Served};
 
 /// Every content in an installation's folder of files.
-fn stored(program: &Program) -> Vec<PathBuf> {
+pub(super) fn stored(program: &Program) -> Vec<PathBuf> {
     let mut folders = vec![program.folder().join("data").join("files")];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {

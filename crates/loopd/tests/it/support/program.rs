@@ -143,8 +143,19 @@ impl Program {
 
     /// Starts the server and waits until it says where it listens.
     pub fn serve(&self) -> Served {
-        let mut child = self
-            .command(&["serve", "--json"])
+        Self::start(self.command(&["serve", "--json"]))
+    }
+
+    /// The same for a server whose files may be kept from growing ([`Served::let_files_grow`]); the kernel's signal would end it.
+    pub fn serve_on_a_small_disk(&self) -> Served {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" serve --json", env!("CARGO_BIN_EXE_loopd")]);
+        command.current_dir(self.folder()).env_clear().envs(&self.settings);
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> Served {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -175,6 +186,15 @@ impl Program {
 impl Served {
     pub fn client(&self) -> Client {
         Client::new(&self.base)
+    }
+
+    /// From now on no file of the server grows beyond so many bytes, or any may again: a disk that is full, for root as well.
+    pub fn let_files_grow(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let changed = Command::new("prlimit")
+            .args(["--pid", &self.child.id().to_string(), &format!("--fsize={limit}:unlimited")])
+            .status();
+        assert!(changed.expect("prlimit is there").success());
     }
 
     /// `kill -9`: no handler runs, nothing is flushed.
