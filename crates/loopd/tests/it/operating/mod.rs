@@ -14,4 +14,5 @@ mod stopping;
 mod traces;
 mod transfer;
 mod transfer_files;
+mod transfer_links;
 mod trouble;

@@ -355,11 +355,17 @@ async fn an_archive_that_is_not_whole_is_refused_and_leaves_nothing() {
 
 /// An archive whose digests are right for what it holds.
 pub(super) fn forged(whole: &Members, name: &str, from: &str, to: &str) -> Members {
+    rewritten(whole, name, |text| {
+        assert!(text.contains(from), "{name} holds no {from}");
+        text.replacen(from, to, 1)
+    })
+}
+
+/// The same, with a member that was written anew.
+pub(super) fn rewritten(whole: &Members, name: &str, change: impl Fn(&str) -> String) -> Members {
     let mut forged = whole.clone();
     let (_, content) = forged.iter_mut().find(|(known, _)| known == name).expect("a member");
-    let text = String::from_utf8_lossy(content);
-    assert!(text.contains(from), "{name} holds no {from}");
-    *content = text.replacen(from, to, 1).into_bytes();
+    *content = change(&String::from_utf8_lossy(content)).into_bytes();
     let (size, digest) = (content.len(), loopd_types::sha256_hex(content));
     let mut manifest = manifest(&forged);
     let members = manifest["members"].as_array_mut().expect("members");
