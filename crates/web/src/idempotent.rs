@@ -84,6 +84,23 @@ impl Call {
             .await
     }
 
+    /// The first answer to the call's key, if there is one; else `refusal`. For work whose slow checks come before [`Call::commit`] and
+    /// refuse a repeat because the first call was carried out: the link is used, the old password is not the old one any more.
+    ///
+    /// # Errors
+    /// `refusal`; 409 `idempotency_conflict`; 503 from the database.
+    pub async fn first_answer(&self, refusal: Problem) -> Result<Reply> {
+        let Some(key) = &self.key else { return Err(refusal) };
+        key.honoured.store(true, Ordering::Relaxed);
+        let (kernel, claim) = (self.kernel.clone(), key.claim.clone());
+        // The refusal takes the key's row back.
+        let look = move |tx: &mut Tx<'_>| match idempotency::begin_in_tx(tx, &kernel, &claim)? {
+            Begun::Known(remembered) => replay(remembered),
+            Begun::Held(_) => Err(refusal.clone()),
+        };
+        self.kernel.db.write(View::System, look).await
+    }
+
     /// Claims the call's key before work with effects outside the database (a payment, a message). Without a key: go.
     ///
     /// # Errors

@@ -322,7 +322,10 @@ async fn end_impersonation(call: Call) -> Result<Reply> {
 
 async fn change_password(call: Call) -> Result<Reply> {
     call.caller.require_scope("core.users.update")?;
-    let changed = account::change_password(&call.kernel, &call.caller, call.json()?).await?;
+    let changed = match account::change_password(&call.kernel, &call.caller, call.json()?).await {
+        Ok(changed) => changed,
+        Err(refusal) => return call.first_answer(refusal).await,
+    };
     let (kernel, caller) = (call.kernel.clone(), call.caller.clone());
     let reply = call
         .commit(View::System, move |tx| {

@@ -99,7 +99,10 @@ async fn accept(call: Call) -> Result<Reply> {
 
 /// Accepts by a body with `token`, and answers as a registration does.
 pub(super) async fn answer_accepted(call: &Call, body: Value, status: u16) -> Result<Reply> {
-    let acceptance = Acceptance::parse(&call.kernel, body).await?;
+    let acceptance = match Acceptance::parse(&call.kernel, body).await {
+        Ok(acceptance) => acceptance,
+        Err(refusal) => return call.first_answer(refusal).await,
+    };
     let (kernel, origin) = (call.kernel.clone(), call.caller.origin.clone());
     call.commit(View::System, move |tx| {
         let accepted = acceptance.apply(tx, &kernel, &origin)?;

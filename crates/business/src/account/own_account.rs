@@ -172,7 +172,10 @@ async fn forget(call: Call) -> Result<Reply> {
 }
 
 async fn reset(call: Call) -> Result<Reply> {
-    let reset = ResetPassword::parse(&call.kernel, call.json()?).await?;
+    let reset = match ResetPassword::parse(&call.kernel, call.json()?).await {
+        Ok(reset) => reset,
+        Err(refusal) => return call.first_answer(refusal).await,
+    };
     let (kernel, origin) = (call.kernel.clone(), call.caller.origin.clone());
     call.commit(View::System, move |tx| {
         reset.apply(tx, &kernel, &origin)?;
