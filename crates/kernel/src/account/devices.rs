@@ -91,7 +91,9 @@ pub fn revoke_others(tx: &mut Tx<'_>, kernel: &Kernel, caller: &Caller) -> Resul
 pub(super) fn tell_of_new(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin) -> Result<()> {
     let agent = origin.user_agent.as_deref().unwrap_or("");
     let (sessions, alike) = tx.one(
-        "SELECT count(*), coalesce(sum(CASE WHEN user_agent = $2 THEN 1 ELSE 0 END), 0) FROM sessions WHERE user_id = $1",
+        // What an operator uses in the person's name makes it no program of the person's.
+        "SELECT count(*), coalesce(sum(CASE WHEN user_agent = $2 THEN 1 ELSE 0 END), 0) FROM sessions \
+         WHERE user_id = $1 AND impersonator_id IS NULL",
         &params![user, agent],
         |row| Ok((row.i64(0)?, row.i64(1)?)),
     )?;

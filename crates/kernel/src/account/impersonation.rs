@@ -1,4 +1,5 @@
-//! The operator under a person's name: for help, with a reason, for an hour at most, seen by everybody and never in secret.
+//! The operator under a person's name: for help, with a reason, for an hour at most, seen by everybody and never in secret: the person is
+//! written to.
 //!
 //! A session of its own kind ([`crate::access::Bounds`]): it has the person's rights less what was withheld, is never a superuser, and is
 //! refused wherever a person's own credentials, factors, password or profile are touched. It has no refresh token. Every audit row that
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use super::session;
 use crate::access::{Auth, Caller};
 use crate::input::Input;
+use crate::mail::{self, Letter, Template};
 use crate::permission::PermissionSet;
 use crate::{Kernel, audit, event};
 
@@ -63,9 +65,11 @@ pub struct Begun {
 pub fn begin(tx: &mut Tx<'_>, kernel: &Kernel, operator: &Caller, user: Uuid, request: &Request) -> Result<Begun> {
     let by = operator.require_user()?.id;
     operator.require_personal()?;
-    let sql = "SELECT email, is_active, is_superuser, is_staff FROM users WHERE id = $1";
-    let (email, is_active, is_superuser, is_staff) = tx
-        .first(sql, &params![user], |row| Ok((row.text(0)?.to_owned(), row.bool(1)?, row.bool(2)?, row.bool(3)?)))?
+    let sql = "SELECT email, is_active, is_superuser, is_staff, language FROM users WHERE id = $1";
+    let (email, is_active, is_superuser, is_staff, language) = tx
+        .first(sql, &params![user], |row| {
+            Ok((row.text(0)?.to_owned(), row.bool(1)?, row.bool(2)?, row.bool(3)?, row.text(4)?.to_owned()))
+        })?
         .ok_or_else(Problem::not_found)?;
     if is_superuser || is_staff || by == user {
         let words = "Nobody acts under the name of a superuser, of staff or of themselves.";
@@ -100,6 +104,8 @@ pub fn begin(tx: &mut Tx<'_>, kernel: &Kernel, operator: &Caller, user: Uuid, re
     let access = kernel.tokens.sign("access", user, id, &session::new_jti(kernel), now, life_us)?;
     let changes = json!({"reason": request.reason, "expires_at": expires_at, "withheld": request.withhold});
     tell(tx, kernel, operator, user, &email, "impersonation-start", "core.user.impersonation_started", &changes)?;
+    let template = Template::ImpersonationBegun { reason: &request.reason, ends_at: expires_at };
+    mail::queue(tx, kernel, &Letter { company: audit::INSTALLATION, to: &email, language: &language, template })?;
     Ok(Begun { session: id, access, expires_at, expires_in: request.minutes * 60 })
 }
 

@@ -79,6 +79,8 @@ impl Registration {
         let email = email.ok_or_else(all_there)?;
         session::limit_email(kernel, &email).await?;
         let password_hash = kernel.passwords.hash(password.ok_or_else(all_there)?).await?;
+        // Whoever founds a company writes to its people in their own language, until somebody chooses another.
+        let of_company = language.clone();
         Ok(Self {
             user: NewUser {
                 email,
@@ -96,6 +98,7 @@ impl Registration {
                 currency: currency.unwrap_or_else(|| "RWF".to_owned()),
                 timezone: timezone.unwrap_or_else(|| "Africa/Kigali".to_owned()),
                 country: country.unwrap_or_else(|| "RW".to_owned()),
+                language: of_company,
                 ..company::NewCompany::default()
             },
         })

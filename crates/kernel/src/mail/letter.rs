@@ -119,6 +119,7 @@ mod tests {
             Template::EmailChangeAsked { new_email: name },
             Template::EmailChanged { new_email: name },
             Template::NewSignIn { device: name, address: "203.0.113.7", at: AT },
+            Template::ImpersonationBegun { reason: name, ends_at: AT },
             Template::AccountMerge { own_email: name, into_email: "b@example.com", link, minutes: 30 },
             Template::AccountMerged { absorbed_email: name, into_email: "b@example.com" },
             Template::DataErased,

@@ -17,6 +17,7 @@ pub use mailer::{Mailer, Message, Sandbox, Undelivered};
 pub use smtp::{Smtp, SmtpSettings};
 pub use store::{LISTING, clean_up, read_body, retry};
 pub use template::{Letter, Template, TwoFactorChange};
+pub use words::moment;
 pub use worker::register_jobs;
 
 use loopd_store::{Tx, Value, params};

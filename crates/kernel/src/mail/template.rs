@@ -70,6 +70,11 @@ pub enum Template<'a> {
     TwoFactorChanged {
         change: TwoFactorChange,
     },
+    /// To the person in whose name an operator begins to act.
+    ImpersonationBegun {
+        reason: &'a str,
+        ends_at: Timestamp,
+    },
     /// To the account that is to be absorbed.
     AccountMerge {
         own_email: &'a str,
@@ -130,6 +135,7 @@ impl Template<'_> {
             Self::EmailChanged { .. } => "email-changed",
             Self::NewSignIn { .. } => "new-sign-in",
             Self::TwoFactorChanged { .. } => "two-factor-changed",
+            Self::ImpersonationBegun { .. } => "impersonation-begun",
             Self::AccountMerge { .. } => "account-merge",
             Self::AccountMerged { .. } => "account-merged",
             Self::DataErased => "data-erased",
@@ -159,6 +165,7 @@ impl Template<'_> {
             | Self::EmailChanged { .. }
             | Self::NewSignIn { .. }
             | Self::TwoFactorChanged { .. }
+            | Self::ImpersonationBegun { .. }
             | Self::AccountMerged { .. }
             | Self::DataErased
             | Self::WebhookDisabled { .. } => None,

@@ -112,6 +112,16 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             vec![NOT_YOU.to_owned()],
         ),
+        Template::ImpersonationBegun { reason, ends_at } => plain(
+            "An operator acts in your LOOP account",
+            vec![
+                "The operator of this LOOP service has begun to act in your name, to help.".to_owned(),
+                format!("Reason: {reason}"),
+                format!("Until: {}", when(ends_at)),
+                "Whatever they do is on record under both names. Your password, second factors and profile stay closed to them.".to_owned(),
+            ],
+            vec!["If nobody asked for help, tell an administrator of your company.".to_owned()],
+        ),
         Template::AccountMerge { own_email, into_email, minutes, .. } => linked(
             "Confirm that your LOOP accounts become one",
             vec![

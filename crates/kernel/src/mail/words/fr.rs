@@ -111,6 +111,18 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             vec![NOT_YOU.to_owned()],
         ),
+        Template::ImpersonationBegun { reason, ends_at } => plain(
+            "Un opérateur agit dans votre compte LOOP",
+            vec![
+                "L’opérateur de ce service LOOP a commencé à agir en votre nom, pour vous aider.".to_owned(),
+                format!("Motif : {reason}"),
+                format!("Jusqu’au : {}", when(ends_at)),
+                "Tout ce qu’il fait est consigné sous vos deux noms. Votre mot de passe, vos seconds facteurs et votre profil lui \
+                 restent fermés."
+                    .to_owned(),
+            ],
+            vec!["Si personne n’a demandé d’aide, prévenez un administrateur de votre entreprise.".to_owned()],
+        ),
         Template::AccountMerge { own_email, into_email, minutes, .. } => linked(
             "Confirmez la fusion de vos comptes LOOP",
             vec![

@@ -43,8 +43,8 @@ pub(super) fn words(language: &str, template: &Template<'_>, when: &dyn Fn(Times
     }
 }
 
-/// `22 November 2026, 14:05 (Africa/Kigali)`.
-pub(super) fn moment(language: &str, at: Timestamp, timezone: &str) -> String {
+/// A moment in a reader's words and a company's time: `22 November 2026, 14:05 (Africa/Kigali)`.
+pub fn moment(language: &str, at: Timestamp, timezone: &str) -> String {
     let zone = jiff::tz::TimeZone::get(timezone).unwrap_or(jiff::tz::TimeZone::UTC);
     let Ok(moment) = jiff::Timestamp::from_microsecond(at.micros()) else { return at.to_string() };
     let moment = moment.to_zoned(zone);

@@ -111,6 +111,18 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             vec![NOT_YOU.to_owned()],
         ),
+        Template::ImpersonationBegun { reason, ends_at } => plain(
+            "Umukozi wa LOOP ari gukorera muri konti yawe",
+            vec![
+                "Ushinzwe iyi serivisi ya LOOP yatangiye gukora mu izina ryawe kugira ngo agufashe.".to_owned(),
+                format!("Impamvu: {reason}"),
+                format!("Kugeza: {}", when(ends_at)),
+                "Ibyo akora byose byandikwa ku mazina yanyu mwembi. Ijambobanga ryawe, intambwe ya kabiri yo kwinjira n’umwirondoro \
+                 wawe ntashobora kubikoraho."
+                    .to_owned(),
+            ],
+            vec!["Niba nta wasabye ubufasha, bimenyeshe umuyobozi w’ikigo cyawe.".to_owned()],
+        ),
         Template::AccountMerge { own_email, into_email, minutes, .. } => linked(
             "Emeza guhuza konti zawe za LOOP",
             vec![

@@ -4,7 +4,7 @@ use loopd_testkit::{Answer, Client, Passkey, assert_json, each_engine, json};
 use loopd_types::MINUTE_US;
 use serde_json::Value;
 
-use crate::support::{Actor, PASSWORD, World};
+use crate::support::{PASSWORD, World};
 
 const PASSKEYS: &str = "/api/v1/auth/passkeys/";
 
@@ -15,7 +15,7 @@ impl World {
     }
 
     /// A device with a new passkey of somebody's, and the answer to its registration.
-    pub async fn passkey(&self, actor: &Actor, name: &str) -> (Passkey, Answer) {
+    pub async fn passkey(&self, actor: &Client, name: &str) -> (Passkey, Answer) {
         let asked = begin(actor).await.expect_status(200);
         let (device, credential) = Passkey::create(&asked.at("/public_key"), &self.page_origin());
         let answer = finish(actor, &asked, credential, name).await;
@@ -23,7 +23,7 @@ impl World {
     }
 }
 
-async fn begin(actor: &Actor) -> Answer {
+async fn begin(actor: &Client) -> Answer {
     actor.post("/api/v1/auth/passkeys/register/begin/").json(&json!({"password": PASSWORD})).await
 }
 

@@ -303,7 +303,8 @@ async fn core(world: &World, tour: &mut Tour) {
     let helper = world.client().with_token(&acting.text_at("/access"));
     tour.post_as(&helper, "/api/v1/auth/impersonation/end/", json!({})).await;
     tour.post_as(&root, &format!("{guest}end-impersonation/"), json!({})).await;
-    let keys = world.two_factor(&world.sign_in("guest@example.com", "").await).await;
+    let person = world.sign_in("guest@example.com", "").await;
+    let keys = world.two_factor(&person).await;
     tour.post_as(&root, &format!("{guest}reset-two-factor/"), json!({})).await;
     drop(keys);
     tour.post_as(&root, &format!("{item}approve/"), json!({})).await;

@@ -1,10 +1,10 @@
 //! People with a second factor.
 
-use loopd_testkit::{Answer, json, totp};
+use loopd_testkit::{Answer, Client, json, totp};
 use loopd_types::{SECOND_US, Timestamp};
 
+use super::World;
 use super::actor::PASSWORD;
-use super::{Actor, World};
 
 /// What somebody holds after enabling two-factor.
 pub struct TwoFactor {
@@ -20,7 +20,7 @@ impl TwoFactor {
 
 impl World {
     /// Enables codes by time for somebody, in the session that they have.
-    pub async fn two_factor(&self, actor: &Actor) -> TwoFactor {
+    pub async fn two_factor(&self, actor: &Client) -> TwoFactor {
         let setup = actor.post("/api/v1/auth/2fa/setup/").json(&json!({"password": PASSWORD})).await.expect_status(200);
         let secret = setup.text_at("/secret");
         let code = json!({"code": totp(&secret, self.kernel.now())});
