@@ -41,10 +41,11 @@ pub(crate) fn render_for_people(problem: &Problem, request_id: &str) -> Reply {
     reply
 }
 
-const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;margin:0;color:#1c2430;background:#fff}\
-    main{max-width:36rem;margin:18vh auto 0;padding:0 1.5rem}h1{font-size:1.5rem;line-height:1.25}\
-    p{color:#566173}code{font-size:.875rem;overflow-wrap:anywhere}a{color:#0b5fff}\
-    @media(prefers-color-scheme:dark){body{color:#e8ecf2;background:#12161c}p{color:#a3adbb}a{color:#7fb0ff}}";
+// The portal's colours: whoever mistypes an address shall see that they are still here.
+const STYLE: &str = "body{font:1rem/1.6 system-ui,sans-serif;margin:0;color:#14211f;background:#fbfaf6}\
+    main{max-width:36rem;margin:18vh auto 0;padding:0 1.5rem}h1{font-size:1.6rem;line-height:1.25}\
+    p{color:#4b5a56}code{font-size:.875rem;overflow-wrap:anywhere}a{color:#0b6b5c}\
+    @media(prefers-color-scheme:dark){body{color:#e9f0ed;background:#0d1513}p{color:#a3b3ad}a{color:#5fd3ba}}";
 
 /// The page's own style by its hash, and nothing else.
 static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
