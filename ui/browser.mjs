@@ -24,14 +24,17 @@ export async function launch() {
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
   const context = await chromium.launchPersistentContext(profile, { executablePath, headless: true, args: FLAGS });
   return {
-    /** A tab of `width` in `scheme`; `faults` fills with console errors, CSP violations, failed and foreign requests. */
-    async open(base, { width = 1280, height = 900, scheme = 'light', script = true } = {}) {
+    /**
+     * A tab of `width` in `scheme` of a reader of `locale`; `faults` fills with console errors, CSP violations, failed and foreign
+     * requests, and answers of 4xx unless they are `refused` on purpose.
+     */
+    async open(base, { width = 1280, height = 900, scheme = 'light', script = true, locale = 'en', refused = false } = {}) {
       const browser = context.browser();
-      const own = browser ? await browser.newContext({ viewport: { width, height }, colorScheme: scheme, javaScriptEnabled: script }) : context;
+      const own = browser ? await browser.newContext({ viewport: { width, height }, colorScheme: scheme, javaScriptEnabled: script, locale }) : context;
       const page = await own.newPage();
       await page.setViewportSize({ width, height });
       await page.emulateMedia({ colorScheme: scheme });
-      const faults = watch(page, new URL(base).origin);
+      const faults = watch(page, new URL(base).origin, refused);
       return { page, faults, close: () => (own === context ? page.close() : own.close()) };
     },
     async close() {
@@ -41,16 +44,17 @@ export async function launch() {
   };
 }
 
-function watch(page, origin) {
+function watch(page, origin, refused) {
   const faults = [];
-  page.on('console', (message) => { if (message.type() === 'error') faults.push(`console: ${message.text()}`); });
+  const isExpected = (text) => refused && /the server responded with a status of 4\d\d/.test(text);
+  page.on('console', (message) => { if (message.type() === 'error' && !isExpected(message.text())) faults.push(`console: ${message.text()}`); });
   page.on('pageerror', (error) => faults.push(`script: ${error.message}`));
   page.on('requestfailed', (request) => { if (!request.url().startsWith('data:')) faults.push(`failed: ${request.url()} ${request.failure()?.errorText}`); });
   page.on('request', (request) => {
     const url = new URL(request.url());
     if (!['data:', 'blob:'].includes(url.protocol) && url.origin !== origin) faults.push(`another host: ${request.url()}`);
   });
-  page.on('response', (response) => { if (response.status() >= 400) faults.push(`${response.status()}: ${response.url()}`); });
+  page.on('response', (response) => { if (response.status() >= (refused ? 500 : 400)) faults.push(`${response.status()}: ${response.url()}`); });
   // The event also tells of violations that a report-only or a quiet directive would hide from the console.
   page.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));

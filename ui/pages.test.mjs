@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { PAGES, launch } from './browser.mjs';
+import { faintTexts, namelessControls, sidewaysPixels } from './looks.mjs';
 
 const base = process.env.LOOP_BASE_URL ?? 'http://127.0.0.1:8000';
 let browser;
@@ -28,7 +29,7 @@ describe('pages', { concurrency: false }, () => {
       const { scroll, client } = await page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, client: document.documentElement.clientWidth }));
       assert.ok(scroll <= client, `${scroll} px of page in ${client} px of window`);
       for (const fold of await page.locator('main details:not([open]) > summary').all()) if (await fold.isVisible()) await fold.click();
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      const wide = await page.evaluate(sidewaysPixels);
       assert.ok(wide <= 0, `${wide} px too wide with all folds open`);
     }, { width: 360, height: 740 }));
 
@@ -38,12 +39,7 @@ describe('pages', { concurrency: false }, () => {
       assert.equal(await page.locator('body > header nav').count(), 1);
       assert.equal(await page.locator('body > footer').count(), 1);
       assert.ok((await page.locator('main h1').count()) >= 1);
-      const nameless = await page.evaluate(() => [...document.querySelectorAll('a, button, input')]
-        // What Swagger UI and ReDoc draw is theirs to name.
-        .filter((element) => !element.closest('[data-reader]'))
-        .filter((element) => !(element.textContent.trim() || element.getAttribute('aria-label') || element.labels?.length || element.querySelector('[aria-label]')))
-        .map((element) => element.outerHTML.slice(0, 120)));
-      assert.deepEqual(nameless, []);
+      assert.deepEqual(await page.evaluate(namelessControls), []);
     }));
   }
 
@@ -62,7 +58,7 @@ describe('pages', { concurrency: false }, () => {
       await page.locator('[data-ready] .opblock-tag').first().click({ timeout: 120_000 });
       await page.locator('.opblock-post .opblock-summary-control').first().click();
       await page.locator('.opblock.is-open .responses-table .microlight').first().waitFor();
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      const wide = await page.evaluate(sidewaysPixels);
       assert.ok(wide <= 0, `${wide} px too wide`);
       assert.deepEqual(await page.evaluate(faintTexts), []);
     }, { width: 360, height: 740, scheme }));
@@ -153,41 +149,3 @@ describe('pages', { concurrency: false }, () => {
     assert.ok(found >= 1 && found < all, `${found} of ${all}`);
   }));
 });
-
-/** Runs in the page: texts below 4.5 to 1 (3 to 1 when large), WCAG 2.2 criterion 1.4.3. */
-function faintTexts() {
-  const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-  // The canvas turns any colour the style may hold into red, green, blue and alpha.
-  const rgba = (colour) => {
-    context.clearRect(0, 0, 1, 1);
-    context.fillStyle = colour;
-    context.fillRect(0, 0, 1, 1);
-    const [red, green, blue, alpha] = context.getImageData(0, 0, 1, 1).data;
-    return [red, green, blue, alpha / 255];
-  };
-  const over = (top, under) => [0, 1, 2].map((index) => top[index] * top[3] + under[index] * (1 - top[3])).concat(1);
-  const ground = (element) => {
-    const layers = [];
-    for (let at = element; at; at = at.parentElement) layers.unshift(rgba(getComputedStyle(at).backgroundColor));
-    return layers.reduce((under, top) => over(top, under), [255, 255, 255, 1]);
-  };
-  const luminance = (colour) => {
-    const [red, green, blue] = colour.slice(0, 3).map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-  };
-  const faint = new Set();
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const element = walker.currentNode.parentElement;
-    const text = walker.currentNode.textContent.trim();
-    if (!text || !element.checkVisibility() || element.closest('.unseen, .skip')) continue;
-    const style = getComputedStyle(element);
-    const under = ground(element);
-    const [lighter, darker] = [luminance(over(rgba(style.color), under)), luminance(under)].sort((a, b) => b - a);
-    const ratio = (lighter + 0.05) / (darker + 0.05);
-    const size = parseFloat(style.fontSize);
-    const isLarge = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-    if (ratio < (isLarge ? 3 : 4.5)) faint.add(`${ratio.toFixed(2)} ${element.tagName.toLowerCase()}.${element.className} ${text.slice(0, 40)}`);
-  }
-  return [...faint];
-}

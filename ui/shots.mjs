@@ -4,6 +4,8 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PAGES, launch } from './browser.mjs';
+import { sidewaysPixels } from './looks.mjs';
+import { ACCOUNT_PAGES, LANGUAGES, SCRIPTED_PAGES, letter, openAccountPage, openScriptedPage, register } from './people.mjs';
 
 const base = process.argv[2] ?? process.env.LOOP_BASE_URL ?? 'http://127.0.0.1:8000';
 const folder = process.argv[3] ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'shots');
@@ -17,31 +19,65 @@ const LOOKS = [
 /** Pixels; what headless Chromium paints without a GPU. */
 const TALLEST = 8000;
 
+/** The frame's pages are in English; those behind letters in every language of letters. */
+const frame = PAGES.map(({ name, path, ready }) => ({ name, open: async (page) => {
+  await page.goto(new URL(path, base).href, { waitUntil: 'load' });
+  await page.locator(ready).first().waitFor({ timeout: 120_000 });
+} }));
+const mailbox = [
+  ['mailbox', async () => { await register(base); return '/sandbox/mail/'; }],
+  ['mailbox-letter', async () => (await letter(base, (await register(base)).email, 'verify-email')).page],
+  ['mailbox-html', async () => `${(await letter(base, (await register(base)).email, 'verify-email')).page}html/`],
+  ['not-found', async () => '/no/such/page/', true],
+].map(([name, path, refused]) => ({ name, refused, open: async (page) => { await page.goto(new URL(await path(), base).href); } }));
+const account = ACCOUNT_PAGES.flatMap((one) => LANGUAGES.map((locale) => ({
+  name: `account-${one.name}-${locale}`, locale, refused: one.refused, open: (page) => openAccountPage(base, page, one, locale),
+})));
+const scripted = SCRIPTED_PAGES.flatMap((one) => LANGUAGES.map((locale) => ({
+  name: `account-${one.name}-${locale}`, locale, refused: true, open: (page) => openScriptedPage(base, page, one, locale),
+})));
+
+/** `SHOTS=account` takes those whose names hold the word. */
+const wanted = process.env.SHOTS ?? '';
+const isWanted = ({ name }) => name.includes(wanted);
+
+/** Takes the tab's picture, whole and as the first look finds it. */
+async function picture(page, name, look, view, faults) {
+  const overflow = await page.evaluate(sidewaysPixels);
+  if (overflow > 0) faults.push(`${look} scrolls sideways by ${overflow} px`);
+  // A reader with hundreds of operations is taller than the browser can paint at once; the top tells enough.
+  const height = await page.evaluate(() => document.documentElement.scrollHeight);
+  const clip = { x: 0, y: 0, width: view.width, height: Math.min(height, TALLEST) };
+  await page.screenshot({ path: join(folder, `${name}-${look}.png`), fullPage: true, clip, animations: 'disabled' });
+  if (height > view.height) await page.screenshot({ path: join(folder, `${name}-${look}-top.png`), animations: 'disabled' });
+}
+
 mkdirSync(folder, { recursive: true });
 const browser = await launch();
 let faultCount = 0;
-for (const { look, ...view } of LOOKS) {
-  for (const { name, path, ready } of PAGES) {
-    const { page, faults, close } = await browser.open(base, view);
-    try {
-      await page.goto(new URL(path, base).href, { waitUntil: 'load' });
-      await page.locator(ready).first().waitFor({ timeout: 120_000 });
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      if (overflow > 0) faults.push(`scrolls sideways by ${overflow} px`);
-      // A reader with hundreds of operations is taller than the browser can paint at once; the top tells enough.
-      const height = await page.evaluate(() => document.documentElement.scrollHeight);
-      const clip = { x: 0, y: 0, width: view.width, height: Math.min(height, TALLEST) };
-      await page.screenshot({ path: join(folder, `${name}-${look}.png`), fullPage: true, clip, animations: 'disabled' });
-      await page.screenshot({ path: join(folder, `${name}-${look}-top.png`), animations: 'disabled' });
-    } catch (error) {
-      faults.push(error.message);
+
+/** Opens a page and takes its picture in each of `looks`. */
+async function shoot({ name, open, locale, refused }, looks) {
+  const { page, faults, close } = await browser.open(base, { ...looks[0], locale, refused });
+  try {
+    await open(page);
+    for (const { look, ...view } of looks) {
+      await page.setViewportSize({ width: view.width, height: view.height });
+      await page.emulateMedia({ colorScheme: view.scheme, reducedMotion: 'reduce' });
+      await picture(page, name, look, view, faults);
     }
-    faultCount += faults.length;
-    console.log(`${faults.length === 0 ? 'ok  ' : 'FAIL'} ${name} ${look}`);
-    for (const fault of faults) console.log(`       ${fault}`);
-    await close();
+  } catch (error) {
+    faults.push(error.message);
   }
+  faultCount += faults.length;
+  console.log(`${faults.length === 0 ? 'ok  ' : 'FAIL'} ${name} ${looks.map(({ look }) => look).join(', ')}`);
+  for (const fault of faults) console.log(`       ${fault}`);
+  await close();
 }
+
+// The readers of the schema choose their theme when they are opened; a page without script is the same page in every look.
+for (const look of LOOKS) for (const page of frame.filter(isWanted)) await shoot(page, [look]);
+for (const page of [...mailbox, ...account, ...scripted].filter(isWanted)) await shoot(page, LOOKS);
 await browser.close();
 console.log(`pictures in ${folder}`);
 process.exit(faultCount === 0 ? 0 : 1);

@@ -24,6 +24,8 @@ pub struct Shown {
     pub role_name: String,
     pub invited_by: Option<String>,
     pub expires_at: Timestamp,
+    /// The company's.
+    pub timezone: String,
     /// Whether the address has an account; without one, accepting makes it.
     pub has_account: bool,
     /// Whether accepting asks for the account's password: its address was never shown to be its person's.
@@ -100,6 +102,7 @@ pub async fn look_up(kernel: &Arc<Kernel>, token: &str) -> Result<Shown> {
                 role_name: role_name(reader, found.company, &found.row.role)?,
                 invited_by: name_of(reader, found.invited_by)?,
                 expires_at: found.row.expires_at,
+                timezone: company.timezone,
                 has_account: account.is_some(),
                 needs_password: account.as_ref().is_some_and(|account| !account.is_verified),
                 language: account.map_or(company.language, |account| account.language),
@@ -116,10 +119,11 @@ struct Company {
     name: String,
     status: String,
     language: String,
+    timezone: String,
 }
 
 fn company_of(reader: &mut Reader<'_>, company: CompanyId) -> Result<Company> {
-    let sql = "SELECT id, code, name, status, language FROM companies WHERE company_id = $1";
+    let sql = "SELECT id, code, name, status, language, timezone FROM companies WHERE company_id = $1";
     Ok(reader.one(sql, &params![company], |row| {
         Ok(Company {
             id: row.uuid(0)?,
@@ -127,6 +131,7 @@ fn company_of(reader: &mut Reader<'_>, company: CompanyId) -> Result<Company> {
             name: row.text(2)?.to_owned(),
             status: row.text(3)?.to_owned(),
             language: row.text(4)?.to_owned(),
+            timezone: row.text(5)?.to_owned(),
         })
     })?)
 }

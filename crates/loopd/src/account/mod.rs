@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use loopd_kernel::account::{self, ResetPassword};
 use loopd_kernel::invitation::{self, Acceptance};
+use loopd_kernel::mail;
 use loopd_store::View;
 use loopd_types::{Problem, Result};
 use loopd_web::operation::RateClass;
@@ -15,18 +16,34 @@ use maud::html;
 use serde_json::{Map, Value, json};
 
 use crate::portal::Document;
-use crate::portal::account::{Page, Words, button, facts, field, form, sentence, words};
+use crate::portal::account::{
+    Complaint, Field, Page, Words, button, complaints, facts, form, security, sentence, words,
+};
 use crate::service::reply;
+
+/// Where somebody asks for the letter that opens [`account::PASSWORD_PAGE`].
+const FORGOT_PAGE: &str = "/account/forgot/";
+
+/// Where people sign in to look after their account.
+const SIGN_IN_PAGE: &str = "/account/sign-in/";
 
 /// The pages. They stand in no API document: programs have the operations that these pages use.
 pub fn operations() -> Vec<Operation> {
     let mut all = Vec::new();
     all.extend(pair("invitation", invitation::PAGE, show_invitation, answer_invitation));
     all.extend(pair("password", account::PASSWORD_PAGE, show_reset, reset));
-    all.extend(pair("forgot", "/account/forgot/", |call| async move { show_forgot(&call, &[]) }, forgot));
+    all.extend(pair("forgot", FORGOT_PAGE, |call| async move { show_forgot(&call, "", &[]) }, forgot));
     all.extend(pair("verify", account::VERIFY_PAGE, show_verify, verify));
     all.extend(pair("merge", account::MERGE_PAGE, show_merge, merge));
+    all.extend([("sign_in", SIGN_IN_PAGE), ("security", "/account/security/")].map(|(name, path)| {
+        let show = |call: Call| async move { as_reply(security(words_of(&call))) };
+        Operation::get(format!("account_{name}_page"), path, show).response(html_page()).undocumented()
+    }));
     all
+}
+
+fn html_page() -> ResponseDoc {
+    ResponseDoc::empty(200, "The page.").with(Content::of("text/html", schema::string()))
 }
 
 /// A page that is looked at with GET, and does something with POST only.
@@ -37,7 +54,6 @@ where
     D: Fn(Call) -> DR + Send + Sync + 'static,
     DR: Future<Output = Result<Reply>> + Send + 'static,
 {
-    let html = || ResponseDoc::empty(200, "The page.").with(Content::of("text/html", schema::string()));
     let act = Arc::new(act);
     let post = move |call: Call| {
         let act = act.clone();
@@ -53,10 +69,10 @@ where
     let fields = ["token", "action", "username", "password", "first_name", "last_name", "email"];
     let sent = schema::object(fields.map(|name| (name, text.clone())));
     [
-        Operation::get(format!("account_{name}_page"), path, show).response(html()).undocumented(),
+        Operation::get(format!("account_{name}_page"), path, show).response(html_page()).undocumented(),
         Operation::post(format!("account_{name}_form"), path, post)
             .accepts(true, Content::of("application/x-www-form-urlencoded", sent))
-            .response(html())
+            .response(html_page())
             .rate(RateClass::Auth)
             .max_body(16 * 1024)
             .undocumented(),
@@ -80,7 +96,13 @@ fn words_of(call: &Call) -> &'static Words {
     words(&wanted.find(|one| ["en", "fr", "rw"].contains(&one.as_str())).unwrap_or_default())
 }
 
-fn page(words: &'static Words, status: u16, title: &str, complaints: &[String], main: maud::Markup) -> Result<Reply> {
+fn page(
+    words: &'static Words,
+    status: u16,
+    title: &str,
+    complaints: &[Complaint],
+    main: maud::Markup,
+) -> Result<Reply> {
     as_reply(Page { words, status, title, complaints, main }.render())
 }
 
@@ -96,19 +118,6 @@ fn dead(words: &'static Words) -> Result<Reply> {
     page(words, 400, words.dead_title, &[], sentence(words.dead))
 }
 
-/// A refusal as sentences for people; `Err` is one that no page of ours can explain.
-fn complaints(words: &Words, problem: &Problem) -> Vec<String> {
-    if problem.code() == "throttled" {
-        return vec![words.busy.to_owned()];
-    }
-    let fields = problem.fields().iter().flat_map(|(_, errors)| errors).map(|error| error.message.to_string());
-    let mut all: Vec<String> = fields.collect();
-    if all.is_empty() {
-        all.push(problem.message().to_owned());
-    }
-    all
-}
-
 /// What a form sent: a token and these fields, those that are empty left out.
 fn sent(call: &Call, names: &[&str]) -> Result<(String, Map<String, Value>)> {
     let form = call.form()?;
@@ -120,6 +129,11 @@ fn sent(call: &Call, names: &[&str]) -> Result<(String, Map<String, Value>)> {
         }
     }
     Ok((token, body))
+}
+
+fn new_password<'w>(words: &'w Words, label: &'w str) -> Field<'w> {
+    let hint = Some(words.password_hint);
+    Field { name: "password", label, kind: "password", complete: "new-password", value: "", hint }
 }
 
 fn token_of(call: &Call) -> String {
@@ -145,22 +159,23 @@ async fn invitation_page(
     };
     let words = words(&shown.language);
     let value = |name: &str| typed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let until = shown.expires_at.to_string();
+    let complaints = problem.map(|problem| complaints(words, problem)).unwrap_or_default();
+    let until = mail::moment(words.language, shown.expires_at, &shown.timezone);
     let mut rows = vec![
         (words.company, shown.company_name.as_str()),
         (words.role, shown.role_name.as_str()),
         (words.address, shown.email.as_str()),
     ];
     rows.extend(shown.invited_by.as_deref().map(|name| (words.invited_by, name)));
-    rows.push((words.until, &until[..10]));
+    rows.push((words.until, &until));
     let asked = html! {
         @if !shown.has_account {
             (sentence(words.new_here))
-            (field("username", words.username, "text", "username", &value("username")))
-            (field("password", words.password, "password", "new-password", ""))
+            (Field { name: "username", label: words.username, kind: "text", complete: "username", value: &value("username"), hint: Some(words.username_hint) }.render(&complaints))
+            (new_password(words, words.password).render(&complaints))
         } @else if shown.needs_password {
             (sentence(words.prove))
-            (field("password", words.password, "password", "current-password", ""))
+            (Field { name: "password", label: words.password, kind: "password", complete: "current-password", ..Field::default() }.render(&complaints))
         }
     };
     let main = html! {
@@ -173,7 +188,6 @@ async fn invitation_page(
             }
         }))
     };
-    let complaints = problem.map(|problem| complaints(words, problem)).unwrap_or_default();
     page(words, status, words.invitation, &complaints, main)
 }
 
@@ -223,17 +237,20 @@ async fn reset_page(call: &Call, token: &str, status: u16, problem: Option<&Prob
     let words = words_of(call);
     match account::check_reset_link(&call.kernel, token).await {
         Ok(()) => {}
-        Err(problem) if problem.status() < 500 => return dead(words),
+        Err(problem) if problem.status() < 500 => {
+            let again = html! { (sentence(words.dead)) p { a.button href=(FORGOT_PAGE) { (words.ask_again) } } };
+            return page(words, 400, words.dead_title, &[], again);
+        }
         Err(problem) => return Err(problem),
     }
+    let complaints = problem.map(|problem| complaints(words, problem)).unwrap_or_default();
     let main = html! {
         (sentence(words.reset_hint))
         (form(account::PASSWORD_PAGE, token, html! {
-            (field("password", words.new_password, "password", "new-password", ""))
+            (new_password(words, words.new_password).render(&complaints))
             (button(words.save))
         }))
     };
-    let complaints = problem.map(|problem| complaints(words, problem)).unwrap_or_default();
     page(words, status, words.reset, &complaints, main)
 }
 
@@ -246,7 +263,8 @@ async fn reset(call: Call) -> Result<Reply> {
         Ok(reset) => {
             call.commit(View::System, move |tx| {
                 reset.apply(tx, &kernel, &origin)?;
-                done(words, words.reset_done_title, sentence(words.reset_done))
+                let on = html! { (sentence(words.reset_done)) p { a.button href=(SIGN_IN_PAGE) { (words.security.sign_in) } } };
+                done(words, words.reset_done_title, on)
             })
             .await
         }
@@ -262,12 +280,12 @@ async fn reset(call: Call) -> Result<Reply> {
     }
 }
 
-fn show_forgot(call: &Call, complaints: &[String]) -> Result<Reply> {
+fn show_forgot(call: &Call, typed: &str, complaints: &[Complaint]) -> Result<Reply> {
     let words = words_of(call);
     let main = html! {
         (sentence(words.forgot_hint))
-        form.stack method="post" action="/account/forgot/" {
-            (field("email", words.address, "email", "email", ""))
+        form.stack method="post" action=(FORGOT_PAGE) {
+            (Field { name: "email", label: words.address, kind: "email", complete: "email", value: typed, hint: None }.render(complaints))
             (button(words.send_link))
         }
     };
@@ -277,9 +295,11 @@ fn show_forgot(call: &Call, complaints: &[String]) -> Result<Reply> {
 async fn forgot(call: Call) -> Result<Reply> {
     let (_, body) = sent(&call, &["email"])?;
     let words = words_of(&call);
+    let typed = body.get("email").and_then(Value::as_str).unwrap_or_default().to_owned();
     let email = match account::read_forgotten(&call.kernel, Value::Object(body)).await {
         Ok(email) => email,
-        Err(problem) => return show_forgot(&call, &complaints(words, &problem)),
+        Err(problem) if problem.status() < 500 => return show_forgot(&call, &typed, &complaints(words, &problem)),
+        Err(problem) => return Err(problem),
     };
     let kernel = call.kernel.clone();
     call.commit(View::System, move |tx| {

@@ -61,7 +61,7 @@ each_engine! {
         let weak = [("token", token.as_str()), ("action", "accept"), ("username", "gr<ace>"), ("password", "12345678")];
         let again = send(&browser, "/account/invitation/", &weak).await.expect_status(400);
         assert_discreet(&again);
-        assert!(again.text().contains("too common") && again.text().contains("value=\"gr&lt;ace&gt;\"") && !again.text().contains("12345678"));
+        assert!(again.text().contains("Too common.") && again.text().contains("value=\"gr&lt;ace&gt;\"") && !again.text().contains("12345678"));
         let good = [("token", token.as_str()), ("action", "accept"), ("username", "grace"), ("password", "strongpass123")];
         let done = send(&browser, "/account/invitation/", &good).await.expect_status(200);
         assert_discreet(&done);
@@ -79,6 +79,20 @@ each_engine! {
         send(&world.client(), "/account/invitation/", &[("token", &token), ("action", "decline")]).await.expect_status(200);
         let row = owner.get(&format!("/api/v1/invitations/{id}/")).await.expect_status(200);
         assert_eq!(row.text_at("/status"), "declined");
+    }
+
+    async fn the_page_of_signing_in_keeps_nothing_and_asks_this_server_alone(world: &World) {
+        for (path, language, words) in [("/account/sign-in/", "fr", "Se connecter"), ("/account/security/", "rw", "Umutekano wa konti yawe")] {
+            let shown = world.client().with_header("accept-language", language).get(path).await.expect_status(200);
+            let policy = shown.header("content-security-policy").unwrap_or_default();
+            for directive in ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'", "form-action 'self'"] {
+                assert!(policy.contains(directive), "{policy}");
+            }
+            assert!(!policy.contains("unsafe"), "{policy}");
+            assert_eq!((shown.header("cache-control"), shown.header("referrer-policy")), (Some("no-store"), Some("no-referrer")));
+            assert_eq!(shown.header("set-cookie"), None);
+            assert!(shown.text().contains(words) && !shown.text().contains("://"), "{}", shown.text());
+        }
     }
 
     async fn a_form_of_another_site_is_refused(world: &World) {

@@ -1,9 +1,13 @@
 //! The small pages that links in letters open. They work without script, fetch nothing from elsewhere, tell no other site where the
 //! reader came from (the address holds a token), and change nothing until a button is pressed: mail programs open links by themselves.
 
+mod complaint;
+mod security;
 mod words;
 
+pub use complaint::{Complaint, complaints};
 use maud::{DOCTYPE, Markup, html};
+pub use security::security;
 pub use words::{Words, words};
 
 use super::assets;
@@ -19,8 +23,8 @@ pub struct Page<'p> {
     pub words: &'static Words,
     pub status: u16,
     pub title: &'p str,
-    /// What went wrong with what was sent, in the reader's language or the API's.
-    pub complaints: &'p [String],
+    /// What went wrong with what was sent; those of a field stand beside it and are its form's to show.
+    pub complaints: &'p [Complaint],
     pub main: Markup,
 }
 
@@ -36,7 +40,7 @@ impl Page<'_> {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="robots" content="noindex";
                     meta name="color-scheme" content="light dark";
-                    title { (title) " · LOOP" }
+                    title { @if !complaints.is_empty() { (words.error) ": " } (title) " · LOOP" }
                     link rel="icon" href="/favicon.ico" sizes="32x32";
                     link rel="stylesheet" href=(assets::url("portal.css")) integrity=(assets::integrity("portal.css"));
                 }
@@ -45,8 +49,8 @@ impl Page<'_> {
                         p.mark { (wordmark()) }
                         section.card aria-labelledby="title" {
                             h1 #title { (title) }
-                            @if !complaints.is_empty() {
-                                ul.complaints role="alert" { @for complaint in complaints { li { (complaint) } } }
+                            @for complaint in complaints.iter().filter(|complaint| complaint.field.is_none()) {
+                                p.complaint role="alert" { (complaint.words) }
                             }
                             (main)
                         }
@@ -71,11 +75,43 @@ pub fn form(path: &str, token: &str, inside: Markup) -> Markup {
     }
 }
 
-/// A labelled field. `kind` is the input's type and `complete` what browsers fill in.
-pub fn field(name: &str, label: &str, kind: &str, complete: &str, value: &str) -> Markup {
-    html! {
-        label { span { (label) }
-            input type=(kind) name=(name) autocomplete=(complete) value=(value) required maxlength="1024";
+/// A labelled field.
+#[derive(Default)]
+pub struct Field<'f> {
+    pub name: &'f str,
+    pub label: &'f str,
+    /// The input's type.
+    pub kind: &'f str,
+    /// What browsers fill in.
+    pub complete: &'f str,
+    pub value: &'f str,
+    /// What is asked for, below the label.
+    pub hint: Option<&'f str>,
+}
+
+impl Field<'_> {
+    /// The field with what is wrong with it. The first one that is wrong is where a reader lands, and their screen reader with them.
+    pub fn render(&self, complaints: &[Complaint]) -> Markup {
+        let Field { name, label, kind, complete, value, hint } = self;
+        let own: Vec<&Complaint> = complaints.iter().filter(|complaint| complaint.field == Some(name)).collect();
+        let is_first = complaints.iter().find_map(|complaint| complaint.field) == Some(name);
+        let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-error"));
+        let mut described = Vec::new();
+        described.extend((!own.is_empty()).then_some(error_id.as_str()));
+        described.extend(hint.map(|_| hint_id.as_str()));
+        let described = described.join(" ");
+        html! {
+            div.field {
+                label for=(name) { (label) }
+                @if let Some(hint) = hint { p.hint id=(hint_id) { (hint) } }
+                input id=(name) type=(kind) name=(name) autocomplete=(complete) value=(value) required maxlength="1024"
+                    autocapitalize="none" spellcheck="false" autofocus[is_first]
+                    aria-invalid=[(!own.is_empty()).then_some("true")]
+                    aria-describedby=[(!described.is_empty()).then_some(&described)];
+                @if !own.is_empty() {
+                    div.complaint id=(error_id) role="alert" { @for complaint in own { p { (complaint.words) } } }
+                }
+            }
         }
     }
 }
