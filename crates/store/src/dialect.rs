@@ -19,6 +19,14 @@ pub fn for_update(engine: Engine) -> &'static str {
     }
 }
 
+/// End of a SELECT whose rows nobody locks [`for_update`] or deletes until the transaction ends; others may change what is no key.
+pub fn for_key_share(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "",
+        Engine::Postgres => " FOR KEY SHARE",
+    }
+}
+
 /// End of a SELECT that claims rows and passes over those that another worker is claiming.
 pub fn for_update_skip_locked(engine: Engine) -> &'static str {
     match engine {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use loopd_store::{Engine, View, dialect, params};
-use loopd_types::{CompanyId, Result, SECOND_US, Uuid};
+use loopd_types::{CompanyId, Result, SECOND_US, Timestamp, Uuid};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -24,11 +24,14 @@ const COMPANY_SLOTS: usize = 64;
 const HANDS: usize = 4;
 /// How often the tables are looked at when nobody rings.
 const POLL: Duration = Duration::from_millis(500);
-/// How long a lane is its node's alone, unless renewed.
-const LEASE_US: i64 = 30 * SECOND_US;
-const RENEW_EVERY: Duration = Duration::from_secs(10);
-/// Without a renewal for so long, a node stops: somebody else may have begun. Shorter than the lease.
-const STALE: Duration = Duration::from_secs(25);
+/// How long a lane is its node's alone, unless renewed: after so long others go on with what a dead node worked.
+const LEASE_US: i64 = 10 * SECOND_US;
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// Without a renewal for so long, a node stops: somebody else may have begun. Shorter than the lease by what clocks may differ.
+const STALE_US: i64 = 7 * SECOND_US;
+const STALE: Duration = Duration::from_micros(STALE_US.unsigned_abs());
+/// Pause after leases could not be renewed.
+const AGAIN: Duration = Duration::from_millis(200);
 /// Outcomes that wait to be written.
 const OUTCOMES: usize = 4_096;
 
@@ -41,7 +44,10 @@ pub(super) struct Shared {
     lanes: Mutex<HashMap<(CompanyId, Uuid), Held>>,
     company_slots: Mutex<HashMap<CompanyId, Arc<Semaphore>>>,
     stop: watch::Receiver<bool>,
-    renewed: Mutex<Instant>,
+    /// When leases were renewed last, by both clocks: one goes on while a process is stopped, the other while a machine sleeps.
+    renewed: Mutex<(Instant, Timestamp)>,
+    /// Rung when the leases may have run out.
+    is_late: Notify,
     others_wait: AtomicBool,
 }
 
@@ -53,15 +59,18 @@ struct Held {
 /// Delivers webhooks until `stop`; what is under way is ended and written first.
 pub async fn run(kernel: Arc<Kernel>, stop: watch::Receiver<bool>) {
     let (recorder, outcomes) = mpsc::channel(OUTCOMES);
-    let writing = tokio::spawn(record::run(kernel.clone(), outcomes, stop.clone()));
+    let owner = kernel.new_id().to_string();
+    let writing = tokio::spawn(record::run(kernel.clone(), owner.clone(), outcomes, stop.clone()));
+    let renewed = Mutex::new((Instant::now(), kernel.now()));
     let shared = Arc::new(Shared {
-        owner: kernel.new_id().to_string(),
+        owner,
         kernel,
         recorder,
         lanes: Mutex::default(),
         company_slots: Mutex::default(),
         stop,
-        renewed: Mutex::new(Instant::now()),
+        renewed,
+        is_late: Notify::new(),
         others_wait: AtomicBool::new(false),
     });
     shared.take_back().await;
@@ -84,9 +93,14 @@ impl Shared {
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
     }
 
-    /// Whether the leases may have run out unseen.
+    /// Whether the leases may have run out unseen. If so, they are asked for again.
     pub fn is_stale(&self) -> bool {
-        lock(&self.renewed).elapsed() > STALE
+        let (at, moment) = *lock(&self.renewed);
+        let is_stale = at.elapsed() > STALE || self.kernel.now() > moment.plus(STALE_US);
+        if is_stale {
+            self.is_late.notify_one();
+        }
+        is_stale
     }
 
     /// Whether more lanes are due than this node has places for.
@@ -173,11 +187,15 @@ impl Shared {
         if due.is_none() || most == 0 {
             return Ok(Vec::new());
         }
+        // What this node still works is its own, even where a clock that jumped says that the lease is over.
+        let held: HashSet<(CompanyId, Uuid)> = lock(&self.lanes).keys().copied().collect();
         self.kernel
             .db
             .write(View::System, move |tx| {
-                let sql = sql(most, dialect::for_update_skip_locked(tx.engine()));
-                let lanes = tx.query(&sql, &params![now], |row| Ok((CompanyId(row.i64(0)?), row.uuid(1)?)))?;
+                let sql = sql(most + held.len(), dialect::for_update_skip_locked(tx.engine()));
+                let mut lanes = tx.query(&sql, &params![now], |row| Ok((CompanyId(row.i64(0)?), row.uuid(1)?)))?;
+                lanes.retain(|lane| !held.contains(lane));
+                lanes.truncate(most);
                 for (company, endpoint) in &lanes {
                     tx.push(
                         "UPDATE webhook_lanes SET lease_owner = $3, lease_until = $4 WHERE company_id = $1 AND endpoint_id = $2",
@@ -194,50 +212,47 @@ impl Shared {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(RENEW_EVERY) => {}
+                () = self.is_late.notified() => {}
                 () = self.stopped() => if lock(&self.lanes).is_empty() { return } else { tokio::time::sleep(Duration::from_millis(50)).await; continue },
             }
-            match self.renew().await {
-                Ok(kept) => {
-                    for (lane, held) in lock(&self.lanes).iter() {
-                        if !kept.contains(lane) {
-                            held.lost.store(true, Ordering::SeqCst);
-                        }
-                    }
-                }
-                Err(problem) => tracing::warn!(cause = problem.cause(), "leases of webhooks could not be renewed"),
+            if let Err(problem) = self.renew().await {
+                tracing::warn!(cause = problem.cause(), "leases of webhooks could not be renewed");
+                tokio::time::sleep(AGAIN).await;
             }
         }
     }
 
-    async fn renew(&self) -> Result<HashSet<(CompanyId, Uuid)>> {
-        let began = Instant::now();
+    async fn renew(&self) -> Result<()> {
+        let (began, now) = (Instant::now(), self.kernel.now());
         let mut held: Vec<(CompanyId, Uuid)> = lock(&self.lanes).keys().copied().collect();
-        if held.is_empty() {
-            *lock(&self.renewed) = began;
-            return Ok(HashSet::new());
-        }
         held.sort_unstable();
-        let (owner, until) = (self.owner.clone(), self.kernel.now().plus(LEASE_US));
-        let kept = self
-            .kernel
+        let asked: HashSet<_> = held.iter().copied().collect();
+        let kept = if held.is_empty() { HashSet::new() } else { self.prolong(held, now.plus(LEASE_US)).await? };
+        // A lane that was taken while this ran was not asked for, and holds a lease of its own age.
+        for (_, held) in lock(&self.lanes).iter().filter(|(lane, _)| asked.contains(lane) && !kept.contains(lane)) {
+            held.lost.store(true, Ordering::SeqCst);
+        }
+        // Only now: whoever was stopped for long must not go on before it knows what it lost.
+        *lock(&self.renewed) = (began, now);
+        Ok(())
+    }
+
+    /// Prolongs the leases that are still this node's, and gives those.
+    async fn prolong(&self, held: Vec<(CompanyId, Uuid)>, until: Timestamp) -> Result<HashSet<(CompanyId, Uuid)>> {
+        let owner = self.owner.clone();
+        self.kernel
             .db
             .write(View::System, move |tx| {
+                let sql = "UPDATE webhook_lanes SET lease_until = $4 WHERE company_id = $1 AND endpoint_id = $2 AND lease_owner = $3";
                 let mut kept = HashSet::new();
                 for (company, endpoint) in &held {
-                    let sql = "UPDATE webhook_lanes SET lease_until = $4 WHERE company_id = $1 AND endpoint_id = $2 AND lease_owner = $3";
                     if tx.execute(sql, &params![*company, *endpoint, owner.as_str(), until])? > 0 {
                         kept.insert((*company, *endpoint));
                     }
                 }
-                // A lane that was taken while this ran is not in `held`, and holds a lease of its own age.
-                Ok((held.clone(), kept))
+                Ok(kept)
             })
-            .await?;
-        *lock(&self.renewed) = began;
-        let (asked, mut kept) = kept;
-        let asked: HashSet<_> = asked.into_iter().collect();
-        kept.extend(lock(&self.lanes).keys().filter(|lane| !asked.contains(lane)));
-        Ok(kept)
+            .await
     }
 
     /// Hands events over as logs grow.

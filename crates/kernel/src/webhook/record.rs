@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loopd_store::{Tx, View, params};
+use loopd_store::{StoreError, Tx, View, dialect, params};
 use loopd_types::{CompanyId, Result, Timestamp, Uuid};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -37,17 +37,23 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// How often it is asked once more when the server stops.
 const LAST_TRIES: u32 = 10;
 
-/// Writes outcomes until every sender is gone. Whatever waits while a transaction runs shares the next one.
-pub(super) async fn run(kernel: Arc<Kernel>, mut outcomes: mpsc::Receiver<Written>, stop: watch::Receiver<bool>) {
+/// Writes outcomes of the node `owner` until every sender is gone. Whatever waits while a transaction runs shares the next one.
+pub(super) async fn run(
+    kernel: Arc<Kernel>,
+    owner: String,
+    mut outcomes: mpsc::Receiver<Written>,
+    stop: watch::Receiver<bool>,
+) {
     let mut batch = Vec::with_capacity(TOGETHER);
     while outcomes.recv_many(&mut batch, TOGETHER).await > 0 {
         let (written, waiting): (Vec<Outcome>, Vec<_>) = batch.drain(..).unzip();
         let written = Arc::new(written);
         // An outcome is kept until it is written: what is forgotten here would be delivered again. The database may be away for a
         // while; a server that stops waits for it no longer than a moment.
-        let mut patience = LAST_TRIES;
-        while let Err(problem) = write(&kernel, written.clone()).await {
+        let (mut patience, mut is_repeat) = (LAST_TRIES, false);
+        while let Err(problem) = write(&kernel, &owner, written.clone(), is_repeat).await {
             tracing::warn!(cause = problem.cause(), "outcomes of deliveries could not be written");
+            is_repeat = true;
             if *stop.borrow() {
                 patience -= 1;
                 if patience == 0 {
@@ -62,23 +68,64 @@ pub(super) async fn run(kernel: Arc<Kernel>, mut outcomes: mpsc::Receiver<Writte
     }
 }
 
-async fn write(kernel: &Arc<Kernel>, outcomes: Arc<Vec<Outcome>>) -> Result<()> {
-    let (shared, now) = (kernel.clone(), kernel.now());
+async fn write(kernel: &Arc<Kernel>, owner: &str, outcomes: Arc<Vec<Outcome>>, is_repeat: bool) -> Result<()> {
+    let (shared, owner, now) = (kernel.clone(), owner.to_owned(), kernel.now());
     kernel
         .db
         .write(View::System, move |tx| {
+            // A connection that is lost during COMMIT does not say what became of it; all are written together or none is.
+            if is_repeat && is_written(tx, &outcomes)? {
+                return Ok(());
+            }
             let mut endpoints: BTreeMap<(CompanyId, Uuid), Health> = BTreeMap::new();
             for outcome in outcomes.iter() {
-                one(tx, outcome, now)?;
                 endpoints.entry((outcome.company, outcome.endpoint)).or_default().note(outcome.verdict);
             }
-            // Sorted, so that two nodes' batches lock endpoints in one order.
-            for ((company, id), health) in &endpoints {
+            // Sorted, so that two nodes' batches lock lanes and endpoints in one order.
+            for ((company, id), health) in &mut endpoints {
+                health.is_ours = holds(tx, &owner, *company, *id)?;
+            }
+            for outcome in outcomes.iter() {
+                match &endpoints[&(outcome.company, outcome.endpoint)] {
+                    Health { is_ours: true, .. } => one(tx, outcome, now)?,
+                    _ => late(tx, outcome)?,
+                }
+            }
+            for ((company, id), health) in endpoints.iter().filter(|(_, health)| health.is_ours) {
                 health.write(tx, &shared, *company, *id, now)?;
             }
             Ok(())
         })
         .await
+}
+
+fn is_written(tx: &mut Tx<'_>, outcomes: &[Outcome]) -> Result<bool, StoreError> {
+    let Some((outcome, attempt)) = outcomes.iter().find_map(|one| one.attempt.as_ref().map(|attempt| (one, attempt)))
+    else {
+        return Ok(false);
+    };
+    let sql = "SELECT 1 FROM webhook_attempts WHERE company_id = $1 AND delivery_id = $2 AND id = $3";
+    Ok(tx.first(sql, &params![outcome.company, outcome.delivery, attempt.id], |_| Ok(()))?.is_some())
+}
+
+/// Whether this node still works the lane; if so, nobody takes it before the transaction ends.
+fn holds(tx: &mut Tx<'_>, owner: &str, company: CompanyId, endpoint: Uuid) -> Result<bool, StoreError> {
+    let kept = dialect::for_key_share(tx.engine());
+    let sql =
+        format!("SELECT 1 FROM webhook_lanes WHERE company_id = $1 AND endpoint_id = $2 AND lease_owner = $3{kept}");
+    Ok(tx.first(&sql, &params![company, endpoint, owner], |_| Ok(()))?.is_some())
+}
+
+/// An outcome of a node that was thought dead: it happened and is remembered, and what becomes of the delivery is its new node's.
+fn late(tx: &mut Tx<'_>, outcome: &Outcome) -> Result<()> {
+    let Outcome { company, delivery, attempt, .. } = outcome;
+    let Some(attempt) = attempt else { return Ok(()) };
+    attempt.insert(tx, *company, *delivery)?;
+    tx.push(
+        "UPDATE webhook_deliveries SET attempts = attempts + 1 WHERE company_id = $1 AND id = $2",
+        params![*company, *delivery],
+    )?;
+    Ok(())
 }
 
 fn one(tx: &mut Tx<'_>, outcome: &Outcome, now: Timestamp) -> Result<()> {
@@ -93,7 +140,7 @@ fn one(tx: &mut Tx<'_>, outcome: &Outcome, now: Timestamp) -> Result<()> {
     };
     let turn = next.filter(|_| !is_ordered);
     let finished = next.is_none().then_some(now);
-    // Only what is still pending changes its state: another node, or somebody who deleted the endpoint, may have been faster.
+    // Only what is still pending changes its state: somebody who deleted the endpoint may have been faster.
     tx.push(
         "UPDATE webhook_deliveries SET attempts = attempts + $9, \
          tries = CASE WHEN status = 'pending' THEN $3 ELSE tries END, \
@@ -122,6 +169,8 @@ fn one(tx: &mut Tx<'_>, outcome: &Outcome, now: Timestamp) -> Result<()> {
 /// How an endpoint did in one batch.
 #[derive(Default)]
 struct Health {
+    /// Whether the endpoint's lane is this node's.
+    is_ours: bool,
     succeeded: bool,
     failed: bool,
     is_gone: bool,

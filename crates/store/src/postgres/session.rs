@@ -108,8 +108,11 @@ impl Session {
     /// Prepares a transaction; it goes out with the first statement. `kind` follows BEGIN.
     pub fn begin(&mut self, kind: &str, view: &View, limit: Option<Duration>) {
         self.start(limit.unwrap_or(Duration::from_secs(24 * 3_600)));
-        let mut command =
-            format!("BEGIN {kind}; SET LOCAL statement_timeout = {}", limit.unwrap_or_default().as_millis());
+        // The second limit is for a process that is stopped in the middle: its locks must not hold up the other nodes until it wakes.
+        let limit_ms = limit.unwrap_or_default().as_millis();
+        let mut command = format!(
+            "BEGIN {kind}; SET LOCAL statement_timeout = {limit_ms}; SET LOCAL idle_in_transaction_session_timeout = {limit_ms}"
+        );
         if self.view.as_ref() != Some(view) {
             // The view of a transaction lasts as long as it does.
             command.push_str("; SET LOCAL loopd.companies = '");

@@ -5,21 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use loopd_testkit::{Client, json};
 
-use crate::support::{Program, Served, eventually};
+use crate::support::{Program, eventually};
 
 const APPOINTMENTS: &str = "/api/v1/booking/appointments/";
-
-async fn owner(server: &Served) -> Client {
-    let body = json!({"email": "dev@example.com", "username": "dev", "password": "strongpass123", "company_name": "Demo Company"});
-    let answer = server.client().post("/api/v1/auth/register/").json(&body).await.expect_status(201);
-    server.client().with_token(&answer.text_at("/access")).company("001")
-}
-
-async fn owner_again(server: &Served) -> Client {
-    let body = json!({"email": "dev@example.com", "password": "strongpass123"});
-    let answer = server.client().post("/api/v1/auth/login/").json(&body).await.expect_status(200);
-    server.client().with_token(&answer.text_at("/access")).company("001")
-}
 
 /// Writes from several tasks until the server is gone; gives the titles that were answered with 201.
 struct Load {
@@ -93,7 +81,7 @@ async fn whatever_was_answered_is_there_after_kill_9() {
     let mut known: Vec<String> = Vec::new();
     for round in 0..3 {
         let server = program.serve();
-        let owner = if round == 0 { owner(&server).await } else { owner_again(&server).await };
+        let owner = if round == 0 { server.owner().await } else { server.owner_again().await };
         let stored = all_titles(&owner).await;
         let missing: Vec<_> = known.iter().filter(|title| !stored.contains(title)).collect();
         assert!(missing.is_empty(), "answered with 201 and lost: {missing:?}");
@@ -103,7 +91,7 @@ async fn whatever_was_answered_is_there_after_kill_9() {
         known.extend(load.titles().await);
     }
     let server = program.serve();
-    let owner = owner_again(&server).await;
+    let owner = server.owner_again().await;
     let stored = all_titles(&owner).await;
     let missing: Vec<_> = known.iter().filter(|title| !stored.contains(title)).collect();
     assert!(missing.is_empty(), "answered with 201 and lost: {missing:?}");
@@ -118,7 +106,7 @@ async fn whatever_was_answered_is_there_after_kill_9() {
 async fn a_server_that_is_told_to_stop_finishes_what_it_was_asked() {
     let program = Program::fresh();
     let server = program.serve();
-    let owner = owner(&server).await;
+    let owner = server.owner().await;
     let load = Load::on(&owner, 0);
     load.until(50).await;
     server.terminate();
@@ -126,7 +114,7 @@ async fn a_server_that_is_told_to_stop_finishes_what_it_was_asked() {
     assert!(status.success(), "{status}");
     let known = load.titles().await;
     let server = program.serve();
-    let stored = all_titles(&owner_again(&server).await).await;
+    let stored = all_titles(&server.owner_again().await).await;
     let missing: Vec<_> = known.iter().filter(|title| !stored.contains(title)).collect();
     assert!(missing.is_empty(), "answered with 201 and lost: {missing:?}");
     server.terminate();

@@ -7,9 +7,11 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use loopd_testkit::{Client, Database, Engine};
+use loopd_testkit::{Client, Database, Engine, json};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::PASSWORD;
 
 /// An installation: a folder of data and the settings that every command of it is run with.
 pub struct Program {
@@ -197,6 +199,20 @@ impl Served {
         assert!(changed.expect("prlimit is there").success());
     }
 
+    /// Registers the first person, who owns company 001.
+    pub async fn owner(&self) -> Client {
+        let body = json!({"email": "dev@example.com", "username": "dev", "password": PASSWORD, "company_name": "Demo Company"});
+        let answer = self.client().post("/api/v1/auth/register/").json(&body).await.expect_status(201);
+        self.client().with_token(&answer.text_at("/access")).company("001")
+    }
+
+    /// The same person with a session of this server's own.
+    pub async fn owner_again(&self) -> Client {
+        let body = json!({"email": "dev@example.com", "password": PASSWORD});
+        let answer = self.client().post("/api/v1/auth/login/").json(&body).await.expect_status(200);
+        self.client().with_token(&answer.text_at("/access")).company("001")
+    }
+
     /// `kill -9`: no handler runs, nothing is flushed.
     pub fn kill(mut self) {
         self.child.kill().expect("a running child can be killed");
@@ -205,7 +221,27 @@ impl Served {
 
     /// `kill -TERM`, without waiting.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        self.signal("-TERM");
+    }
+
+    /// Stops the process where it stands; its connections stay open.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    pub fn wake(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Bytes of memory that are resident now.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(sent.expect("kill is there").success());
     }
 

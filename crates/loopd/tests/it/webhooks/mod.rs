@@ -3,6 +3,8 @@
 mod deliveries;
 mod endpoints;
 mod failing;
+mod killed;
+mod nodes;
 mod ordered;
 mod replay;
 mod verifying;
