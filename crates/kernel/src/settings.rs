@@ -60,6 +60,8 @@ pub struct Settings {
     pub files: crate::file::Place,
     /// Event streams that one company may have open on this node.
     pub event_streams: usize,
+    /// Event streams that all companies together may have open on this node.
+    pub event_streams_total: usize,
     /// How products sign their deliveries.
     pub webhook_schemes: crate::webhook::Schemes,
 }
@@ -92,6 +94,7 @@ impl Settings {
             egress: crate::egress::Policy::default(),
             files: crate::file::Place::Memory,
             event_streams: 1000,
+            event_streams_total: 10_000,
             webhook_schemes: crate::webhook::Schemes::default(),
         }
     }

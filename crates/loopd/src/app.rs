@@ -196,6 +196,7 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     kernel_settings.retention = settings.retention;
     kernel_settings.egress.allow = settings.egress_allow.clone();
     kernel_settings.event_streams = settings.event_streams;
+    kernel_settings.event_streams_total = settings.event_streams_total;
     if settings.environment.is_production() && !settings.egress_allow.is_empty() {
         tracing::warn!(hosts = ?settings.egress_allow, "webhooks may lead to these hosts in the own network (LOOP_EGRESS_ALLOW)");
     }

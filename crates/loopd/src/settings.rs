@@ -46,6 +46,8 @@ pub struct Settings {
     pub egress_allow: Vec<String>,
     /// Event streams that one company may have open on this node.
     pub event_streams: usize,
+    /// Event streams that all companies together may have open on this node.
+    pub event_streams_total: usize,
     pub license: LicenseSettings,
     pub metrics_listen: Option<SocketAddr>,
     pub metrics_token: Option<Secret<String>>,
@@ -137,6 +139,7 @@ struct Raw {
     allow_sandboxes: Vec<String>,
     egress_allow: Vec<String>,
     event_streams: i64,
+    event_streams_total: i64,
     license_public_key: String,
     license_grace_days: i64,
     metrics_listen: String,
@@ -399,8 +402,10 @@ impl Settings {
             ));
         }
         let egress_allow = check_allowed_hosts(raw.egress_allow, environment)?;
-        if !(1..=1_000_000).contains(&raw.event_streams) {
-            return Err(refuse("event_streams", "must be between 1 and 1000000"));
+        for (name, value) in [("event_streams", raw.event_streams), ("event_streams_total", raw.event_streams_total)] {
+            if !(1..=1_000_000).contains(&value) {
+                return Err(refuse(name, "must be between 1 and 1000000"));
+            }
         }
         let smtp = read_smtp(&raw.smtp_url, &raw.mail_from, environment, &base_url)?;
         let public_key = match raw.license_public_key.as_str() {
@@ -478,6 +483,7 @@ impl Settings {
             allow_sandboxes: raw.allow_sandboxes,
             egress_allow,
             event_streams: count(raw.event_streams),
+            event_streams_total: count(raw.event_streams_total),
             license,
             metrics_listen: if raw.metrics_listen.is_empty() {
                 None

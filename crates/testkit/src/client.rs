@@ -48,6 +48,11 @@ impl Client {
     pub fn with_token(&self, token: &str) -> Self {
         self.with_header("authorization", &format!("Bearer {token}"))
     }
+    /// The token that this client shows; panics when it shows none.
+    pub fn token(&self) -> &str {
+        let found = self.headers.iter().find(|(name, _)| name == "authorization");
+        found.and_then(|(_, value)| value.strip_prefix("Bearer ")).expect("a client with a token")
+    }
     /// With `X-LOOP-API-KEY`.
     pub fn with_key(&self, key: &str) -> Self {
         self.with_header("x-loop-api-key", key)

@@ -53,7 +53,8 @@ pub fn operations() -> Vec<Operation> {
                 ResponseDoc::empty(200, "The stream.").with(Content::of("text/event-stream", schema::string())),
             )
             .responds(410, "The log no longer reaches back that far.", schema::component("Error"))
-            .responds(429, "The company has as many streams as it may.", schema::component("Error")),
+            .responds(429, "The company has as many streams as it may.", schema::component("Error"))
+            .responds(503, "This server has as many streams as it may.", schema::component("Error")),
         Operation::get("platform_events_retrieve", format!("{URL}{{position}}/"), retrieve)
             .tag(TAG)
             .summary("Read an event by its position")

@@ -225,6 +225,36 @@ pub fn after(
     )
 }
 
+/// The same, and no more than so many bytes of payloads, but at least one event; whether there may be more.
+pub(crate) fn some_after(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    position: i64,
+    most: usize,
+    most_bytes: usize,
+) -> Result<(Vec<Event>, bool), StoreError> {
+    // In small steps, because what does not fit is read again by the next page.
+    const STEP: usize = 40;
+    let (mut events, mut bytes) = (Vec::<Event>::new(), 0);
+    while events.len() < most {
+        let from = events.last().map_or(position, |last| last.position);
+        let step = STEP.min(most - events.len());
+        let found = after(reader, company, from, step)?;
+        let is_end = found.len() < step;
+        for event in found {
+            bytes += event.payload.len();
+            if bytes > most_bytes && !events.is_empty() {
+                return Ok((events, true));
+            }
+            events.push(event);
+        }
+        if is_end {
+            return Ok((events, false));
+        }
+    }
+    Ok((events, true))
+}
+
 fn before(reader: &mut Reader<'_>, company: CompanyId, position: i64, most: usize) -> Result<Vec<Event>, StoreError> {
     reader.query(
         &format!(

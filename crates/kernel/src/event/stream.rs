@@ -2,7 +2,8 @@
 //!
 //! A follower first reads the log from its cursor, page by page, as fast as its reader takes it. At the end of the log it joins the
 //! company's channel, on which one feeder publishes what is new: one read and one rendering for all who may see the same. The channel
-//! remembers only so much; a reader that falls further behind is told so in a last event and comes back with `Last-Event-ID`.
+//! remembers only so much, and only while somebody has yet to take it; a reader that falls further behind is told so in a last event and
+//! comes back with `Last-Event-ID`.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -23,8 +24,13 @@ use crate::access::{Need, Origin, Presented, Tenant};
 
 /// Batches that a channel remembers for readers that are behind.
 const REMEMBERED: usize = 256;
-/// Events of one batch, and of one page of the log.
+/// Events of one batch, and of one page of the log…
 const BATCH: usize = 200;
+/// …or as many as their payloads' bytes allow, at least one: what slow readers of one company cost is this, times [`REMEMBERED`], and
+/// once more for each different view of it.
+const BATCH_BYTES: usize = 64 * 1024;
+/// Different views of one batch that are remembered: whoever sees it in yet another way renders it for itself.
+const VIEWS: usize = 8;
 /// How often a feeder looks by itself: other nodes write too.
 const POLL: Duration = Duration::from_millis(500);
 /// For each open stream, how long a feeder gathers before it publishes again: with a thousand streams every publication is a thousand
@@ -42,6 +48,8 @@ const RETRY_MS: u64 = 3_000;
 #[derive(Default)]
 pub struct Streams {
     channels: Mutex<HashMap<CompanyId, Arc<Channel>>>,
+    /// Of all companies.
+    open: AtomicUsize,
 }
 
 struct Channel {
@@ -68,6 +76,7 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.kernel.streams.open.fetch_sub(1, Ordering::SeqCst);
         if self.channel.open.fetch_sub(1, Ordering::SeqCst) == 1 {
             // the feeder sees that nobody is left, and ends
             self.kernel.signals.bell(self.company).notify_one();
@@ -83,6 +92,11 @@ impl Streams {
 
     fn enter(&self, kernel: &Arc<Kernel>, company: CompanyId) -> Result<Place> {
         let mut channels = lock(&self.channels);
+        // Places are taken under this lock, so none too many.
+        if self.open.load(Ordering::SeqCst) >= kernel.settings.event_streams_total {
+            let words = "This server has as many event streams open as it may. Please come back later.";
+            return Err(Problem::new(Kind::Unavailable, "server_streams_full", words).with_header("Retry-After", "10"));
+        }
         let channel = channels.entry(company).or_insert_with(|| {
             let sender = broadcast::Sender::new(REMEMBERED);
             let channel = Arc::new(Channel { sender, open: AtomicUsize::new(0), published: AtomicI64::new(0) });
@@ -95,6 +109,7 @@ impl Streams {
             return Err(Problem::new(Kind::TooMany, "too_many_streams", words).with_header("Retry-After", "10"));
         }
         channel.open.fetch_add(1, Ordering::SeqCst);
+        self.open.fetch_add(1, Ordering::SeqCst);
         Ok(Place { kernel: kernel.clone(), company, channel: channel.clone() })
     }
 
@@ -121,14 +136,15 @@ async fn feed(kernel: Weak<Kernel>, company: CompanyId, channel: Arc<Channel>) {
             // What was there before the first follower joined is read by followers themselves.
             let from = match from {
                 Some(from) => from,
-                None => return Ok((log::head(reader, company)?, Vec::new())),
+                None => return Ok((log::head(reader, company)?, Vec::new(), false)),
             };
-            Ok((from, log::after(reader, company, from, BATCH)?))
+            let (events, is_full) = log::some_after(reader, company, from, BATCH, BATCH_BYTES)?;
+            Ok((from, events, is_full))
         });
         let is_full = match read.await {
-            Ok((from, events)) => {
+            Ok((from, events, is_full)) => {
                 let last = events.last().map_or(from, |last| last.position);
-                let (is_full, is_first) = (events.len() == BATCH, position.is_none());
+                let is_first = position.is_none();
                 position = Some(last);
                 channel.published.store(last, Ordering::SeqCst);
                 // The first one is empty and only makes followers look whether something came between their look and the feeder's.
@@ -206,7 +222,7 @@ impl Follower {
     /// Opens a stream.
     ///
     /// # Errors
-    /// 410 `events_expired` when the log no longer reaches back; 429 `too_many_streams`.
+    /// 410 `events_expired` when the log no longer reaches back; 429 `too_many_streams`, 503 `server_streams_full`.
     pub async fn open(
         kernel: &Arc<Kernel>,
         tenant: Arc<Tenant>,
@@ -300,21 +316,23 @@ impl Follower {
         // Joined before the log is read: what is published while it is being read is not missed, and shown once, by its position.
         let receiver = self.place.channel.sender.subscribe();
         let (company, cursor) = (self.tenant.company, self.cursor);
-        let read =
-            self.kernel.db.read(self.tenant.view(), move |reader| Ok(log::after(reader, company, cursor, BATCH)?));
+        let read = self
+            .kernel
+            .db
+            .read(self.tenant.view(), move |reader| Ok(log::some_after(reader, company, cursor, BATCH, BATCH_BYTES)?));
         let read = tokio::select! {
             biased;
             () = &mut self.stopping => None,
             read = read => Some(read),
         };
-        let events = match read {
+        let (events, has_more) = match read {
             None => return Some(self.stop()),
-            Some(Ok(events)) => events,
+            Some(Ok(page)) => page,
             Some(Err(problem)) => return Some(self.end(problem.code(), problem.message())),
         };
         let mut shown = self.render(&events);
         self.cursor = events.last().map_or(self.cursor, |last| last.position);
-        if events.len() < BATCH {
+        if !has_more {
             if self.follows {
                 self.state = State::Live(receiver);
             } else {
@@ -348,7 +366,10 @@ impl Follower {
             let known = lock(&batch.rendered).get(&self.key).cloned();
             known.unwrap_or_else(|| {
                 let shown: Bytes = self.render(&batch.events).into();
-                lock(&batch.rendered).insert(self.key.clone(), shown.clone());
+                let mut rendered = lock(&batch.rendered);
+                if rendered.len() < VIEWS {
+                    rendered.insert(self.key.clone(), shown.clone());
+                }
                 shown
             })
         };

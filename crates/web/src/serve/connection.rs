@@ -41,7 +41,9 @@ const MOST_PROTOCOL_RESETS: usize = 100;
 
 pub(super) fn builder(idle: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle).pipeline_flush(true).max_buf_size(64 * 1024);
+    // No `pipeline_flush`: with it hyper buffers without regard to `max_buf_size` (its `can_buffer` is always true), so a client that does
+    // not read has a whole stream or download put into our memory.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(64 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -2,6 +2,7 @@
 
 mod log;
 mod retention;
+mod slow;
 mod stream;
 
 /// Where everything begins.

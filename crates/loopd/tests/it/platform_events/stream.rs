@@ -188,9 +188,7 @@ each_engine! {
 async fn a_company_has_so_many_streams_and_a_stopping_server_ends_them_politely() {
     let program = Program::fresh().with("LOOP_EVENT_STREAMS", "2");
     let server = program.serve();
-    let body = json!({"email": "dev@example.com", "username": "dev", "password": "strongpass123", "company_name": "Demo Company"});
-    let answer = server.client().post("/api/v1/auth/register/").json(&body).await.expect_status(201);
-    let owner = server.client().with_token(&answer.text_at("/access")).company("001");
+    let owner = server.owner().await;
     let mut one = follow(&owner, "type=booking.*").await;
     let two = follow(&owner, "").await;
     let refused = owner.get(&format!("{EVENTS}stream/")).await.expect_refusal(429, "too_many_streams");
