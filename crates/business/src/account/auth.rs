@@ -212,14 +212,17 @@ async fn refresh(call: Call) -> Result<Reply> {
 async fn logout(call: Call) -> Result<Reply> {
     let refresh = call.json()?.get("refresh").and_then(Value::as_str).map(str::to_owned);
     let (kernel, caller) = (call.kernel.clone(), call.caller.clone());
-    call.commit(View::System, move |tx| {
-        account::logout_caller(tx, &kernel, &caller)?;
-        if let Some(token) = &refresh {
-            account::logout(tx, &kernel, token)?;
-        }
-        Ok(Reply::no_content())
-    })
-    .await
+    let reply = call
+        .commit(View::System, move |tx| {
+            account::logout_caller(tx, &kernel, &caller)?;
+            if let Some(token) = &refresh {
+                account::logout(tx, &kernel, token)?;
+            }
+            Ok(Reply::no_content())
+        })
+        .await?;
+    call.kernel.settle_revocation().await;
+    Ok(reply)
 }
 
 async fn verify(call: Call) -> Result<Reply> {

@@ -1,14 +1,11 @@
 //! `/api/v1/internal-api-keys/` and the key of the environment: a key borrows a user's power and never has more.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use loopd_kernel::credential;
 use loopd_store::{View, params};
 use loopd_testkit::{Boot, Database, assert_json, each_engine, json};
 use loopd_types::{DAY_US, HOUR_US, SECOND_US, Uuid, sha256_hex};
 
-use crate::support::{Actor, World};
+use crate::support::{Actor, World, refused_from_then_on};
 
 const APPOINTMENTS: &str = "/api/v1/booking/appointments/";
 const KEYS: &str = "/api/v1/internal-api-keys/";
@@ -213,28 +210,10 @@ each_engine! {
         let owner = world.owner().await;
         for _ in 0..3 {
             let (id, key) = world.key(&owner, &["*"]).await;
-            let is_revoked = Arc::new(AtomicBool::new(false));
-            let callers: Vec<_> = (0..8).map(|_| {
-                let (key, is_revoked) = (key.clone(), is_revoked.clone());
-                tokio::spawn(async move {
-                    let mut after = 0;
-                    while after < 3 {
-                        // Looked at before the request leaves: whatever leaves after the answer of the revocation must be refused.
-                        let must_be_refused = is_revoked.load(Ordering::SeqCst);
-                        let answer = key.get(APPOINTMENTS).await;
-                        assert!(answer.status == 401 || !must_be_refused, "{}", answer.text());
-                        after += u32::from(must_be_refused);
-                    }
-                })
-            }).collect();
-            for _ in 0..5 {
-                key.get(APPOINTMENTS).await.expect_status(200);
-            }
-            owner.post(&format!("{KEYS}{id}/revoke/")).await.expect_status(200);
-            is_revoked.store(true, Ordering::SeqCst);
-            for caller in callers {
-                caller.await.expect("a caller that saw a revoked key work");
-            }
+            refused_from_then_on(&[key], APPOINTMENTS, async || {
+                owner.post(&format!("{KEYS}{id}/revoke/")).await.expect_status(200);
+            })
+            .await;
         }
     }
 

@@ -9,5 +9,6 @@ mod oidc_documents;
 mod passkeys;
 mod recovery;
 mod register;
+mod revoked;
 mod sessions;
 mod two_factor;
