@@ -160,7 +160,7 @@ pub(crate) fn enrol(
     )?;
     // Who is a member already takes no further seat.
     if known.as_ref().is_none_or(|(_, status)| status == "left") {
-        plan::require_seat(tx, company, 0)?;
+        plan::require_seat_for(tx, company, person, now)?;
     }
     match known {
         // Someone who left comes back to the same row; the history stays one.
@@ -352,7 +352,7 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: 
     protect_owner(tx, tenant, &row)?;
     outrank(tx, tenant, id, &row)?;
     if to == "active" {
-        plan::require_seat(tx, tenant.company, 0)?;
+        plan::require_seat(tx, tenant.company, kernel.now())?;
     }
     tx.execute(
         "UPDATE memberships SET status = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",

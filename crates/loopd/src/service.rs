@@ -304,6 +304,7 @@ pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop
     loopd_kernel::billing::register_jobs(&mut runner);
     webhook::register(&mut runner);
     transfer::register(&mut runner, engine.registry.tables());
+    loopd_kernel::invitation::register(&mut runner);
     loopd_kernel::account::register_jobs(&mut runner);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(runner.clone().run(kernel.clone(), stop.clone()));

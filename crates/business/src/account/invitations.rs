@@ -6,7 +6,7 @@ use loopd_types::Result;
 use loopd_web::{Call, Operation, RateClass, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
-use super::core::{Core, nothing};
+use super::core::{Core, handled, nothing};
 use super::{auth, wire};
 
 pub(super) const INVITATIONS: Core = Core { path: "invitations", name: "Invitation", listing: &invitation::LISTING };
@@ -17,13 +17,13 @@ pub fn operations() -> Vec<Operation> {
     let token = || ("token", schema::text(1, 100));
     let dead = "The link is unknown, replaced, answered, revoked or late (`link_not_valid`).";
     vec![
-        INVITATIONS.list_of_companies(),
-        INVITATIONS.retrieve_in_companies(),
+        as_of_now(INVITATIONS.list_of_companies()),
+        as_of_now(INVITATIONS.retrieve_in_companies()),
         INVITATIONS.write(
             op(Operation::post("invitations_create", INVITATIONS.url(), nothing), "Invite somebody by mail")
                 .describe(
                     "The person gets a letter with a link that is good for seven days. Nobody invites above their own rights, and the \
-                     invitation ends when its giver's rights do. Without `workspaces` it is for all of them.",
+                     invitation ends when its giver's rights do. While it waits it holds a seat of the plan. Without `workspaces` it is for all of them.",
                 )
                 .tenant(None, &INVITATIONS.permission("create"))
                 .body(
@@ -86,6 +86,19 @@ pub fn operations() -> Vec<Operation> {
         .responds_empty(204, "Declined; the link is dead.")
         .responds(400, dead, schema::component("Error")),
     ]
+}
+
+/// Shows no invitation as pending whose time is over.
+fn as_of_now(operation: Operation) -> Operation {
+    let inner = operation.handler.clone();
+    handled(operation, move |call: Call| {
+        let inner = inner.clone();
+        async move {
+            let companies: Vec<_> = call.scope()?.iter().map(|tenant| tenant.company).collect();
+            invitation::settle(&call.kernel, &companies).await?;
+            inner(call).await
+        }
+    })
 }
 
 async fn look_up(call: Call) -> Result<Reply> {

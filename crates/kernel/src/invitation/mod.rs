@@ -2,11 +2,14 @@
 //!
 //! An invitation never carries more than whoever stands behind it holds: the role is checked when it is made, when it is sent again,
 //! and against its giver's rights of that moment when it is accepted. It opens a door once: leaving, being removed or suspended, and
-//! joining in another way all end it.
+//! joining in another way all end it. While it is open it holds a seat of the company's plan.
 
 mod answer;
+mod overdue;
 
 pub use answer::{Acceptance, Accepted, Shown, decline, look_up};
+pub(crate) use overdue::{has_seat, open};
+pub use overdue::{register, settle};
 
 use loopd_store::{Reader, Tx, Value, params};
 use loopd_types::{CompanyId, DAY_US, Problem, Result, Timestamp, Uuid, sha256_hex};
@@ -19,7 +22,7 @@ use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
 use crate::mail::{self, Letter, Template};
 use crate::membership::{check_role, lock};
-use crate::{Kernel, audit, event};
+use crate::{Kernel, audit, event, plan};
 
 /// The page that the letter leads to.
 pub const PAGE: &str = "/account/invitation/";
@@ -58,8 +61,8 @@ const MOST_SENT: i64 = 10;
 /// Invites somebody and writes the letter.
 ///
 /// # Errors
-/// 400, also for a member and for somebody who is invited already; 403 `permission_denied` for more than the caller holds;
-/// 503 `mail_unavailable`.
+/// 400, also for a member and for somebody who is invited already; 402 `seat_limit_reached`; 403 `permission_denied` for more than the
+/// caller holds; 503 `mail_unavailable`.
 pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> Result<Uuid> {
     let mut input = Input::new(body, false)?;
     let email = input.required_text("email", 254).map(|email| email.to_lowercase());
@@ -78,7 +81,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
     check_role(tx, tenant, &role)?;
     let workspaces = read_workspaces(tenant, &role, workspaces)?;
     let now = kernel.now();
-    expire(tx, tenant.company, &email, now)?;
+    overdue::end_overdue(tx, kernel, tenant.company)?;
     let member = tx.first(
         "SELECT m.id FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.company_id = $1 AND u.email = $2 AND m.status <> 'left'",
         &params![tenant.company, &email],
@@ -96,6 +99,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
         let words = "This person is invited already; send that invitation again or revoke it.";
         return Err(Problem::field("email", "invited", words));
     }
+    plan::require_seat(tx, tenant.company, now)?;
     let (id, token) = (kernel.new_id(), one_time::new_token(kernel));
     tx.execute(
         "INSERT INTO invitations (company_id, id, email, role, title, all_workspaces, workspaces, token_hash, status, expires_at, \
@@ -114,6 +118,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
             now
         ],
     )?;
+    overdue::later(tx, kernel, tenant.company, now.plus(LIFE_US))?;
     write_letter(tx, kernel, tenant, &email, &role, &token, now.plus(LIFE_US))?;
     written(tx, kernel, tenant, "create", "core.invitation.created", id, &email, json!({"role": role}))?;
     Ok(id)
@@ -137,16 +142,6 @@ fn read_workspaces(tenant: &Tenant, role: &str, wanted: Option<Vec<String>>) -> 
         }
     }
     Ok(Some(wanted))
-}
-
-/// Invitations of an address whose time is over no longer count as pending.
-fn expire(tx: &mut Tx<'_>, company: CompanyId, email: &str, now: Timestamp) -> Result<()> {
-    tx.push(
-        "UPDATE invitations SET status = 'expired', token_hash = NULL, updated_at = $3, version = version + 1 \
-         WHERE company_id = $1 AND email = $2 AND status = 'pending' AND expires_at <= $3",
-        params![company, email, now],
-    )?;
-    Ok(())
 }
 
 struct Row {
@@ -218,6 +213,7 @@ pub fn resend(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
          version = version + 1 WHERE company_id = $1 AND id = $2",
         &params![tenant.company, id, sha256_hex(token.as_bytes()), now.plus(LIFE_US), tenant.actor.user, now],
     )?;
+    overdue::later(tx, kernel, tenant.company, now.plus(LIFE_US))?;
     write_letter(tx, kernel, tenant, &row.email, &row.role, &token, now.plus(LIFE_US))?;
     written(tx, kernel, tenant, "resend", "core.invitation.resent", id, &row.email, json!({}))
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use loopd_store::{Reader, StoreError, Tx, params};
-use loopd_types::{CompanyId, Kind, Problem, Result};
+use loopd_types::{CompanyId, Kind, Problem, Result, Timestamp, Uuid};
 use serde_json::{Map, Value as Json};
 
 use super::Terms;
+use crate::invitation;
 
 const GIB: i64 = 1024 * 1024 * 1024;
 
@@ -137,19 +138,42 @@ pub fn features(reader: &mut Reader<'_>, company: CompanyId) -> Result<BTreeSet<
     Ok(held.into_iter().flat_map(|one| one.terms.features).collect())
 }
 
-/// Makes sure that one more person may work in a company. `invited` are the open invitations, which hold a seat too. The caller holds the
-/// lock on the company's memberships (`membership::lock`), so that two invitations cannot take the last seat together.
+/// Seats of a company that are taken: its active members'…
+pub(crate) fn seats_worked_in(tx: &mut Tx<'_>, company: CompanyId) -> Result<i64> {
+    let sql = "SELECT count(*) FROM memberships WHERE company_id = $1 AND status = 'active'";
+    Ok(tx.one(sql, &params![company], |row| row.i64(0))?)
+}
+
+/// …and those that open invitations hold.
+pub(crate) fn seats_taken(tx: &mut Tx<'_>, company: CompanyId, now: Timestamp) -> Result<i64> {
+    Ok(seats_worked_in(tx, company)? + invitation::open(tx, company, now)?)
+}
+
+/// Makes sure that one more person may be invited to a company or come back to it. The caller holds the lock on the company's memberships
+/// (`membership::lock`), so that two cannot take the last seat together.
 ///
 /// # Errors
 /// 402 `seat_limit_reached` with `limit` and `used`.
-pub fn require_seat(tx: &mut Tx<'_>, company: CompanyId, invited: i64) -> Result<()> {
+pub fn require_seat(tx: &mut Tx<'_>, company: CompanyId, now: Timestamp) -> Result<()> {
+    let used = seats_taken(tx, company, now)?;
+    require_below(tx, company, used)
+}
+
+/// Makes sure that this person may begin to work in a company. Who was invited has a seat already; it is refused only when the plan has
+/// become smaller than those who work here, and then whoever accepts first is in.
+///
+/// # Errors
+/// As [`require_seat`].
+pub(crate) fn require_seat_for(tx: &mut Tx<'_>, company: CompanyId, person: Uuid, now: Timestamp) -> Result<()> {
+    let used = match invitation::has_seat(tx, company, person, now)? {
+        true => seats_worked_in(tx, company)?,
+        false => seats_taken(tx, company, now)?,
+    };
+    require_below(tx, company, used)
+}
+
+fn require_below(tx: &mut Tx<'_>, company: CompanyId, used: i64) -> Result<()> {
     let Some(limit) = limits(tx, company)?.seats else { return Ok(()) };
-    let active = tx.one(
-        "SELECT count(*) FROM memberships WHERE company_id = $1 AND status = 'active'",
-        &params![company],
-        |row| row.i64(0),
-    )?;
-    let used = active + invited;
     if used < limit {
         return Ok(());
     }

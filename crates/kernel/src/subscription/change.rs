@@ -1,7 +1,7 @@
 //! Choosing and changing plans: what a client asks for, what that means, and what it costs for the rest of a period.
 
-use loopd_store::{Tx, params};
-use loopd_types::{Problem, Result, Uuid};
+use loopd_store::Tx;
+use loopd_types::{Problem, Result, Timestamp, Uuid};
 use serde_json::{Value as Json, json};
 
 use super::rules::{self, Status};
@@ -226,7 +226,7 @@ pub fn change_plan(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, 
             period::begin(tx, kernel, tenant, &mut subscription, kernel.now(), true)?;
         }
     }
-    require_room(tx, tenant)?;
+    require_room(tx, tenant, kernel.now())?;
     // Another plan has other bounds: they are told anew.
     usage::forget_told(tx, tenant.company, month_of(kernel.now()))?;
     let after = json!({"plan": sold.code, "seats": seats, "at_period_end": runs && later});
@@ -266,20 +266,16 @@ fn change_now(
     Ok(())
 }
 
-/// Whoever works here already keeps their seat.
+/// Whoever works here or is invited already keeps their seat.
 ///
 /// # Errors
 /// 409 `seats_in_use`.
-fn require_room(tx: &mut Tx<'_>, tenant: &Tenant) -> Result<()> {
+fn require_room(tx: &mut Tx<'_>, tenant: &Tenant, now: Timestamp) -> Result<()> {
     let Some(seats) = plan::limits(tx, tenant.company)?.seats else { return Ok(()) };
-    let used = tx.one(
-        "SELECT count(*) FROM memberships WHERE company_id = $1 AND status = 'active'",
-        &params![tenant.company],
-        |row| row.i64(0),
-    )?;
+    let used = plan::seats_taken(tx, tenant.company, now)?;
     if used <= seats {
         return Ok(());
     }
-    let words = format!("{used} people work in this company, and there would be {seats} seats.");
+    let words = format!("{used} people work in this company or are invited to it, and there would be {seats} seats.");
     Err(Problem::conflict("seats_in_use", words).with_extra("used", used).with_extra("limit", seats))
 }

@@ -1,5 +1,5 @@
 //! Invitations and roles in every order of acts, against a model that is small enough to be believed: after each act, who is a member
-//! as what, and which invitations wait, is the same in both.
+//! as what, and which invitations wait, is the same in both, and together they never have more seats than the plan.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use crate::support::{Actor, World};
 
 /// Person 0 made the company; the others come and go.
 const PEOPLE: usize = 4;
+/// One fewer than people, so that seats run out.
+const SEATS: usize = PEOPLE - 1;
 const ROLES: [&str; 4] = ["viewer", "manager", "admin", "owner"];
 
 #[derive(Clone, Debug)]
@@ -110,6 +112,15 @@ impl Model {
         self.members.get(&whom).is_some_and(|(_, state)| *state != "left")
     }
 
+    fn active(&self) -> usize {
+        self.members.values().filter(|(_, state)| *state == "active").count()
+    }
+
+    /// A seat for one more, who has none reserved.
+    fn has_seat(&self) -> bool {
+        self.active() + self.waiting.len() < SEATS
+    }
+
     fn is_last_owner(&self, whom: usize) -> bool {
         let owners = self.members.values().filter(|(role, state)| *role == 3 && *state == "active").count();
         self.members.get(&whom) == Some(&(3, "active")) && owners <= 1
@@ -119,7 +130,10 @@ impl Model {
     fn act(&mut self, act: &Act) -> bool {
         match *act {
             Act::Invite { by, whom, role } => {
-                let allowed = self.may_give(by, role) && !self.is_member(whom) && !self.waiting.contains_key(&whom);
+                let allowed = self.may_give(by, role)
+                    && !self.is_member(whom)
+                    && !self.waiting.contains_key(&whom)
+                    && self.has_seat();
                 if allowed {
                     self.send(by, whom, role);
                 }
@@ -147,7 +161,9 @@ impl Model {
             }
             Act::Decline { whom, back } => self.living(whom, back).is_some() && self.waiting.remove(&whom).is_some(),
             Act::Add { by, whom, role } => {
-                let allowed = self.may_give(by, role) && !self.is_member(whom);
+                // Who is invited has a seat, whichever way they come in.
+                let seat = self.waiting.contains_key(&whom) || self.has_seat();
+                let allowed = self.may_give(by, role) && !self.is_member(whom) && seat;
                 if allowed {
                     self.members.insert(whom, (role, "active"));
                     self.waiting.remove(&whom);
@@ -203,7 +219,8 @@ impl Model {
             ("remove", "active" | "suspended") => "left",
             _ => return false,
         };
-        let allowed = self.may_touch(by, whom, action != "leave");
+        let seat = next != "active" || self.has_seat();
+        let allowed = self.may_touch(by, whom, action != "leave") && seat;
         if allowed {
             self.members.insert(whom, (role, next));
             self.waiting.remove(&whom);
@@ -226,6 +243,9 @@ impl<'w> Real<'w> {
         for number in 1..PEOPLE {
             people.push(world.person(&format!("case{case}-{number}")).await);
         }
+        let product = people[0].get("/api/v1/product-subscriptions/?product=booking").await.expect_status(200);
+        let activate = format!("/api/v1/product-subscriptions/{}/activate/", product.text_at("/results/0/id"));
+        people[0].post(&activate).json(&json!({"plan": "small"})).await.expect_status(200);
         let real = Self { world, code: people[0].code.clone(), people, links: BTreeMap::new() };
         let ids: Vec<Uuid> = real.people.iter().map(|person| Uuid::parse_str(&person.user).expect("an id")).collect();
         // Their addresses are theirs: a click is enough.
@@ -432,11 +452,16 @@ async fn play(world: &World, case: usize, acts: &[Act]) {
             model.waiting.iter().map(|(who, waiting)| (*who, ROLES[waiting.role].to_owned())).collect();
         assert_eq!(members, wanted, "{}", told());
         assert_eq!(waiting, wanted_waiting, "{}", told());
+        let active = members.values().filter(|(_, state)| state == "active").count();
+        assert!(active + waiting.len() <= SEATS, "{}", told());
     }
 }
 
 each_engine! {
     async fn every_order_of_acts_ends_as_the_model_says(world: &World) {
+        let plan = json!({"product": "booking", "code": "small", "name": "Small", "trial_days": 0, "limits": {"seats": SEATS},
+            "prices": [{"interval": "year", "currency": "RWF", "amount_minor": 0}]});
+        world.superuser().await.post("/api/v1/plans/").json(&plan).await.expect_status(201);
         // The same cases on both engines and at every run; `PROPTEST_RNG_SEED` is not read, so that a failure can be told by its number.
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
         let mut runner = TestRunner::new_with_rng(Config::default(), rng);

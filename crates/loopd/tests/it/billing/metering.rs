@@ -1,12 +1,14 @@
 //! Usage is counted once, told of, and ends where the plan says; seats too.
 
 use loopd_kernel::billing::usage;
-use loopd_testkit::{assert_json, each_engine, json};
+use loopd_testkit::{Answer, assert_json, each_engine, json};
+use loopd_types::DAY_US;
 use serde_json::Value;
 
 use super::{APPOINTMENTS, INVOICES, Shop, standard};
-use crate::support::World;
+use crate::support::{PASSWORD, World};
 
+const INVITATIONS: &str = "/api/v1/invitations/";
 const USAGE: &str = "/api/v1/billing/usage/";
 
 /// Booking by the appointment: two are free, told from three on, refused from five on.
@@ -72,6 +74,62 @@ each_engine! {
         shop.owner.post("/api/v1/booking/services/").json(&json!({"title": "Cut", "duration_min": 30})).await.expect_status(201);
         shop.days(9).await;
         shop.owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await.expect_status(201);
+    }
+
+    async fn an_open_invitation_holds_a_seat_until_it_ends(world: &World) {
+        let mut plan = standard();
+        plan["limits"] = json!({"seats": 2});
+        let mut shop = Shop::open_with(world, plan).await;
+        shop.buy(json!({"plan": "standard"})).await;
+        async fn invite(shop: &Shop<'_>, name: &str) -> Answer {
+            let body = json!({"email": format!("{name}@example.com"), "role": "staff"});
+            shop.owner.post(INVITATIONS).json(&body).await
+        }
+        let refused = async |shop: &Shop<'_>| {
+            let full = invite(shop, "late").await.expect_refusal(402, "seat_limit_reached");
+            assert_json!(full.json(), {"error": {"details": {"limit": 2, "used": 2}}});
+        };
+        // Declined.
+        invite(&shop, "one").await.expect_status(201);
+        refused(&shop).await;
+        let outsider = world.person("outsider").await;
+        let body = json!({"email": outsider.email, "role": "staff"});
+        shop.owner.post("/api/v1/memberships/").json(&body).await.expect_refusal(402, "seat_limit_reached");
+        let token = world.letter("one@example.com", "invitation").await.token();
+        shop.owner.anonymous().post(&format!("{INVITATIONS}decline/")).json(&json!({"token": token})).await.expect_status(204);
+        // Revoked.
+        let two = invite(&shop, "two").await.expect_status(201).text_at("/id");
+        refused(&shop).await;
+        shop.owner.post(&format!("{INVITATIONS}{two}/revoke/")).await.expect_status(200);
+        // Sent again it stays one; fewer seats than that are refused.
+        let three = invite(&shop, "three").await.expect_status(201).text_at("/id");
+        shop.owner.post(&format!("{INVITATIONS}{three}/resend/")).await.expect_status(200);
+        refused(&shop).await;
+        let item = shop.item().await;
+        let fewer = shop.owner.post(&format!("{item}change-plan/")).json(&json!({"seats": 3})).await;
+        fewer.expect_status(200);
+        invite(&shop, "four").await.expect_status(201);
+        let fewer = shop.owner.post(&format!("{item}change-plan/")).json(&json!({"seats": 2, "when": "now"})).await;
+        assert_json!(fewer.expect_refusal(409, "seats_in_use").json(), {"error": {"details": {"limit": 2, "used": 3}}});
+        // Over: listed as what it is at that moment, and told of once.
+        world.clock.advance(7 * DAY_US);
+        shop.wait(0).await;
+        let listed = shop.owner.get(&format!("{INVITATIONS}?status=expired")).await.expect_status(200);
+        assert_json!(listed.json(), {"count": 2, "results": [{"email": "four@example.com"}, {"email": "three@example.com"}]});
+        assert_eq!(shop.owner.get(&format!("{INVITATIONS}?status=pending")).await.at("/count"), 0);
+        shop.owner.get(&format!("{INVITATIONS}{three}/")).await.expect_status(200);
+        let told = async || shop.owner.get("/api/v1/platform-events/?type=core.invitation.expired").await.at("/results");
+        assert_eq!(told().await.as_array().expect("events").len(), 2);
+        // Accepted: the seat that was held is taken, though none is free.
+        invite(&shop, "five").await.expect_status(201);
+        invite(&shop, "six").await.expect_status(201);
+        invite(&shop, "late").await.expect_refusal(402, "seat_limit_reached");
+        for name in ["five", "six"] {
+            let token = world.letter(&format!("{name}@example.com"), "invitation").await.token();
+            let body = json!({"token": token, "username": name, "password": PASSWORD});
+            shop.owner.anonymous().post(&format!("{INVITATIONS}accept/")).json(&body).await.expect_status(200);
+        }
+        invite(&shop, "late").await.expect_refusal(402, "seat_limit_reached");
     }
 
     async fn the_last_seat_is_taken_once(world: &World) {
