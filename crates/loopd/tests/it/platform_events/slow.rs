@@ -69,7 +69,7 @@ async fn fill(owner: &Client, count: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_is_told_so_and_resumes_with_nothing_missing() {
-    const READERS: usize = 20;
+    const READERS: usize = 12;
     for (program, _database) in Program::on_every_engine().await {
         let server = program.serve();
         let owner = server.owner().await;
@@ -85,20 +85,23 @@ async fn a_slow_reader_is_told_so_and_resumes_with_nothing_missing() {
         fill(&owner, 50).await;
         let before = server.resident();
         // More than a channel remembers, and many times what sockets hold.
-        fill(&owner, 4_000).await;
+        fill(&owner, 3_200).await;
         let grown = server.resident().saturating_sub(before) >> 20;
-        assert!(grown < 160, "{READERS} readers that do not read cost {grown} MiB for 32 MiB of events");
+        assert!(grown < 160, "{READERS} readers that do not read cost {grown} MiB for 26 MiB of events");
         let all: Vec<i64> = {
             let mut whole = open(&owner, "after=0&type=booking.*&follow=false", None).await;
             positions(&mut whole).await
         };
-        assert_eq!(all.len(), 4_050);
-        for reader in readers {
+        assert_eq!(all.len(), 3_250);
+        for (number, reader) in readers.into_iter().enumerate() {
             let (mut seen, end) = drain(reader).await;
             assert_eq!(end["reason"], "slow_reader", "{end}");
             let last = end["after"].to_string();
             assert_eq!(seen.last().copied().unwrap_or_default().to_string(), last);
-            assert!(seen.len() < all.len());
+            assert!(seen.len() < all.len() && all.starts_with(&seen));
+            if number > 1 {
+                continue;
+            }
             let mut resumed = open(&owner, "type=booking.*&follow=false", Some(&last)).await;
             seen.extend(positions(&mut resumed).await);
             assert_eq!(seen, all, "nothing is missing, nothing comes twice");
