@@ -6,15 +6,19 @@ pub mod signal;
 pub mod stream;
 
 use loopd_store::{StoreError, Tx, Value, params};
-use loopd_types::CompanyId;
+use loopd_types::{CompanyId, Result};
 
 use crate::access::{Actor, Tenant};
+use crate::billing::exact;
 use crate::{Kernel, counter};
 
 /// The series that numbers a company's events.
 pub(crate) const SERIES: &str = "events";
 
 /// Emits `kind` (`booking.appointment.confirmed`) about `subject` (`booking/appointments/<id>`) with the payload as it will be told.
+///
+/// # Errors
+/// 402 `usage_limit_reached` when it is one unit too many of what a plan limits.
 pub fn emit(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
@@ -22,8 +26,10 @@ pub fn emit(
     kind: &str,
     subject: &str,
     payload: String,
-) -> Result<(), StoreError> {
-    emit_by(tx, kernel, tenant.company, &tenant.actor, kind, subject, payload)
+) -> Result<()> {
+    let position = counter::next(tx, tenant.company, SERIES)?;
+    exact::take(tx, kernel, tenant, kind, &payload)?;
+    Ok(write(tx, kernel, tenant.company, &tenant.actor, kind, subject, payload, position)?)
 }
 
 /// As [`emit`], for acts without a tenant (a registration makes its company in the same transaction).
@@ -38,6 +44,20 @@ pub fn emit_by(
 ) -> Result<(), StoreError> {
     // The counter's row lock is held until commit, so positions rise in commit order on Postgres too.
     let position = counter::next(tx, company, SERIES)?;
+    write(tx, kernel, company, actor, kind, subject, payload, position)
+}
+
+#[expect(clippy::too_many_arguments, reason = "an event's columns")]
+fn write(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    actor: &Actor,
+    kind: &str,
+    subject: &str,
+    payload: String,
+    position: i64,
+) -> Result<(), StoreError> {
     tx.push(
         "INSERT INTO events (company_id, position, id, kind, subject, payload, actor_user_id, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",

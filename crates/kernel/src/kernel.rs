@@ -8,6 +8,7 @@ use loopd_types::{Clock, Ids, Problem, Result, Rng, Timestamp, Uuid};
 
 use crate::access::cache::AccessCache;
 use crate::billing::Collectors;
+use crate::billing::calls::Calls;
 use crate::catalogue::Catalogue;
 use crate::credential::usage::Usage;
 use crate::egress::Egress;
@@ -46,6 +47,7 @@ pub struct Kernel {
     pub(crate) tokens: Tokens,
     pub(crate) cache: AccessCache,
     pub(crate) usage: Usage,
+    pub(crate) calls: Calls,
     /// Who was refused what; see [`crate::refusal`].
     pub refusals: Refusals,
     /// What issuers of identities publish.
@@ -103,6 +105,7 @@ impl Kernel {
             tokens,
             cache,
             usage,
+            calls: Calls::default(),
             refusals: Refusals::default(),
             oidc: Documents::default(),
             tracer,

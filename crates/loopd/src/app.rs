@@ -253,6 +253,9 @@ impl Server {
     pub async fn serve_with(self, doors: Doors, shutdown: impl Future<Output = ()>) {
         let lifecycle = self.app.lifecycle().clone();
         let (stop, stopped) = watch::channel(false);
+        if let Err(problem) = loopd_kernel::billing::calls::prepare(&self.kernel).await {
+            tracing::warn!(cause = problem.cause(), "the meters of calls could not be made");
+        }
         let background = service::background(&self.engine, &self.ports, &self.mailer, stopped.clone());
         let mut beside = tokio::task::JoinSet::new();
         if let Some(address) = self.settings.metrics_listen {
@@ -304,6 +307,9 @@ impl Server {
         }
         // What could not be written is in the log.
         let _ = self.kernel.flush_refusals(true).await;
+        if let Err(problem) = self.kernel.flush_calls().await {
+            tracing::warn!(cause = problem.cause(), "the last calls could not be counted");
+        }
         self.kernel.db.close().await;
     }
 }

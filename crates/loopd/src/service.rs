@@ -336,6 +336,9 @@ async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
         }
         // What could not be written is in the log.
         let _ = kernel.flush_refusals(false).await;
+        if let Err(problem) = kernel.flush_calls().await {
+            tracing::warn!(cause = problem.cause(), "calls could not be counted; the next time tries again");
+        }
         if let Err(problem) = loopd_kernel::billing::usage::count_all(&kernel).await {
             tracing::warn!(cause = problem.cause(), "usage could not be counted");
         }

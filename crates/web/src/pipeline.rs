@@ -148,6 +148,11 @@ pub(crate) async fn admit(
         }
     }
     limit_caller(kernel, operation, &caller, address, &tenants, trail).await?;
+    if let ([only], Access::Tenant { product, .. } | Access::Union { product, .. }) =
+        (tenants.as_slice(), &operation.access)
+    {
+        kernel.note_call(only.company, product.as_deref());
+    }
     Ok(Admission { caller, tenants, is_union })
 }
 

@@ -7,6 +7,8 @@ use loopd_types::{CompanyCode, CompanyId, Kind, Problem, Result, Timestamp, Uuid
 use super::caller::Caller;
 use super::load::{CompanyAccess, MembershipAccess, UserAccess};
 use super::tenant::{Tenant, insufficient_scope};
+use crate::billing::exact;
+use crate::billing::usage::Passed;
 use crate::permission::PermissionSet;
 use crate::subscription::rules::Openness;
 use crate::{Kernel, audit};
@@ -203,6 +205,9 @@ impl Kernel {
         let tenant = build(caller, membership, access, need.workspace, is_superuser)?;
         if let Some(product) = need.product {
             require_product(&tenant, product, need.is_write, self.now())?;
+            if let Some(over) = tenant.calls_are_over(product, self.now()).filter(|_| !is_superuser) {
+                return Err(reached(over));
+            }
         }
         if let Some(permission) = need.permission
             && !need.or_permission.is_some_and(|other| tenant.may_either(permission, other))
@@ -235,12 +240,11 @@ fn require_product(tenant: &Tenant, product: &str, is_write: bool, now: Timestam
 
 fn require_quota(tenant: &Tenant, permission: &str, now: Timestamp) -> Result<()> {
     let Some(passed) = tenant.passed_meters(permission, now).find(|passed| passed.is_hard) else { return Ok(()) };
-    let words = format!("The plan's limit of {} {} in this month is reached.", passed.limit, passed.meter);
-    Err(Problem::new(Kind::PaymentRequired, "usage_limit_reached", words)
-        .with_extra("meter", passed.meter.as_str())
-        .with_extra("limit", passed.limit)
-        .with_extra("used", passed.used)
-        .with_extra("resets_at", passed.resets_at.to_string()))
+    Err(reached(passed))
+}
+
+fn reached(passed: &Passed) -> Problem {
+    exact::reached(&passed.meter, passed.limit, passed.used, passed.resets_at)
 }
 
 fn build(

@@ -8,6 +8,7 @@ use loopd_types::{CompanyId, Network, Result, Timestamp, Uuid};
 use super::bounds::{Bounds, Impersonation};
 use super::caller::KeyAccess;
 use crate::Kernel;
+use crate::billing::exact::{self, Hard};
 use crate::billing::usage::{self, Passed};
 use crate::credential::Kind;
 use crate::permission::PermissionSet;
@@ -103,6 +104,8 @@ pub struct CompanyAccess {
     pub products: Vec<ProductAccess>,
     /// Meters that have passed a limit of the company's plans in this month.
     pub passed: Vec<Passed>,
+    /// Meters with a hard limit.
+    pub hard: Vec<Hard>,
     pub workspaces: Vec<WorkspaceAccess>,
 }
 
@@ -309,6 +312,7 @@ fn load_company(
                 closed_doors: closed_doors(&settings),
                 products: Vec::new(),
                 passed: Vec::new(),
+                hard: Vec::new(),
                 workspaces: Vec::new(),
             })
         },
@@ -331,6 +335,7 @@ fn load_company(
         },
     )?;
     access.passed = usage::passed(reader, company, now)?;
+    access.hard = exact::load(reader, company)?;
     access.workspaces = reader.query(
         "SELECT id, is_default FROM workspaces WHERE company_id = $1 AND status = 'active' ORDER BY id",
         &params![company],

@@ -7,6 +7,8 @@ use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 
 use super::caller::Actor;
 use super::load::CompanyAccess;
+use crate::billing::calls;
+use crate::billing::exact::Hard;
 use crate::billing::usage::Passed;
 use crate::permission::PermissionSet;
 use crate::subscription::rules::Openness;
@@ -174,6 +176,18 @@ impl Tenant {
     /// What of `product` is open now; superusers need nobody to let them in.
     pub fn openness(&self, product: &str, now: Timestamp) -> Openness {
         if self.is_superuser { Openness::Open } else { self.access.openness(product, now) }
+    }
+    /// The meters whose hard limits bind this company.
+    pub(crate) fn hard_meters(&self) -> &[Hard] {
+        &self.access.hard
+    }
+    /// Which meter of calls by API is full for this product, if one is.
+    pub(crate) fn calls_are_over(&self, product: &str, now: Timestamp) -> Option<&Passed> {
+        let mut full = self.access.passed.iter().filter(|passed| passed.is_hard && now < passed.resets_at);
+        full.find(|passed| match passed.meter.split_once('.') {
+            None => passed.meter == calls::METER,
+            Some((all, one)) => all == calls::METER && one == product,
+        })
     }
     /// The meters that have passed a limit and that a call with this permission would count for.
     pub fn passed_meters<'a>(&'a self, permission: &'a str, now: Timestamp) -> impl Iterator<Item = &'a Passed> + 'a {

@@ -78,6 +78,23 @@ pub(crate) fn suspended(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, produ
     send(tx, kernel, tenant, &Template::SubscriptionSuspended { company, product, link: &link })
 }
 
+/// A meter has come near its hard limit, or to it.
+pub(super) fn usage(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    meter: &str,
+    (used, limit): (i64, i64),
+    resets_at: Timestamp,
+    is_reached: bool,
+) -> Result<()> {
+    let sql = "SELECT name FROM meters WHERE code = $1";
+    let name = tx.first(sql, &params![meter], |row| Ok(row.text(0)?.to_owned()))?.unwrap_or_else(|| meter.to_owned());
+    let link = format!("{}/api/v1/billing/usage/", kernel.settings.public_url);
+    let (company, meter, link) = (tenant.company_name(), name.as_str(), link.as_str());
+    send(tx, kernel, tenant, &Template::UsageLimit { company, meter, used, limit, resets_at, is_reached, link })
+}
+
 /// A trial of a product that is sold is about to end.
 pub(crate) fn trial_ends(
     tx: &mut Tx<'_>,

@@ -1,9 +1,10 @@
 //! Meters: which events count as a unit of what, and which calls end where a hard limit is reached. Data, set by the operator.
 
-use loopd_store::{Reader, Tx, Value, params};
+use loopd_store::{Reader, StoreError, Tx, Value, params};
 use loopd_types::{Problem, Result, Timestamp, Uuid};
 use serde_json::Value as Json;
 
+use super::calls;
 use crate::Kernel;
 use crate::access::Actor;
 use crate::input::Input;
@@ -34,21 +35,28 @@ pub struct Meter {
     /// The payload's member that is added up; empty: each event is one unit.
     pub field: String,
     pub since: Timestamp,
+    /// Whether a hard limit refuses anything.
+    pub is_guarded: bool,
 }
 
 /// The meters that count.
 ///
 /// # Errors
 /// The database's.
-pub fn active(reader: &mut Reader<'_>) -> Result<Vec<Meter>> {
-    Ok(reader.query("SELECT code, kinds, field, created_at FROM meters WHERE is_active ORDER BY code", &[], |row| {
-        Ok(Meter {
-            code: row.text(0)?.to_owned(),
-            kinds: serde_json::from_str(row.json(1)?).unwrap_or_default(),
-            field: row.text(2)?.to_owned(),
-            since: row.time(3)?,
-        })
-    })?)
+pub fn active(reader: &mut Reader<'_>) -> Result<Vec<Meter>, StoreError> {
+    reader.query(
+        "SELECT code, kinds, field, created_at, guards FROM meters WHERE is_active ORDER BY code",
+        &[],
+        |row| {
+            Ok(Meter {
+                code: row.text(0)?.to_owned(),
+                kinds: serde_json::from_str(row.json(1)?).unwrap_or_default(),
+                field: row.text(2)?.to_owned(),
+                since: row.time(3)?,
+                is_guarded: row.json(4)?.trim() != "[]",
+            })
+        },
+    )
 }
 
 /// Makes a meter: `kinds` are events' kinds (`booking.appointments.created`), `guards` permissions (`booking.appointments.create`) whose
@@ -66,6 +74,9 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, body: Json) -> Re
     let kinds = input.texts("kinds", 20, 120).unwrap_or_default();
     let field = input.text("field", 60).unwrap_or_default();
     let guards = input.texts("guards", 20, 120).unwrap_or_default();
+    if code.split('.').next() == Some(calls::METER) {
+        input.refuse("code", "reserved", "Meters of this name are the server's own.");
+    }
     if kinds.is_empty() {
         input.refuse("kinds", "required", "At least one kind of event.");
     }

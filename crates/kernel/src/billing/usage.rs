@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::calendar::{month_of, months_after};
 use super::meter::{self, Meter};
+use super::{calls, exact, letters};
 use crate::access::Tenant;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
 use crate::plan::{Metered, Terms};
@@ -112,7 +113,7 @@ fn count_page(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant) -> Result<u64> 
 }
 
 /// What an event counts for: one, or a whole number in its payload.
-fn units(meter: &Meter, payload: &str) -> i64 {
+pub(super) fn units(meter: &Meter, payload: &str) -> i64 {
     if meter.field.is_empty() {
         return 1;
     }
@@ -120,7 +121,14 @@ fn units(meter: &Meter, payload: &str) -> i64 {
     payload[&meter.field].as_i64().unwrap_or(0).max(0)
 }
 
-fn add(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, meter: &str, month: Timestamp, units: i64) -> Result<()> {
+pub(super) fn add(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    meter: &str,
+    month: Timestamp,
+    units: i64,
+) -> Result<()> {
     let company = tenant.company;
     // A month that is billed is closed: what was written in its last moments and seen later counts in the next one.
     let billed = tx.one(
@@ -135,10 +143,12 @@ fn add(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, meter: &str, month: Ti
         &params![company, meter, month, units],
         |row| Ok((row.i64(0)?, row.i64(1)?)),
     )?;
+    exact::check(tx, company, meter, month, value)?;
     tell(tx, kernel, tenant, (meter, month), value, told)
 }
 
-/// Tells the company once when it passes its soft and its hard limit in a month.
+/// Tells the company once when it passes its soft limit, four fifths of its hard limit, and the hard limit itself in a month; of the latter
+/// two by letter too.
 fn tell(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
@@ -147,9 +157,10 @@ fn tell(
     value: i64,
     told: i64,
 ) -> Result<()> {
-    let Some(bounds) = metered(tx, tenant.company)?.into_iter().find(|one| one.meter == meter) else { return Ok(()) };
+    let Some(bounds) = bounds(tx, tenant.company)?.into_iter().find(|one| one.meter == meter) else { return Ok(()) };
     let level = match () {
-        () if bounds.hard_limit.is_some_and(|limit| value >= limit) => 2,
+        () if bounds.hard_limit.is_some_and(|limit| value >= limit) => 3,
+        () if bounds.hard_limit.is_some_and(|limit| value >= limit - limit / 5) => 2,
         () if bounds.soft_limit.is_some_and(|limit| value >= limit) => 1,
         () => 0,
     };
@@ -161,13 +172,39 @@ fn tell(
         params![tenant.company, meter, month, level],
     )?;
     let (kind, limit) = match level {
-        2 => ("core.usage.hard_limit_reached", bounds.hard_limit),
+        3 => ("core.usage.hard_limit_reached", bounds.hard_limit),
+        2 => ("core.usage.hard_limit_near", bounds.hard_limit),
         _ => ("core.usage.soft_limit_reached", bounds.soft_limit),
     };
+    if let (2 | 3, Some(limit)) = (level, limit) {
+        let resets_at = months_after(month, 1);
+        letters::usage(tx, kernel, tenant, meter, (value, limit), resets_at, level == 3)?;
+    }
     let payload = json!({"meter": meter, "month": month, "used": value, "limit": limit});
     event::emit(tx, kernel, tenant, kind, &format!("core/usage/{meter}"), payload.to_string())?;
     kernel.forget_company(tx, tenant.company);
     Ok(())
+}
+
+/// The limits of a meter.
+#[derive(Clone, Debug)]
+pub(super) struct Bound {
+    pub meter: String,
+    pub soft_limit: Option<i64>,
+    pub hard_limit: Option<i64>,
+}
+
+/// What a company's plans say about meters, and what they give of calls by API in all.
+pub(super) fn bounds(reader: &mut Reader<'_>, company: CompanyId) -> Result<Vec<Bound>, StoreError> {
+    let mut all: Vec<Bound> = metered(reader, company)?
+        .into_iter()
+        .map(|one| Bound { meter: one.meter, soft_limit: one.soft_limit, hard_limit: one.hard_limit })
+        .collect();
+    if let Some(limit) = plan::limits(reader, company)?.api_calls {
+        all.retain(|one| one.meter != calls::METER);
+        all.push(Bound { meter: calls::METER.to_owned(), soft_limit: None, hard_limit: Some(limit) });
+    }
+    Ok(all)
 }
 
 /// What a company's plans say about meters; of a meter in several plans, the widest limits.
@@ -221,7 +258,7 @@ pub(crate) fn passed(reader: &mut Reader<'_>, company: CompanyId, now: Timestamp
     if used.is_empty() {
         return Ok(Vec::new());
     }
-    let bounds = metered(reader, company)?;
+    let bounds = bounds(reader, company)?;
     let resets_at = months_after(month, 1);
     let passed = used.into_iter().filter_map(|(meter, used, guards)| {
         let bound = bounds.iter().find(|bound| bound.meter == meter)?;

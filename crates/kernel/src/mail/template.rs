@@ -116,6 +116,16 @@ pub enum Template<'a> {
         product: &'a str,
         link: &'a str,
     },
+    /// A plan's hard limit is near, or reached.
+    UsageLimit {
+        company: &'a str,
+        meter: &'a str,
+        used: i64,
+        limit: i64,
+        resets_at: Timestamp,
+        is_reached: bool,
+        link: &'a str,
+    },
     ExportReady {
         company: &'a str,
         link: &'a str,
@@ -144,6 +154,8 @@ impl Template<'_> {
             Self::TrialEnding { .. } => "trial-ending",
             Self::PaymentOverdue { .. } => "payment-overdue",
             Self::SubscriptionSuspended { .. } => "subscription-suspended",
+            Self::UsageLimit { is_reached: false, .. } => "usage-near",
+            Self::UsageLimit { is_reached: true, .. } => "usage-reached",
             Self::ExportReady { .. } => "export-ready",
         }
     }
@@ -160,6 +172,7 @@ impl Template<'_> {
             | Self::TrialEnding { link, .. }
             | Self::PaymentOverdue { link, .. }
             | Self::SubscriptionSuspended { link, .. }
+            | Self::UsageLimit { link, .. }
             | Self::ExportReady { link, .. } => Some(link),
             Self::EmailChangeAsked { .. }
             | Self::EmailChanged { .. }

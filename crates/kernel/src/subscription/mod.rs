@@ -13,6 +13,7 @@ pub use change::change_plan;
 pub(crate) use period::usage_bills;
 
 use crate::access::Tenant;
+use crate::billing::exact;
 use crate::billing::{bill, coupon, letters, seller};
 use crate::company::invalid_transition;
 use crate::input::Input;
@@ -312,6 +313,7 @@ fn written(
     audit::record(tx, kernel, tenant, entry)?;
     let payload = json!({"id": target, "product": subscription.product, "changes": changes});
     event::emit(tx, kernel, tenant, kind, &format!("core/product-subscriptions/{target}"), payload.to_string())?;
+    exact::forget(tx, tenant.company)?;
     kernel.forget_company(tx, tenant.company);
     Ok(())
 }

@@ -196,6 +196,29 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             "Pay the bill",
             Vec::new(),
         ),
+        Template::UsageLimit { company, meter, used, limit, resets_at, is_reached, .. } => linked(
+            if is_reached {
+                format!("The plan’s limit of {meter} is reached")
+            } else {
+                format!("Four fifths of {meter} are used")
+            },
+            vec![
+                format!("{company} has used {used} of {limit} in this month: {meter}."),
+                if is_reached {
+                    format!(
+                        "Calls that count for it are refused until {} or until the plan is larger.",
+                        when(resets_at)
+                    )
+                } else {
+                    format!(
+                        "Calls that count for it will be refused when the limit is reached, until {} or until the plan is larger.",
+                        when(resets_at)
+                    )
+                },
+            ],
+            "See the usage",
+            Vec::new(),
+        ),
         Template::ExportReady { company, expires_at, .. } => linked(
             format!("The export of {company} is ready"),
             vec![

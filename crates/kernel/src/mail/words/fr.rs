@@ -201,6 +201,19 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             "Payer la facture",
             Vec::new(),
         ),
+        Template::UsageLimit { company, meter, used, limit, resets_at, is_reached, .. } => linked(
+            if is_reached { format!("La limite de la formule est atteinte : {meter}") } else { format!("Les quatre cinquièmes sont utilisés : {meter}") },
+            vec![
+                format!("{company} a utilisé {used} sur {limit} ce mois-ci : {meter}."),
+                if is_reached {
+                    format!("Les appels qui comptent sont refusés jusqu’au {} ou jusqu’à une formule plus grande.", when(resets_at))
+                } else {
+                    format!("Quand la limite sera atteinte, les appels qui comptent seront refusés jusqu’au {} ou jusqu’à une formule plus grande.", when(resets_at))
+                },
+            ],
+            "Voir l’utilisation",
+            Vec::new(),
+        ),
         Template::ExportReady { company, expires_at, .. } => linked(
             format!("L’export de {company} est prêt"),
             vec![

@@ -201,6 +201,19 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             "Ishyura inyemezabuguzi",
             Vec::new(),
         ),
+        Template::UsageLimit { company, meter, used, limit, resets_at, is_reached, .. } => linked(
+            if is_reached { format!("Umubare ntarengwa w’ifatabuguzi wagezweho: {meter}") } else { format!("Mumaze gukoresha bine bya gatanu bya {meter}") },
+            vec![
+                format!("{company} imaze gukoresha {used} kuri {limit} muri uku kwezi: {meter}."),
+                if is_reached {
+                    format!("Ibindi bisabwa bizangwa kugeza ku wa {} cyangwa kugeza mufashe ifatabuguzi rinini.", when(resets_at))
+                } else {
+                    format!("Umubare nugerwaho, ibindi bisabwa bizangwa kugeza ku wa {} cyangwa kugeza mufashe ifatabuguzi rinini.", when(resets_at))
+                },
+            ],
+            "Reba ibyakoreshejwe",
+            Vec::new(),
+        ),
         Template::ExportReady { company, expires_at, .. } => linked(
             format!("Kopi y’amakuru ya {company} iriteguye"),
             vec![

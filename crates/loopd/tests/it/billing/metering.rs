@@ -37,7 +37,7 @@ async fn book(shop: &Shop<'_>, count: usize) {
 }
 
 async fn used(shop: &Shop<'_>) -> Value {
-    shop.owner.get(USAGE).await.expect_status(200).at("/results/0/value")
+    shop.owner.get(&format!("{USAGE}?meter=appointments")).await.expect_status(200).at("/results/0/value")
 }
 
 each_engine! {
@@ -57,7 +57,7 @@ each_engine! {
         let bill = shop.bill(&bills[1]).await;
         // Four less two: one at 100, one at 70.
         assert_json!(bill, {"total_minor": 170, "lines": [{"kind": "usage", "quantity": 4}]});
-        assert_json!(shop.owner.get(USAGE).await.json(), {"results": [{"value": 4, "is_billed": true, "month": "2026-06-01T00:00:00.000000Z"}]});
+        assert_json!(shop.owner.get(&format!("{USAGE}?meter=appointments")).await.json(), {"results": [{"value": 4, "is_billed": true, "month": "2026-06-01T00:00:00.000000Z"}]});
         shop.ledger_balances().await;
     }
 
@@ -74,6 +74,69 @@ each_engine! {
         shop.owner.post("/api/v1/booking/services/").json(&json!({"title": "Cut", "duration_min": 30})).await.expect_status(201);
         shop.days(9).await;
         shop.owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await.expect_status(201);
+    }
+
+    async fn a_hard_limit_refuses_exactly_however_many_come_at_once(world: &World) {
+        let mut shop = metered(world).await;
+        book(&shop, 1).await;
+        let burst = async |shop: &Shop<'_>, count: usize| {
+            let many = (0..count).map(|_| async { shop.owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await });
+            let answers = futures_util::future::join_all(many).await;
+            let made = answers.iter().filter(|answer| answer.status == 201).count();
+            for answer in answers.into_iter().filter(|answer| answer.status != 201) {
+                let refused = answer.expect_refusal(402, "usage_limit_reached");
+                assert_json!(refused.json(), {"error": {"details": {"meter": "appointments", "limit": 5, "used": 5}}});
+            }
+            made
+        };
+        // Four are left, whatever is counted by now.
+        assert_eq!(burst(&shop, 12).await, 4);
+        assert_eq!(shop.owner.get(APPOINTMENTS).await.expect_status(200).at("/count"), 5);
+        // What was taken back used nothing, and the log's count comes to the same.
+        book(&shop, 0).await;
+        assert_eq!(used(&shop).await, 5);
+        world.letter(&shop.owner.email, "usage-reached").await;
+        // A new month begins at nothing.
+        shop.days(9).await;
+        assert_eq!(burst(&shop, 6).await, 5);
+    }
+
+    async fn calls_are_counted_once_by_company_and_product_and_end_at_the_plans_limit(world: &World) {
+        let mut plan = standard();
+        plan["metered"] = json!([{"meter": "api_calls.booking", "included": 2, "soft_limit": 3, "hard_limit": 5, "currency": "RWF",
+            "tiers": [{"amount_minor": 10}]}]);
+        let shop = Shop::open_with(world, plan).await;
+        shop.buy(json!({"plan": "standard"})).await;
+        let counted = async |meter: &str| {
+            for _ in 0..2 {
+                world.kernel.flush_calls().await.expect("counted");
+            }
+            shop.owner.get(&format!("{USAGE}?meter={meter}")).await.expect_status(200).json()["results"][0]["value"].as_i64().unwrap_or(0)
+        };
+        let before = counted("api_calls").await;
+        assert!(before > 0, "buying a plan is a call, too");
+        assert_eq!(counted("api_calls.booking").await, 0);
+        for _ in 0..4 {
+            shop.owner.get(APPOINTMENTS).await.expect_status(200);
+        }
+        assert_eq!(counted("api_calls.booking").await, 4);
+        world.letter(&shop.owner.email, "usage-near").await;
+        assert!(counted("api_calls").await >= before + 4);
+        // Nobody else's, and nobody's who was not let in.
+        let stranger = world.register("stranger").await;
+        stranger.get(APPOINTMENTS).await.expect_status(200);
+        shop.owner.anonymous().get(APPOINTMENTS).await.expect_refusal(401, "not_authenticated");
+        assert_eq!(counted("api_calls.booking").await, 4);
+        shop.owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await.expect_status(201);
+        assert_eq!(counted("api_calls.booking").await, 5);
+        let refused = shop.owner.get(APPOINTMENTS).await.expect_refusal(402, "usage_limit_reached");
+        assert_json!(refused.json(), {"error": {"details": {"meter": "api_calls.booking", "limit": 5, "used": 5}}});
+        world.letter(&shop.owner.email, "usage-reached").await;
+        // What a company needs to buy more stays open.
+        shop.owner.get("/api/v1/plans/").await.expect_status(200);
+        shop.owner.get("/api/v1/product-subscriptions/").await.expect_status(200);
+        let meter = json!({"code": "api_calls.own", "product": "booking", "name": "x", "kinds": ["x.y.z"]});
+        world.superuser_named("second").await.post("/api/v1/billing/meters/").json(&meter).await.expect_field("code", "reserved");
     }
 
     async fn an_open_invitation_holds_a_seat_until_it_ends(world: &World) {
