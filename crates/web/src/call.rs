@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::HOST;
+use http::request::Parts;
 use loopd_kernel::{Caller, Kernel, Tenant};
 use loopd_types::{Problem, Result, Uuid};
 use serde::de::DeserializeOwned;
@@ -18,14 +20,11 @@ pub struct Call {
     pub kernel: Arc<Kernel>,
     pub caller: Caller,
     pub operation: Arc<Operation>,
-    pub headers: HeaderMap,
     /// The raw body, within the operation's limit.
     pub body: Bytes,
     pub request_id: Arc<str>,
-    /// `https://host` without a final slash: `LOOP_BASE_URL`, or what the client called us by.
-    pub base_url: Arc<str>,
-    /// Percent-encoded, as sent.
-    pub path: String,
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) base: Base,
     pub(crate) tenants: Vec<Arc<Tenant>>,
     pub(crate) is_union: bool,
     pub(crate) params: Params,
@@ -35,6 +34,15 @@ pub struct Call {
     /// Behind a lock only because a `Call` is shared between threads by reference; nobody ever waits for it.
     pub(crate) upload: Mutex<Option<Upload>>,
     pub(crate) ending: Ending,
+}
+
+/// What the base URL is made of, when somebody asks for it.
+pub(crate) struct Base {
+    /// `LOOP_BASE_URL` without a final slash.
+    pub configured: Option<Arc<str>>,
+    pub is_https: bool,
+    /// Whether a proxy of ours may say by which host the client called.
+    pub is_proxied: bool,
 }
 
 impl Call {
@@ -96,14 +104,42 @@ impl Call {
         &self.query
     }
 
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// The path of the URL, percent-encoded, as sent.
+    pub fn path(&self) -> &str {
+        self.parts.uri.path()
+    }
+
+    /// `https://host` without a final slash: `LOOP_BASE_URL`, else what the client called us by; only a trusted proxy may say that
+    /// it was https, or another host.
+    pub fn base_url(&self) -> Arc<str> {
+        if let Some(configured) = &self.base.configured {
+            return configured.clone();
+        }
+        let headers = &self.parts.headers;
+        let forwarded = if self.base.is_proxied { headers.get("x-forwarded-host") } else { None };
+        let host = forwarded
+            .or_else(|| headers.get(HOST))
+            .and_then(|value| value.to_str().ok())
+            .or_else(|| self.parts.uri.authority().map(|authority| authority.as_str()))
+            .map(str::trim)
+            .filter(|host| is_host(host))
+            .unwrap_or("localhost");
+        let scheme = if self.base.is_https { "https" } else { "http" };
+        format!("{scheme}://{host}").into()
+    }
+
     /// A request header as text; `None` when it is absent or no visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        self.headers().get(name).and_then(|value| value.to_str().ok())
     }
 
     /// The absolute URL of this call without its query: the base of pagination links.
     pub fn url(&self) -> String {
-        format!("{}{}", self.base_url, self.path)
+        format!("{}{}", self.base_url(), self.path())
     }
 
     /// The body, to be read as it comes; once, and only where the operation [streams it](Operation::streams_body).
@@ -134,6 +170,15 @@ impl Call {
     /// 415 `unsupported_media_type` when the operation's body is not JSON.
     pub fn json(&self) -> Result<Value> {
         self.json_ref().cloned()
+    }
+
+    /// As [`Call::json`], for whoever needs it once and for good.
+    ///
+    /// # Errors
+    /// As [`Call::json`].
+    pub fn take_json(&mut self) -> Result<Value> {
+        self.json_ref()?;
+        Ok(std::mem::take(&mut self.json))
     }
 
     /// As [`Call::json`], without a copy.
@@ -181,6 +226,13 @@ impl Call {
             std::str::from_utf8(&self.body).map_err(|_| crate::pipeline::parse_error("the form is not UTF-8"))?;
         Query::parse(Some(text))
     }
+}
+
+/// A host and optional port, and nothing that could break out of a link.
+pub(crate) fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 255
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
 }
 
 /// What DRF calls a JSON value in its messages: Python's name of the type.

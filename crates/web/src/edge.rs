@@ -11,24 +11,26 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName,
-    REFERRER_POLICY,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use loopd_kernel::refusal::Refused;
-use loopd_kernel::{Actor, Kernel, audit, trace};
+use loopd_kernel::trace::{self, Current};
+use loopd_kernel::{Actor, Kernel, audit};
 use loopd_types::{Kind, Problem, Result};
-use tracing::Instrument as _;
 
 use crate::access_log::{AccessLog, Line};
+use crate::call::Base;
 use crate::operation::Access;
 use crate::pipeline::{self, Trail};
 use crate::proxy::{self, Client, Peer};
 use crate::router::{Params, Route, Routes};
 use crate::sending::{Asked, Sending};
+use crate::to_its_end::ToItsEnd;
 use crate::traced::Traced;
 use crate::upload::{self, Progress};
 use crate::{
@@ -37,6 +39,7 @@ use crate::{
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RATE_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
@@ -54,6 +57,8 @@ pub struct App(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) settings: Settings,
+    /// [`Settings::base_url`], as calls hand it on.
+    base_url: Option<Arc<str>>,
     routes: Routes,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) lifecycle: Lifecycle,
@@ -82,7 +87,8 @@ impl App {
         let routes = Routes::build(operations)?;
         let lifecycle = Lifecycle::default();
         let access_log = settings.access_log.map(AccessLog::new);
-        Ok(Self(Arc::new(Inner { kernel, settings, routes, metrics, lifecycle, access_log })))
+        let base_url = settings.base_url.as_deref().map(|base| base.trim_end_matches('/').into());
+        Ok(Self(Arc::new(Inner { kernel, settings, base_url, routes, metrics, lifecycle, access_log })))
     }
 
     pub fn kernel(&self) -> &Arc<Kernel> {
@@ -119,27 +125,24 @@ impl App {
         let inner = &*self.0;
         let _in_flight = InFlight::new(&inner.metrics);
         let (parts, body) = request.into_parts();
+        let parts = Arc::new(parts);
         let request_id = request_id(inner, &parts);
         let surface = Surface::of(parts.uri.path());
         let client = proxy::client(peer, &parts.headers, &inner.settings.trusted_proxies);
         let mut trail = Trail::default();
-        let span = tracing::info_span!("request", request_id = %request_id, trace_id = tracing::field::Empty);
         let traced = Traced::begin(inner, &parts, &client);
-        if let Some(traced) = &traced {
-            span.record("trace_id", loopd_types::hex(&traced.at.trace));
-        }
-        let current = traced.as_ref().map(|traced| traced.current(inner));
-        let answered =
-            AssertUnwindSafe(trace::within(current, self.answer(&parts, body, &client, &request_id, &mut trail)))
-                .catch_unwind()
-                .instrument(span.clone())
-                .await;
-        let outcome = answered.unwrap_or_else(|panic| {
-            inner.metrics.panics.fetch_add(1, Relaxed);
-            Err(Problem::internal(format!("panic: {}", panic_words(&*panic))))
-        });
+        let current =
+            Current { request_id: request_id.clone(), traced: traced.as_ref().map(|traced| traced.place(inner)) };
+        let work = async {
+            let answered = AssertUnwindSafe(self.answer(&parts, body, &client, &request_id, &mut trail)).catch_unwind();
+            let outcome = answered.await.unwrap_or_else(|panic| {
+                inner.metrics.panics.fetch_add(1, Relaxed);
+                Err(Problem::internal(format!("panic: {}", panic_words(&*panic))))
+            });
+            outcome.inspect_err(note)
+        };
+        let outcome = trace::within(current, work).await;
         let mut reply = outcome.unwrap_or_else(|problem| {
-            span.in_scope(|| note(&problem));
             self.note_refusal(&problem, &trail, || trail.actor(&parts, client.address, &request_id));
             if surface == Surface::Loop && negotiate::prefers_page(text_header(&parts, &ACCEPT)) {
                 dialect::render_for_people(&problem, &request_id)
@@ -161,7 +164,7 @@ impl App {
             let asked = Asked {
                 app: self.0.clone(),
                 started,
-                method: parts.method,
+                method: parts.method.clone(),
                 template: trail.template,
                 request_id,
                 surface,
@@ -202,7 +205,7 @@ impl App {
     /// Finds the operation, then runs it under its timeout.
     async fn answer<B>(
         &self,
-        parts: &Parts,
+        parts: &Arc<Parts>,
         body: B,
         client: &Client,
         request_id: &Arc<str>,
@@ -249,7 +252,7 @@ impl App {
     async fn run<B>(
         &self,
         operation: &Arc<Operation>,
-        parts: &Parts,
+        parts: &Arc<Parts>,
         body: B,
         progress: Progress,
         client: &Client,
@@ -286,11 +289,14 @@ impl App {
             kernel: kernel.clone(),
             caller: admission.caller,
             operation: operation.clone(),
-            headers: parts.headers.clone(),
             body,
             request_id: request_id.clone(),
-            base_url: self.base_url(parts, client),
-            path: parts.uri.path().to_owned(),
+            parts: parts.clone(),
+            base: Base {
+                configured: self.0.base_url.clone(),
+                is_https: client.is_https,
+                is_proxied: client.is_proxied,
+            },
             tenants: admission.tenants,
             is_union: admission.is_union,
             params,
@@ -304,12 +310,7 @@ impl App {
         let reply = if is_safe {
             work.await?
         } else {
-            // hyper drops this future when the client goes away; a write that has begun must run to its end all the same.
-            match tokio::spawn(trace::within(trace::current(), work.in_current_span())).await {
-                Ok(outcome) => outcome?,
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(error) => return Err(Problem::unavailable(error)),
-            }
+            ToItsEnd::new(work).await?
         };
         if let Some(key) = key
             && !key.is_honoured()
@@ -345,14 +346,14 @@ impl App {
     fn dress(&self, reply: &mut Reply, parts: &Parts, client: &Client, request_id: &str, trail: &Trail) {
         let headers = &mut reply.headers;
         headers.insert(REQUEST_ID, crate::reply::header_value(request_id));
-        headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-        headers.insert("x-frame-options", HeaderValue::from_static("DENY"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         if !headers.contains_key(REFERRER_POLICY) {
             headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
         }
-        headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+        headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
         if client.is_https {
-            headers.insert("strict-transport-security", HeaderValue::from_static("max-age=31536000"));
+            headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
         }
         let is_page = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
         if is_page && !headers.contains_key("content-security-policy") {
@@ -396,23 +397,6 @@ impl App {
             }
             reply.body = Payload::empty();
         }
-    }
-
-    /// `LOOP_BASE_URL`, else what the client called us by; only a trusted proxy may say that it was https, or another host.
-    fn base_url(&self, parts: &Parts, client: &Client) -> Arc<str> {
-        if let Some(base) = &self.0.settings.base_url {
-            return base.trim_end_matches('/').into();
-        }
-        let forwarded = if client.is_proxied { parts.headers.get("x-forwarded-host") } else { None };
-        let host = forwarded
-            .or_else(|| parts.headers.get(HOST))
-            .and_then(|value| value.to_str().ok())
-            .or_else(|| parts.uri.authority().map(|authority| authority.as_str()))
-            .map(str::trim)
-            .filter(|host| is_host(host))
-            .unwrap_or("localhost");
-        let scheme = if client.is_https { "https" } else { "http" };
-        format!("{scheme}://{host}").into()
     }
 }
 
@@ -543,13 +527,6 @@ fn request_id(inner: &Inner, parts: &Parts) -> Arc<str> {
 
 fn text_header<'p>(parts: &'p Parts, name: &HeaderName) -> Option<&'p str> {
     parts.headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-/// A host and optional port, and nothing that could break out of a link.
-pub(crate) fn is_host(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 255
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
 }
 
 fn panic_words(panic: &(dyn std::any::Any + Send)) -> &str {

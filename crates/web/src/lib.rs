@@ -30,6 +30,7 @@ pub mod serve;
 mod settings;
 mod surface;
 pub mod tls;
+mod to_its_end;
 mod traced;
 mod upload;
 pub mod yaml;

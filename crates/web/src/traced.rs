@@ -2,7 +2,7 @@
 //! travel in them.
 
 use http::request::Parts;
-use loopd_kernel::trace::{Attribute, Current, Parent, Span, SpanKind};
+use loopd_kernel::trace::{Attribute, Parent, Span, SpanKind, Tracer};
 use loopd_types::Timestamp;
 
 use crate::edge::Inner;
@@ -27,8 +27,9 @@ impl Traced {
         Some(Self { at, parent, began_at: inner.kernel.now() })
     }
 
-    pub fn current(&self, inner: &Inner) -> Current {
-        Current { tracer: inner.kernel.tracer.clone(), at: self.at }
+    /// Where its span stands.
+    pub fn place(&self, inner: &Inner) -> (Tracer, Parent) {
+        (inner.kernel.tracer.clone(), self.at)
     }
 
     pub fn end(self, inner: &Inner, parts: &Parts, client: &Client, request_id: &str, trail: &Trail, status: u16) {

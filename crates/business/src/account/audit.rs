@@ -90,7 +90,7 @@ async fn export_rows(call: Call) -> Result<Reply> {
     let query = Arc::new(list_query(&call)?);
     // The first piece is read before the answer begins, so that what is wrong can still be said.
     let (first, next) = piece(&call, tenant.company, &query, format, None).await?;
-    audit::record_export(&call.kernel, &tenant, call.path.clone()).await?;
+    audit::record_export(&call.kernel, &tenant, call.path().to_owned()).await?;
     let more = futures_util::stream::unfold((call, next), move |(call, next)| {
         let query = query.clone();
         let company = tenant.company;

@@ -110,7 +110,7 @@ async fn sign(call: &Call, made: Link) -> Result<Reply> {
     let view = tenant.view();
     let signature = call.kernel.db.read(view, move |reader| Ok(link::sign(reader, &kernel, company, &signed)?)).await?;
     let Link { file: id, expires_s, is_inline, thumbnail } = made;
-    let mut url = format!("{}/api/v1/files/shared/{code}/{id}/?expires={expires_s}", call.base_url);
+    let mut url = format!("{}/api/v1/files/shared/{code}/{id}/?expires={expires_s}", call.base_url());
     if is_inline {
         url.push_str("&disposition=inline");
     }

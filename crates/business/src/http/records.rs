@@ -136,8 +136,8 @@ async fn retrieve(door: Door, call: Call) -> Result<Reply> {
     Ok(Reply::json_unless_known(call.header("if-none-match"), &tag, viewed.json))
 }
 
-async fn create_record(door: Door, call: Call) -> Result<Reply> {
-    let (engine, tenant, body) = (door.engine(&call), call.tenant()?.clone(), call.json()?);
+async fn create_record(door: Door, mut call: Call) -> Result<Reply> {
+    let (engine, tenant, body) = (door.engine(&call), call.tenant()?.clone(), call.take_json()?);
     let base = call.url();
     call.commit(tenant.view(), move |tx| {
         let written = create::create(&mut Cx::new(tx, &engine, &tenant), &door.runtime, &body)?;
@@ -147,8 +147,8 @@ async fn create_record(door: Door, call: Call) -> Result<Reply> {
     .await
 }
 
-async fn write_update(door: Door, call: Call, whole: bool) -> Result<Reply> {
-    let (engine, tenant, id, body) = (door.engine(&call), call.tenant()?.clone(), call.id()?, call.json()?);
+async fn write_update(door: Door, mut call: Call, whole: bool) -> Result<Reply> {
+    let (engine, tenant, id, body) = (door.engine(&call), call.tenant()?.clone(), call.id()?, call.take_json()?);
     let expected = expected_version(call.header("if-match"))?;
     call.commit(tenant.view(), move |tx| {
         let mut cx = Cx::new(tx, &engine, &tenant);
@@ -157,8 +157,8 @@ async fn write_update(door: Door, call: Call, whole: bool) -> Result<Reply> {
     .await
 }
 
-async fn upsert(door: Door, call: Call) -> Result<Reply> {
-    let (engine, tenant, body) = (door.engine(&call), call.tenant()?.clone(), call.json()?);
+async fn upsert(door: Door, mut call: Call) -> Result<Reply> {
+    let (engine, tenant, body) = (door.engine(&call), call.tenant()?.clone(), call.take_json()?);
     let (external_id, expected) = (call.param("external_id").to_owned(), expected_version(call.header("if-match"))?);
     call.commit(tenant.view(), move |tx| {
         let mut cx = Cx::new(tx, &engine, &tenant);
@@ -186,8 +186,8 @@ async fn restore(door: Door, call: Call) -> Result<Reply> {
     .await
 }
 
-async fn run_action(door: Door, action: Arc<str>, call: Call) -> Result<Reply> {
-    let (engine, tenant, id, body) = (door.engine(&call), call.tenant()?.clone(), call.id()?, call.json()?);
+async fn run_action(door: Door, action: Arc<str>, mut call: Call) -> Result<Reply> {
+    let (engine, tenant, id, body) = (door.engine(&call), call.tenant()?.clone(), call.id()?, call.take_json()?);
     let expected = expected_version(call.header("if-match"))?;
     call.commit(tenant.view(), move |tx| {
         let mut cx = Cx::new(tx, &engine, &tenant);

@@ -198,33 +198,36 @@ fn is_chosen(trace: &[u8; 16], sample: f64) -> bool {
     (u64::from_be_bytes(tail) as f64) < sample * (1_u64 << 56) as f64
 }
 
-/// The request that is being answered, where a span of it would stand.
+/// The request that is being answered, and where its span stands, if it is traced.
 #[derive(Clone)]
 pub struct Current {
-    pub tracer: Tracer,
-    pub at: Parent,
+    pub request_id: Arc<str>,
+    pub traced: Option<(Tracer, Parent)>,
 }
 
 tokio::task_local! {
     static CURRENT: Current;
 }
 
-/// Runs `work` as a part of `current`; whatever it calls out of the house is told so.
-pub async fn within<F: Future>(current: Option<Current>, work: F) -> F::Output {
-    match current {
-        Some(current) => CURRENT.scope(current, work).await,
-        None => work.await,
-    }
+/// Runs `work` as a part of `current`: what it logs names the request, and what it calls out of the house is told its trace.
+pub fn within<F: Future>(current: Current, work: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(current, work)
 }
 
-/// The request that is being answered here, if it is traced; for tasks that go on with its work.
+/// The request that is being answered here, if one is; for tasks that go on with its work.
 pub fn current() -> Option<Current> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
+/// Shows the request that is being answered here, if one is, without a copy.
+pub fn with_current<T>(look: impl FnOnce(&Current) -> T) -> Option<T> {
+    CURRENT.try_with(look).ok()
+}
+
 /// A call out of the house that is on its way.
 pub struct Call {
-    current: Current,
+    tracer: Tracer,
+    above: Parent,
     at: Parent,
     began_at: Timestamp,
 }
@@ -232,9 +235,9 @@ pub struct Call {
 impl Call {
     /// Begins one, if a request is being traced here.
     pub fn begin() -> Option<Self> {
-        let current = current()?;
-        let (at, began_at) = (current.tracer.below(current.at)?, current.tracer.now());
-        Some(Self { current, at, began_at })
+        let (tracer, above) = current()?.traced?;
+        let (at, began_at) = (tracer.below(above)?, tracer.now());
+        Some(Self { tracer, above, at, began_at })
     }
 
     /// What the other side is told.
@@ -244,16 +247,16 @@ impl Call {
 
     /// Records what became of it; `None` where there was no answer.
     pub fn end(self, method: &str, host: &str, status: Option<u16>) {
-        let Self { current, at, began_at } = self;
+        let Self { tracer, above, at, began_at } = self;
         let mut attributes = vec![("http.request.method", method.into()), ("server.address", host.into())];
         attributes.extend(status.map(|status| ("http.response.status_code", i64::from(status).into())));
-        current.tracer.record(Span {
+        tracer.record(Span {
             at,
-            parent: Some(current.at.span),
+            parent: Some(above.span),
             name: method.to_owned(),
             kind: SpanKind::Client,
             began_at,
-            ended_at: current.tracer.now(),
+            ended_at: tracer.now(),
             attributes,
             failed: status.is_none_or(|status| status >= 400),
         });

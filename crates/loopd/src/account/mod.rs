@@ -86,7 +86,7 @@ fn is_foreign(call: &Call) -> bool {
         return !matches!(site, "same-origin" | "none");
     }
     // Pages that name no referrer send `null`.
-    call.header("origin").is_some_and(|origin| origin != "null" && origin != &*call.base_url)
+    call.header("origin").is_some_and(|origin| origin != "null" && origin != &*call.base_url())
 }
 
 /// The first language that the reader's browser asks for and we speak.

@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod key;
 mod license;
+mod log;
 mod maintenance;
 mod serve;
 mod transfer;
@@ -22,7 +23,7 @@ use loopd_store::Db;
 use serde_json::Value;
 
 use crate::app::{self, World};
-use crate::settings::{LogFormat, Settings};
+use crate::settings::Settings;
 
 /// One self-hosted server for a business: LOOP, Loopwave and Loomal on one foundation.
 #[derive(Parser)]
@@ -206,16 +207,9 @@ fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
 
 fn log(settings: &Settings) {
     use std::io::IsTerminal as _;
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(&settings.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match settings.log_format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Pretty => builder.with_target(false).init(),
-    }
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    let is_terminal = std::io::stderr().is_terminal();
+    log::subscriber(&settings.log, settings.log_format, is_terminal, std::io::stderr).init();
 }
 
 /// Opens the database for a command, brings it up to date, and gives the kernel over it.

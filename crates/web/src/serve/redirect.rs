@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
 use super::{Hub, accept};
-use crate::edge::is_host;
+use crate::call::is_host;
 use crate::proxy::Peer;
 use crate::{App, Payload};
 
