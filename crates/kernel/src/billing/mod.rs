@@ -46,7 +46,7 @@ pub(crate) fn written(
     let entry = audit::Entry { action, module: "core", resource, target, label, changes: Some(payload.to_string()) };
     audit::record(tx, kernel, tenant, entry)?;
     let kind = format!("core.{}.{past}", resource.replace('-', "_"));
-    Ok(event::emit(tx, kernel, tenant, &kind, &format!("core/{resource}/{target}"), payload.to_string())?)
+    event::emit(tx, kernel, tenant, &kind, &format!("core/{resource}/{target}"), payload.to_string())
 }
 
 /// Audit row of something that the operator changed for all.

@@ -157,5 +157,5 @@ fn note(
     let payload = json!({"id": target, "attachment": id.to_string(), "file": file.id.to_string(), "name": file.name,
         "content_type": file.content_type, "size_bytes": file.size_bytes});
     let kind = format!("{}.file-{past}", record.event);
-    Ok(event::emit(tx, kernel, tenant, &kind, record.subject, payload.to_string())?)
+    event::emit(tx, kernel, tenant, &kind, record.subject, payload.to_string())
 }

@@ -147,7 +147,7 @@ pub fn rename(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, name:
     };
     audit::record(tx, kernel, tenant, entry)?;
     let payload = json!({"id": id.to_string(), "name": name});
-    Ok(event::emit(tx, kernel, tenant, "core.file.updated", &format!("core/files/{id}"), payload.to_string())?)
+    event::emit(tx, kernel, tenant, "core.file.updated", &format!("core/files/{id}"), payload.to_string())
 }
 
 /// Deletes a file of the shelf.
@@ -252,7 +252,7 @@ fn written(
     let target = id.to_string();
     let entry = audit::Entry { action, module: "core", resource: "files", target: &target, label: name, changes: None };
     audit::record(tx, kernel, tenant, entry)?;
-    Ok(event::emit(tx, kernel, tenant, kind, &format!("core/files/{id}"), payload.to_string())?)
+    event::emit(tx, kernel, tenant, kind, &format!("core/files/{id}"), payload.to_string())
 }
 
 #[cfg(test)]
