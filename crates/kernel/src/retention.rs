@@ -24,11 +24,13 @@ pub struct Settings {
     pub failed_job_days: i64,
     /// Archives that a company asked for.
     pub export_days: i64,
+    /// Imports, after their end, with the rows that they refused.
+    pub import_days: i64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { audit_days: 365, session_days: 30, job_days: 30, failed_job_days: 180, export_days: 7 }
+        Self { audit_days: 365, session_days: 30, job_days: 30, failed_job_days: 180, export_days: 7, import_days: 90 }
     }
 }
 
@@ -37,19 +39,20 @@ const BATCH: usize = 500;
 /// Transactions of one rule in one sweep; the next sweep goes on.
 const MOST_BATCHES: usize = 400;
 
-/// Rows of one table that are over.
-struct Rule {
-    name: &'static str,
-    table: &'static str,
+/// Rows of one table that are over. The kernel's own stand here; products bring those of their tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    pub name: &'static str,
+    pub table: &'static str,
     /// The primary key, for the batch.
-    key: &'static str,
+    pub key: &'static str,
     /// Whether a row is over: `$1` is the moment before which it is.
-    is_over: &'static str,
+    pub is_over: &'static str,
     /// The moment, from now.
-    keep_us: fn(&Settings) -> i64,
+    pub keep_us: fn(&Settings) -> i64,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 11] = [
     Rule {
         name: "idempotency keys",
         table: "idempotency_keys",
@@ -77,6 +80,34 @@ const RULES: [Rule; 7] = [
         key: "hash",
         is_over: "expires_at < $1",
         keep_us: |_| DAY_US,
+    },
+    Rule {
+        name: "sign-ins that wait for a second factor",
+        table: "sign_in_challenges",
+        key: "hash",
+        is_over: "expires_at < $1",
+        keep_us: |_| 0,
+    },
+    Rule {
+        name: "passkeys under way",
+        table: "passkey_ceremonies",
+        key: "id",
+        is_over: "expires_at < $1",
+        keep_us: |_| 0,
+    },
+    Rule {
+        name: "sign-ins elsewhere",
+        table: "oidc_sign_ins",
+        key: "state_hash",
+        is_over: "expires_at < $1",
+        keep_us: |_| 0,
+    },
+    Rule {
+        name: "letters",
+        table: "mail_messages",
+        key: "company_id, id",
+        is_over: "created_at < $1 AND state <> 'queued'",
+        keep_us: |_| 30 * DAY_US,
     },
     Rule { name: "jobs done", table: "jobs", key: "id", is_over: DONE, keep_us: |settings| settings.job_days * DAY_US },
     Rule {
@@ -122,11 +153,11 @@ impl Rule {
     }
 }
 
-/// Applies every rule until nothing is over, or until `go_on` says no. A rule that fails is logged, and the others go on.
-pub async fn sweep(kernel: &Arc<Kernel>, go_on: impl Fn() -> bool) -> Vec<Removed> {
+/// Applies every rule, the kernel's and these, until nothing is over or `go_on` says no. A rule that fails is logged, and the others go on.
+pub async fn sweep(kernel: &Arc<Kernel>, further: &[Rule], go_on: impl Fn() -> bool) -> Vec<Removed> {
     let (settings, now) = (kernel.settings.retention, kernel.now());
     let mut removed = Vec::new();
-    for rule in &RULES {
+    for rule in RULES.iter().chain(further).copied() {
         let cutoff = rule.cutoff(&settings, now);
         let batch = || kernel.db.write(View::System, move |tx| rule.remove(tx, cutoff));
         removed.push(Removed { what: rule.name, rows: in_batches(rule.name, &go_on, batch).await });
@@ -206,10 +237,11 @@ fn remove_audit(tx: &mut Tx<'_>, company: CompanyId, cutoff: Timestamp) -> Resul
 ///
 /// # Errors
 /// The database's.
-pub async fn overdue(db: &Db, settings: Settings, now: Timestamp) -> Result<Vec<Removed>> {
+pub async fn overdue(db: &Db, further: &[Rule], settings: Settings, now: Timestamp) -> Result<Vec<Removed>> {
+    let rules: Vec<Rule> = RULES.iter().chain(further).copied().collect();
     db.read_long(View::System, move |reader| {
         let mut found = Vec::new();
-        for rule in &RULES {
+        for rule in &rules {
             let sql = format!("SELECT count(*) FROM {} WHERE {}", rule.table, rule.is_over);
             let rows = reader.one(&sql, &params![rule.cutoff(&settings, now)], |row| row.i64(0))?;
             found.push(Removed { what: rule.name, rows: u64::try_from(rows).unwrap_or(0) });

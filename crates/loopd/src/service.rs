@@ -344,12 +344,8 @@ async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
         }
         if kernel.now() >= next_sweep {
             next_sweep = kernel.now().plus(SWEEP_EVERY_US);
-            loopd_kernel::retention::sweep(&kernel, || !*stop.borrow()).await;
+            loopd_kernel::retention::sweep(&kernel, &loopd_business::engine::RETENTION, || !*stop.borrow()).await;
             for (what, outcome) in [
-                ("letters", mail::clean_up(&kernel).await),
-                ("passkeys under way", loopd_kernel::passkey::clean_up(&kernel).await),
-                ("sign-ins elsewhere", loopd_kernel::oidc::clean_up(&kernel).await),
-                ("challenges", loopd_kernel::two_factor::clean_up(&kernel).await),
                 ("exports", transfer::sweep(&kernel).await),
                 ("files", file::sweep(&kernel).await.map(|count| count as u64)),
             ] {

@@ -152,6 +152,7 @@ struct Raw {
     job_retention_days: i64,
     failed_job_retention_days: i64,
     export_retention_days: i64,
+    import_retention_days: i64,
     log_format: String,
     log: String,
     tls_cert: String,
@@ -709,6 +710,7 @@ fn check_retention(raw: &Raw) -> Result<retention::Settings, Refused> {
         job_days: days("job_retention_days", raw.job_retention_days)?,
         failed_job_days: days("failed_job_retention_days", raw.failed_job_retention_days)?,
         export_days: days("export_retention_days", raw.export_retention_days)?,
+        import_days: days("import_retention_days", raw.import_retention_days)?,
     })
 }
 

@@ -36,6 +36,7 @@ use loopd_kernel::Kernel;
 pub use condition::{Deleted, Where};
 pub use count::Counting;
 pub use cx::{Cx, Viewer};
+pub use import::RETENTION;
 pub use input::Input;
 pub use record::{Fields, Line, Record};
 pub use registry::Registry;

@@ -15,7 +15,7 @@ mod worker;
 pub use letter::{Rendered, render};
 pub use mailer::{Mailer, Message, Sandbox, Undelivered};
 pub use smtp::{Smtp, SmtpSettings};
-pub use store::{LISTING, clean_up, read_body, retry};
+pub use store::{LISTING, read_body, retry};
 pub use template::{Letter, Template, TwoFactorChange};
 pub use words::moment;
 pub use worker::register_jobs;

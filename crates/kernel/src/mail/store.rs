@@ -1,7 +1,7 @@
 //! The rows of letters.
 
-use loopd_store::{Reader, Tx, Value, View, params};
-use loopd_types::{CompanyId, DAY_US, Problem, Result, Timestamp, Uuid};
+use loopd_store::{Reader, Tx, params};
+use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use serde_json::json;
 
 use super::letter::Rendered;
@@ -33,9 +33,6 @@ const COLUMNS: [Column; 12] = [
     column("created_at", "m.created_at", ColumnKind::Time),
     column("sent_at", "m.sent_at", ColumnKind::Time).nullable(),
 ];
-
-/// How long a letter's row is kept; the sandbox's bodies go with it.
-const MEMORY_US: i64 = 30 * DAY_US;
 
 /// What a job finds of its letter.
 pub(super) struct Pending {
@@ -139,14 +136,4 @@ pub fn retry(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid) -> Resul
         changes: None,
     };
     Ok(kernel.audit_installation(tx, actor, entry)?)
-}
-
-/// Forgets letters whose time is over; returns how many. Run by a schedule.
-pub async fn clean_up(kernel: &Kernel) -> Result<u64> {
-    let before = kernel.now().plus(-MEMORY_US);
-    let work = move |tx: &mut Tx<'_>| {
-        let sql = "DELETE FROM mail_messages WHERE created_at < $1 AND state <> 'queued'";
-        Ok(tx.execute(sql, &params![Value::from(before)])?)
-    };
-    kernel.db.write(View::System, work).await
 }

@@ -13,4 +13,4 @@ mod wire;
 
 pub use documents::Documents;
 pub use provider::{LISTING, Provider, Rule, Scope, delete, offered, save};
-pub use sign_in::{Begun, Completed, Return, begin, clean_up, complete};
+pub use sign_in::{Begun, Completed, Return, begin, complete};

@@ -287,18 +287,3 @@ impl Person {
         account::start(tx, kernel, self.user, origin, &self.opening)
     }
 }
-
-/// Forgets sign-ins that did not come back; returns how many. Run by a schedule.
-///
-/// # Errors
-/// 503 from the database.
-pub async fn clean_up(kernel: &Kernel) -> Result<u64> {
-    let now = kernel.now();
-    kernel
-        .db
-        .write(
-            View::System,
-            move |tx| Ok(tx.execute("DELETE FROM oidc_sign_ins WHERE expires_at < $1", &params![now])?),
-        )
-        .await
-}

@@ -92,20 +92,6 @@ pub async fn end(kernel: &Kernel, id: Uuid) -> Result<()> {
         .await
 }
 
-/// Forgets ceremonies that are over; returns how many. Run by a schedule.
-///
-/// # Errors
-/// 503 from the database.
-pub async fn clean_up(kernel: &Kernel) -> Result<u64> {
-    let now = kernel.now();
-    kernel
-        .db
-        .write(View::System, move |tx| {
-            Ok(tx.execute("DELETE FROM passkey_ceremonies WHERE expires_at < $1", &params![now])?)
-        })
-        .await
-}
-
 /// Reads `ceremony`, `credential` and, for registrations, `name`.
 pub struct Answered {
     pub ceremony: Uuid,

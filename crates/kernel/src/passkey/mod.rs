@@ -6,7 +6,7 @@ mod registration;
 mod sign_in;
 mod store;
 
-pub use ceremony::{Started, clean_up};
+pub use ceremony::Started;
 pub use registration::{Registered, begin as begin_registration, finish as finish_registration};
 pub use sign_in::{SignIn, begin as begin_sign_in, finish as finish_sign_in};
 pub use store::LISTING;

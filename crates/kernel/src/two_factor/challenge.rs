@@ -206,17 +206,3 @@ fn code_not_valid() -> Problem {
 pub(crate) fn forget(tx: &mut Tx<'_>, user: Uuid) -> Result<()> {
     Ok(tx.push("DELETE FROM sign_in_challenges WHERE user_id = $1", params![user])?)
 }
-
-/// Forgets challenges that are over; returns how many. Run by a schedule.
-///
-/// # Errors
-/// 503 from the database.
-pub async fn clean_up(kernel: &Kernel) -> Result<u64> {
-    let now = kernel.now();
-    kernel
-        .db
-        .write(View::System, move |tx| {
-            Ok(tx.execute("DELETE FROM sign_in_challenges WHERE expires_at < $1", &params![now])?)
-        })
-        .await
-}

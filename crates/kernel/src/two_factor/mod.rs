@@ -6,7 +6,7 @@ mod proof;
 mod rules;
 mod store;
 
-pub use challenge::{Answer, Challenge, clean_up};
+pub use challenge::{Answer, Challenge};
 pub(crate) use challenge::{challenged, forget as forget_challenges, use_challenge};
 pub use proof::{Proof, Proved};
 pub(crate) use store::{mark_session, refresh_standing, renew_recovery_codes as first_recovery_codes};

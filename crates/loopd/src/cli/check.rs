@@ -87,7 +87,7 @@ async fn schema(db: &Db, registry: Option<&Registry>) -> (&'static str, String) 
 /// How long what is over is kept, and how much of it is still there.
 async fn retained(db: &Db, settings: &Settings) -> String {
     let kept = settings.retention;
-    let overdue = match retention::overdue(db, kept, SystemClock.now()).await {
+    let overdue = match retention::overdue(db, &loopd_business::engine::RETENTION, kept, SystemClock.now()).await {
         Ok(found) => {
             let rows = found.iter().filter(|one| one.rows > 0).map(|one| format!("{} {}", one.rows, one.what));
             rows.collect::<Vec<_>>().join(", ")
@@ -97,8 +97,8 @@ async fn retained(db: &Db, settings: &Settings) -> String {
     let overdue =
         if overdue.is_empty() { "nothing is overdue".to_owned() } else { format!("to be removed: {overdue}") };
     format!(
-        "audit {} days or the plan's more, sessions {}, jobs {}, failed jobs {}, exports {}; {overdue}",
-        kept.audit_days, kept.session_days, kept.job_days, kept.failed_job_days, kept.export_days
+        "audit {} days or the plan's more, sessions {}, jobs {}, failed jobs {}, exports {}, imports {}; {overdue}",
+        kept.audit_days, kept.session_days, kept.job_days, kept.failed_job_days, kept.export_days, kept.import_days
     )
 }
 

@@ -196,16 +196,16 @@ each_engine! {
             world.kernel.db.read(loopd_store::View::System, read).await.expect("a count")
         };
         // The server sweeps by itself, too: what counts is what is left.
-        loopd_kernel::retention::sweep(&world.kernel, || true).await;
+        loopd_kernel::retention::sweep(&world.kernel, &[], || true).await;
         assert_eq!(count("SELECT count(*) FROM jobs WHERE kind = 'test'").await, 2, "a unique key of its own stays, and what waits");
         assert_eq!(count("SELECT count(*) FROM audit_logs WHERE target_label = 'kept'").await, 2);
         assert_eq!(count("SELECT count(*) FROM audit_logs WHERE target_label LIKE '%over'").await, 0);
         owner.get("/api/v1/auth/me/").await.expect_status(200);
-        let again = loopd_kernel::retention::sweep(&world.kernel, || true).await;
+        let again = loopd_kernel::retention::sweep(&world.kernel, &[], || true).await;
         assert!(again.iter().all(|one| one.rows == 0), "{again:?}");
         // Told to stop, it stops.
         old_row(world, 1, 500, "over").await;
-        loopd_kernel::retention::sweep(&world.kernel, || false).await;
+        loopd_kernel::retention::sweep(&world.kernel, &[], || false).await;
         assert_eq!(count("SELECT count(*) FROM audit_logs WHERE target_label = 'over'").await, 1);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use loopd_business::engine::import;
 use loopd_kernel::Tenant;
 use loopd_testkit::{Client, Request, assert_json, each_engine, json};
-use loopd_types::{CompanyId, Uuid};
+use loopd_types::{CompanyId, DAY_US, Uuid};
 use serde_json::Value;
 
 use crate::support::{World, eventually};
@@ -23,6 +23,19 @@ async fn count(client: &Client, path: &str) -> i64 {
 }
 
 each_engine! {
+    async fn an_import_goes_with_the_rows_that_it_refused_when_its_time_is_over(world: &World) {
+        let owner = world.owner().await;
+        let rows = json!({"rows": [{"name": "Ada"}, {"name": "Bob", "email": "nonsense"}]});
+        owner.post(IMPORT).json(&rows).await.expect_status(200);
+        world.clock.advance(89 * DAY_US);
+        world.sweep().await;
+        assert_eq!((world.rows("imports").await, world.rows("import_chunks").await), (1, 1));
+        world.clock.advance(2 * DAY_US);
+        world.sweep().await;
+        assert_eq!((world.rows("imports").await, world.rows("import_chunks").await), (0, 0));
+        assert_eq!(world.rows("booking_customers").await, 1, "what it made stays");
+    }
+
     async fn a_file_becomes_records_and_what_is_refused_comes_back_as_a_file_that_can_be_sent_again(world: &World) {
         let owner = world.owner().await;
         let file = "Full name;E-mail;phone;Shoe size\nAda;ada@example.com;+250788000001;38\n\"Bob; the second\";nonsense;;44\nCleo;;;\n";

@@ -1,9 +1,10 @@
 //! The tables of imports: what was asked for and how far it is, and the rows in chunks.
 
 use loopd_kernel::listing::{self, ColumnKind as Shown, Listing};
+use loopd_kernel::retention::Rule;
 use loopd_store::ddl::{ColumnDef, ColumnKind, ForeignKeyDef, OnDelete, TableDef};
 use loopd_store::{Reader, Row, StoreError, Tx, Value, dialect, params};
-use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
+use loopd_types::{CompanyId, DAY_US, Problem, Result, Timestamp, Uuid};
 use serde_json::Value as Json;
 
 use super::Way;
@@ -66,6 +67,25 @@ pub fn tables() -> Vec<TableDef> {
     };
     vec![imports, chunks]
 }
+
+/// Imports that ended a while ago: first the rows that they refused, then they themselves.
+pub const RETENTION: [Rule; 2] = [
+    Rule {
+        name: "rows of imports",
+        table: CHUNKS,
+        key: "company_id, import_id, position",
+        is_over: "EXISTS (SELECT 1 FROM imports i WHERE i.company_id = import_chunks.company_id AND i.id = import_chunks.import_id \
+                  AND i.state IN ('done', 'failed') AND i.finished_at < $1)",
+        keep_us: |settings| settings.import_days * DAY_US,
+    },
+    Rule {
+        name: "imports",
+        table: IMPORTS,
+        key: "company_id, id",
+        is_over: "state IN ('done', 'failed') AND finished_at < $1",
+        keep_us: |settings| settings.import_days * DAY_US,
+    },
+];
 
 /// Imports as the API shows them; newest first.
 pub const COLUMNS: Listing =

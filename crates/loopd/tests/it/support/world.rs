@@ -9,6 +9,7 @@ use loopd::app;
 use loopd::settings::Settings;
 use loopd_business::engine::Engine;
 use loopd_kernel::Kernel;
+use loopd_store::View;
 use loopd_testkit::{Boot, Client, Database, Sources};
 use loopd_types::{ManualClock, OsRng};
 use loopd_web::App;
@@ -47,6 +48,18 @@ impl World {
         }));
         let base = format!("http://{listen}");
         Self { base, clock, kernel, engine, app, stop, serving, addresses: AtomicU32::new(1), _database: database }
+    }
+
+    /// Removes what is over, as the server does every ten minutes.
+    pub async fn sweep(&self) {
+        loopd_kernel::retention::sweep(&self.kernel, &loopd_business::engine::RETENTION, || true).await;
+    }
+
+    /// How many rows a table has.
+    pub async fn rows(&self, table: &'static str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let read = self.kernel.db.read(View::System, move |reader| Ok(reader.one(&sql, &[], |row| row.i64(0))?));
+        read.await.expect("a table can be counted")
     }
 
     /// Nobody in particular, calling from an address that nobody else in this test has.
