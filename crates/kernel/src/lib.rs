@@ -15,6 +15,7 @@ pub mod counter;
 pub mod credential;
 pub mod developer;
 pub mod egress;
+pub mod erasure;
 pub mod event;
 pub mod file;
 pub mod idempotency;

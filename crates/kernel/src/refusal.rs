@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use loopd_store::{Tx, View};
+use loopd_store::{Tx, View, params};
 use loopd_types::{CompanyId, MINUTE_US, Problem, Result, Timestamp, Uuid};
 
 use crate::access::Actor;
@@ -229,7 +229,19 @@ impl Row {
         }
     }
 
-    fn write(&self, tx: &mut Tx<'_>, kernel: &Kernel) -> Result<()> {
+    /// `erased` is what is known of who was erased meanwhile: from where they came is not written down any more.
+    fn write(&self, tx: &mut Tx<'_>, kernel: &Kernel, erased: &mut HashMap<Uuid, bool>) -> Result<()> {
+        let mut actor = self.actor.clone();
+        if let Some(user) = actor.user {
+            let is_erased = match erased.entry(user) {
+                Slot::Occupied(known) => *known.get(),
+                Slot::Vacant(free) => {
+                    let sql = "SELECT id FROM users WHERE id = $1 AND erased_at IS NOT NULL";
+                    *free.insert(tx.first(sql, &params![user], |row| row.uuid(0))?.is_some())
+                }
+            };
+            actor.origin = actor.origin.filter(|_| !is_erased);
+        }
         let (module, rest) = self.permission.as_deref().and_then(|text| text.split_once('.')).unwrap_or(("core", ""));
         let resource = rest.split_once('.').map_or("", |(resource, _)| resource);
         let entry = audit::Entry {
@@ -240,7 +252,7 @@ impl Row {
             label: &self.label,
             changes: Some(self.changes.clone()),
         };
-        Ok(audit::record_by(tx, kernel, self.company, &self.actor, entry)?)
+        Ok(audit::record_by(tx, kernel, self.company, &actor, entry)?)
     }
 }
 
@@ -256,7 +268,10 @@ impl Kernel {
             return Ok(());
         }
         let (kernel, count) = (self.clone(), rows.len());
-        let written = self.db.write(View::System, move |tx| rows.iter().try_for_each(|row| row.write(tx, &kernel)));
+        let written = self.db.write(View::System, move |tx| {
+            let mut erased = HashMap::new();
+            rows.iter().try_for_each(|row| row.write(tx, &kernel, &mut erased))
+        });
         written.await.inspect_err(|problem| {
             tracing::warn!(count, cause = problem.cause(), "refusals could not be put on record");
         })

@@ -306,6 +306,7 @@ pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop
     transfer::register(&mut runner, engine.registry.tables());
     loopd_kernel::invitation::register(&mut runner);
     loopd_kernel::account::register_jobs(&mut runner);
+    loopd_kernel::erasure::register(&mut runner);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(runner.clone().run(kernel.clone(), stop.clone()));
     tasks.spawn(webhook::dispatch::run(kernel.clone(), stop.clone()));

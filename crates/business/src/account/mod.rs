@@ -8,6 +8,7 @@ mod companies;
 pub(crate) mod core;
 mod credentials;
 mod developers;
+mod erasures;
 mod events;
 mod exports;
 mod invitations;
@@ -51,6 +52,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(invitations::operations());
     all.extend(own_account::operations());
     all.extend(exports::operations());
+    all.extend(erasures::operations());
     let access = access::operations(&all);
     all.extend(access);
     all
@@ -79,6 +81,7 @@ pub fn components() -> BTreeMap<String, Value> {
         passkeys::PASSKEYS,
         oidc::PROVIDERS,
         letters::LETTERS,
+        erasures::ERASURES,
         webhooks::ENDPOINTS,
         webhooks::DELIVERIES,
         webhooks::ATTEMPTS,

@@ -9,13 +9,12 @@ use serde_json::{Value, json};
 
 use super::auth::{answer_signed_in, signed_in_schema};
 use super::core::{Core, list, list_params};
-use super::two_factor::{own_session, proved};
+use super::two_factor::{own_session, proof, proved};
 
 pub(super) const PASSKEYS: Core = Core { path: "auth/passkeys", name: "Passkey", listing: &passkey::LISTING };
 
 pub fn operations() -> Vec<Operation> {
     let own = |operation: Operation, summary: &str| operation.tag("auth").summary(summary).authenticated().personal();
-    let proof = || schema::object([("password", schema::text(1, 1024)), ("code", schema::text(1, 64))]);
     let started = || {
         schema::object([("ceremony", schema::uuid()), ("public_key", schema::any())])
             .required(["ceremony", "public_key"])

@@ -7,12 +7,11 @@ use loopd_kernel::{Caller, Kernel};
 use loopd_store::{Tx, View};
 use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, RateClass, Reply, Schema as _, schema};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::auth::{answer_signed_in, signed_in_schema};
 
 pub fn operations() -> Vec<Operation> {
-    let proof = || schema::object([("password", schema::text(1, 1024)), ("code", schema::text(1, 64))]);
     let codes = schema::object([("recovery_codes", schema::array(schema::string()))]).required(["recovery_codes"]);
     vec![
         Operation::post("auth_mfa_verify", "/api/v1/auth/mfa/verify/", verify)
@@ -162,6 +161,11 @@ async fn renew_codes(call: Call) -> Result<Reply> {
         Reply::json(200, &json!({"recovery_codes": codes}))
     })
     .await
+}
+
+/// What [`proved`] reads.
+pub(super) fn proof() -> Value {
+    schema::object([("password", schema::text(1, 1024)), ("code", schema::text(1, 64))])
 }
 
 /// Checks the password or code of the body, then does `work` with it.

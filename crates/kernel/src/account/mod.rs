@@ -15,6 +15,7 @@ mod store;
 
 pub use devices::{Device, list as list_devices, revoke as revoke_device, revoke_others as revoke_other_devices};
 pub use email::{ChangeEmail, VERIFY_PAGE, verify as verify_email, verify_again};
+pub(crate) use merge::retire;
 pub use merge::{AskMerge, Merged, PAGE as MERGE_PAGE, look_up_merge, merge};
 pub use recovery::{PAGE as PASSWORD_PAGE, ResetPassword, check_reset_link, forget_password, read_forgotten};
 pub use register::{NewUser, Registered, Registration, create_user, register};

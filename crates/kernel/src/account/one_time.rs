@@ -12,6 +12,7 @@ pub(crate) enum Purpose {
     VerifyEmail,
     ChangeEmail,
     Merge,
+    Erase,
 }
 
 impl Purpose {
@@ -21,6 +22,7 @@ impl Purpose {
             Self::VerifyEmail => "verify-email",
             Self::ChangeEmail => "change-email",
             Self::Merge => "merge",
+            Self::Erase => "erase",
         }
     }
 }

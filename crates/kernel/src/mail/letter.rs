@@ -122,6 +122,7 @@ mod tests {
             Template::ImpersonationBegun { reason: name, ends_at: AT },
             Template::AccountMerge { own_email: name, into_email: "b@example.com", link, minutes: 30 },
             Template::AccountMerged { absorbed_email: name, into_email: "b@example.com" },
+            Template::AccountErase { email: name, link, minutes: 60 },
             Template::DataErased,
             Template::WebhookDisabled { company, url: "https://example.com/hook" },
             Template::Bill { company, number: "B-000001", amount: "RWF 12,000", due_at: AT, link },

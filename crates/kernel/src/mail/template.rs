@@ -86,6 +86,12 @@ pub enum Template<'a> {
         absorbed_email: &'a str,
         into_email: &'a str,
     },
+    /// To whoever asked to be erased: the link that does it.
+    AccountErase {
+        email: &'a str,
+        link: &'a str,
+        minutes: i64,
+    },
     DataErased,
     WebhookDisabled {
         company: &'a str,
@@ -148,6 +154,7 @@ impl Template<'_> {
             Self::ImpersonationBegun { .. } => "impersonation-begun",
             Self::AccountMerge { .. } => "account-merge",
             Self::AccountMerged { .. } => "account-merged",
+            Self::AccountErase { .. } => "account-erase",
             Self::DataErased => "data-erased",
             Self::WebhookDisabled { .. } => "webhook-disabled",
             Self::Bill { .. } => "bill",
@@ -168,6 +175,7 @@ impl Template<'_> {
             | Self::PasswordChanged { link }
             | Self::VerifyEmail { link, .. }
             | Self::AccountMerge { link, .. }
+            | Self::AccountErase { link, .. }
             | Self::Bill { link, .. }
             | Self::TrialEnding { link, .. }
             | Self::PaymentOverdue { link, .. }

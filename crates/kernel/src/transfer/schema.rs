@@ -11,7 +11,7 @@ const BILLS: &str = "bills belong to the installation that wrote them, in its nu
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 23] = [
+const LEFT_OUT: [(&str, &str); 24] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -21,6 +21,7 @@ const LEFT_OUT: [(&str, &str); 23] = [
     ("billing_lines", BILLS),
     ("billing_payments", BILLS),
     ("coupon_redemptions", "coupons are this installation's"),
+    ("erasures", "reports of what was erased here"),
     ("event_logs", "how far this installation handed its events over"),
     (
         "webhook_endpoints",

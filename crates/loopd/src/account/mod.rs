@@ -5,6 +5,7 @@ mod mailbox;
 use std::sync::Arc;
 
 use loopd_kernel::account::{self, ResetPassword};
+use loopd_kernel::erasure;
 use loopd_kernel::invitation::{self, Acceptance};
 use loopd_kernel::mail;
 use loopd_store::View;
@@ -35,6 +36,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(pair("forgot", FORGOT_PAGE, |call| async move { show_forgot(&call, "", &[]) }, forgot));
     all.extend(pair("verify", account::VERIFY_PAGE, show_verify, verify));
     all.extend(pair("merge", account::MERGE_PAGE, show_merge, merge));
+    all.extend(pair("erase", erasure::PAGE, show_erase, erase));
     all.extend([("sign_in", SIGN_IN_PAGE), ("security", "/account/security/")].map(|(name, path)| {
         let show = |call: Call| async move { as_reply(security(words_of(&call))) };
         Operation::get(format!("account_{name}_page"), path, show).response(html_page()).undocumented()
@@ -365,6 +367,37 @@ async fn merge(call: Call) -> Result<Reply> {
         .commit(View::System, move |tx| {
             let merged = account::merge(tx, &kernel, &origin, &token)?;
             done(words, words.merged_title, html! { p { (words.merged) " " strong { (merged.into_email) } } })
+        })
+        .await;
+    if outcome.is_ok() {
+        call.kernel.settle_revocation().await;
+    }
+    explain(words, outcome)
+}
+
+async fn show_erase(call: Call) -> Result<Reply> {
+    let (words, token) = (words_of(&call), token_of(&call));
+    let email = match erasure::check_link(&call.kernel, &token).await {
+        Ok(email) => email,
+        Err(problem) if problem.status() < 500 => return dead(words),
+        Err(problem) => return Err(problem),
+    };
+    let main = html! {
+        (facts(&[(words.ends, &email)]))
+        (sentence(words.erase_hint))
+        (form(erasure::PAGE, &token, button(words.erase_button)))
+    };
+    page(words, 200, words.erase, &[], main)
+}
+
+async fn erase(call: Call) -> Result<Reply> {
+    let (token, _) = sent(&call, &[])?;
+    let words = words_of(&call);
+    let (kernel, origin) = (call.kernel.clone(), call.caller.origin.clone());
+    let outcome = call
+        .commit(View::System, move |tx| {
+            erasure::confirm(tx, &kernel, &origin, &token)?;
+            done(words, words.erased_title, sentence(words.erased))
         })
         .await;
     if outcome.is_ok() {

@@ -1,11 +1,13 @@
-//! `loopd user create|deactivate|activate|password|reset-two-factor`, `loopd company create`
+//! `loopd user create|deactivate|activate|password|reset-two-factor|erase`, `loopd company create`
 
 use anyhow::{anyhow, bail};
 use clap::Subcommand;
 use loopd_kernel::account::{self, NewUser, rules};
+use loopd_kernel::erasure::{self, Asked, Through};
+use loopd_kernel::listing::Conditions;
 use loopd_kernel::{Actor, audit, company};
-use loopd_store::{Tx, View};
-use serde_json::json;
+use loopd_store::{Reader, Tx, View};
+use serde_json::{Value, json};
 
 use super::{Output, open, words};
 use crate::settings::Settings;
@@ -31,6 +33,13 @@ pub enum User {
     Activate { email: String },
     /// Take a person's second factors away: they lost them all, and it is them who asks. Their sessions end.
     ResetTwoFactor { email: String },
+    /// Erase a person: their account, and what is known of them by it. There is no way back.
+    Erase {
+        email: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Set somebody's password, read from standard input unless it is given; their sessions end.
     Password {
         email: String,
@@ -64,6 +73,7 @@ pub async fn user(settings: Settings, command: User, output: &Output) -> anyhow:
         User::Deactivate { email } => switch(&settings, &email, false, output).await,
         User::Activate { email } => switch(&settings, &email, true, output).await,
         User::ResetTwoFactor { email } => reset_two_factor(&settings, &email, output).await,
+        User::Erase { email, yes } => erase(&settings, &email, yes, output).await,
         User::Password { email, password } => set_password(&settings, &email, password, output).await,
         User::Create { email, username, password, superuser, staff } => {
             let email = email.to_lowercase();
@@ -101,6 +111,45 @@ async fn switch(settings: &Settings, email: &str, is_active: bool, output: &Outp
     let done = if is_active { "Activated" } else { "Deactivated" };
     let value = json!({"id": id.to_string(), "email": email.to_lowercase(), "is_active": is_active});
     output.say(&format!("{done} {email}."), &value);
+    Ok(())
+}
+
+async fn erase(settings: &Settings, email: &str, yes: bool, output: &Output) -> anyhow::Result<()> {
+    let kernel = open(settings).await?;
+    let found = account::find_id_by_email(&kernel, email).await.map_err(words)?;
+    let id = found.ok_or_else(|| anyhow!("no user has the email {email}"))?;
+    if !yes {
+        eprintln!("{email} is erased for good. Type the address again to go on:");
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        if line.trim().to_lowercase() != email.to_lowercase() {
+            bail!("nothing was erased");
+        }
+    }
+    let shared = kernel.clone();
+    let work = move |tx: &mut Tx<'_>| {
+        erasure::begin(tx, &shared, Asked { actor: &operator(), through: Through::CommandLine }, id)
+    };
+    let erasure = kernel.db.write(View::System, work).await.map_err(words)?;
+    let state = erasure::go_on(&kernel, erasure, std::time::Duration::ZERO).await.map_err(words)?;
+    let read = move |reader: &mut Reader<'_>| erasure::LISTING.find(reader, erasure, None, Conditions::default());
+    let row = kernel.db.read(View::System, read).await.map_err(words)?;
+    let row: Value = serde_json::from_slice(&row.ok_or_else(|| anyhow!("the erasure is gone"))?)?;
+    // As for a deactivation: what is said must be true of a server that runs beside.
+    tokio::time::sleep(loopd_kernel::kernel::ENTRY_LIFE).await;
+    let mut lines = vec![format!("Erased {email}; the report is {erasure}.")];
+    for line in row["report"].as_array().into_iter().flatten() {
+        let name = line["table"].as_str().unwrap_or_default();
+        let ground = line["ground"].as_str().filter(|ground| !ground.is_empty());
+        let ground = ground.map(|ground| format!(" ({ground})")).unwrap_or_default();
+        let (gone, blank, kept) = (&line["erased"], &line["pseudonymised"], &line["kept"]);
+        lines.push(format!("  {name}: {gone} erased, {blank} without their name, {kept} kept{ground}"));
+    }
+    if state == erasure::State::Writing {
+        lines.push("A last letter waits for the server to send it; then its address is forgotten, too.".to_owned());
+    }
+    output.say(&lines.join("\n"), &row);
+    kernel.db.close().await;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod billing;
 mod companies;
 mod company_exports;
 mod coverage;
+mod erasure;
 mod errors;
 mod files;
 mod idempotency;

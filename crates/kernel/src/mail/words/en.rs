@@ -142,6 +142,18 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             vec![NOT_YOU.to_owned()],
         ),
+        Template::AccountErase { email, minutes, .. } => linked(
+            "Confirm that your LOOP account shall be erased",
+            vec![
+                format!("We were asked to erase the LOOP account {email} and what is known of you by it."),
+                format!(
+                    "If you confirm, you are signed out everywhere, your name and addresses are removed, and nothing of it can be brought back. The link \
+                     works once, and for {minutes} minutes."
+                ),
+            ],
+            "Erase my account",
+            vec![IGNORE.to_owned()],
+        ),
         Template::DataErased => plain(
             "Your personal data on LOOP was erased",
             vec![

@@ -143,6 +143,18 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             vec![NOT_YOU.to_owned()],
         ),
+        Template::AccountErase { email, minutes, .. } => linked(
+            "Confirmez l’effacement de votre compte LOOP",
+            vec![
+                format!("Il nous a été demandé d’effacer le compte LOOP {email} et ce qu’il dit de vous."),
+                format!(
+                    "Si vous confirmez, vous êtes déconnecté partout, votre nom et vos adresses sont supprimés, et rien ne peut être rétabli. Le lien \
+                     ne sert qu’une fois et reste valable {minutes} minutes."
+                ),
+            ],
+            "Effacer mon compte",
+            vec![IGNORE.to_owned()],
+        ),
         Template::DataErased => plain(
             "Vos données personnelles sur LOOP ont été effacées",
             vec![

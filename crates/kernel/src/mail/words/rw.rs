@@ -143,6 +143,18 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             vec![NOT_YOU.to_owned()],
         ),
+        Template::AccountErase { email, minutes, .. } => linked(
+            "Emeza ko konti yawe ya LOOP isibwa",
+            vec![
+                format!("Twasabwe gusiba konti ya LOOP ya {email} n’amakuru yawe ayirimo."),
+                format!(
+                    "Nubyemeza, uzasohoka ahantu hose, izina ryawe na aderesi zawe bizasibwa, kandi ntibishobora kugarurwa. Umurongo \
+                     ukora inshuro imwe gusa, kandi umara iminota {minutes}."
+                ),
+            ],
+            "Siba konti yanjye",
+            vec![IGNORE.to_owned()],
+        ),
         Template::DataErased => plain(
             "Amakuru yawe bwite kuri LOOP yasibwe",
             vec![

@@ -107,6 +107,19 @@ each_engine! {
     }
 }
 
+async fn erasures(world: &World, tour: &mut Tour, root: &Client) {
+    let gone = world.person("gone").await;
+    let path = format!("/api/v1/users/{}/erase/", gone.user);
+    let erased = tour.post_as(root, &path, json!({"email": gone.email})).await;
+    tour.get_as(root, "/api/v1/erasures/").await;
+    tour.get_as(root, &format!("/api/v1/erasures/{}/", erased.text_at("/id"))).await;
+    let going = world.person("going").await;
+    tour.get_as(&going, "/api/v1/auth/data-export/").await;
+    tour.post_as(&going, "/api/v1/auth/erasure/", json!({"password": "strongpass123"})).await;
+    let token = world.letter(&going.email, "account-erase").await.token();
+    tour.post_as(&world.client(), "/api/v1/auth/erasure/confirm/", json!({"token": token})).await;
+}
+
 /// Everything that every resource of every module has.
 async fn resources(world: &World, tour: &mut Tour) {
     let registry = world.engine.registry.clone();
@@ -307,6 +320,7 @@ async fn core(world: &World, tour: &mut Tour) {
     let keys = world.two_factor(&person).await;
     tour.post_as(&root, &format!("{guest}reset-two-factor/"), json!({})).await;
     drop(keys);
+    erasures(world, tour, &root).await;
     tour.post_as(&root, &format!("{item}approve/"), json!({})).await;
     tour.post_as(&root, &format!("{item}reject/"), json!({})).await;
     tour.delete(&item).await;

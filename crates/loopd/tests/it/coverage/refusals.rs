@@ -11,10 +11,11 @@ use super::{NOBODY, ask, is_secured, operations, path_of, request};
 use crate::support::World;
 
 /// Operations that are open to everybody, by intention. One that is not here asks for credentials.
-const PUBLIC: [&str; 42] = [
+const PUBLIC: [&str; 43] = [
     "assets",
     // Whoever reads a letter shows its link.
     "auth_email_verify",
+    "auth_erasure_confirm",
     "auth_login",
     "auth_merge_confirm",
     "auth_password_reset",

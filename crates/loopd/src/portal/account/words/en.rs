@@ -71,6 +71,11 @@ pub(super) static WORDS: Words = Words {
     merge_button: "Merge the accounts",
     merged_title: "Your accounts are one now",
     merged: "From now on, sign in as:",
+    erase: "Erase your account",
+    erase_hint: "You are signed out everywhere, and your name and addresses are removed. What the law makes companies keep stays without your name. This cannot be undone.",
+    erase_button: "Erase my account",
+    erased_title: "Your account is erased",
+    erased: "Nobody can sign in with it any more. A last letter tells you so; you can close this page.",
     security: Security {
         sign_in: "Sign in",
         with_passkey: "Sign in with a passkey",

@@ -71,6 +71,11 @@ pub(super) static WORDS: Words = Words {
     merge_button: "Fusionner les comptes",
     merged_title: "Vos comptes ne font plus qu’un",
     merged: "Connectez-vous désormais avec :",
+    erase: "Effacer votre compte",
+    erase_hint: "Vous êtes déconnecté partout, et votre nom et vos adresses sont supprimés. Ce que la loi oblige à conserver reste sans votre nom. C’est irréversible.",
+    erase_button: "Effacer mon compte",
+    erased_title: "Votre compte est effacé",
+    erased: "Personne ne peut plus s’en servir. Un dernier message vous le confirme ; vous pouvez fermer cette page.",
     security: Security {
         sign_in: "Se connecter",
         with_passkey: "Se connecter avec une clé d’accès",

@@ -57,6 +57,11 @@ pub struct Words {
     pub merge_button: &'static str,
     pub merged_title: &'static str,
     pub merged: &'static str,
+    pub erase: &'static str,
+    pub erase_hint: &'static str,
+    pub erase_button: &'static str,
+    pub erased_title: &'static str,
+    pub erased: &'static str,
     pub security: Security,
 }
 

@@ -71,6 +71,11 @@ pub(super) static WORDS: Words = Words {
     merge_button: "Huza konti",
     merged_title: "Konti zawe zahujwe",
     merged: "Guhera ubu, injira ukoresheje:",
+    erase: "Gusiba konti yawe",
+    erase_hint: "Urasohoka ahantu hose, kandi izina ryawe na aderesi zawe birasibwa. Ibyo amategeko ategeka kubika bigumaho bitagaragaza izina ryawe. Ntibishobora kugarurwa.",
+    erase_button: "Siba konti yanjye",
+    erased_title: "Konti yawe yasibwe",
+    erased: "Nta wundi ushobora kuyinjiriramo. Ubutumwa bwa nyuma burabikwemeza; ushobora gufunga uru rupapuro.",
     security: Security {
         sign_in: "Injira",
         with_passkey: "Injira ukoresheje passkey",

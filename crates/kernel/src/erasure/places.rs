@@ -1,0 +1,170 @@
+//! Where the data of an account's person lives: what becomes of each table when they are erased, and when their account is merged into
+//! another. Every table of the numbered migrations is here; a test holds that.
+
+use super::wanted::Scope;
+
+/// What an erasure does with the rows of a table.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate {
+    /// The person's alone: rows that name them in one of these columns go.
+    Removed(&'static [&'static str]),
+    /// As [`Fate::Removed`], and also when the account is absorbed by another: what opens the one account never opens the other.
+    Opens(&'static [&'static str]),
+    /// Stays, and every text of it is searched for them. A row is about them when this column names them. What is theirs alone in it
+    /// is removed in `account.rs`.
+    Searched(Scope, Option<&'static str>),
+    /// Done by hand in `account.rs`, which says how.
+    ByHand,
+    /// Nothing of a person is in it.
+    Nobodys,
+}
+
+/// One table.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub table: &'static str,
+    pub fate: Fate,
+    /// On what ground its rows stay; empty where none of theirs do.
+    pub ground: &'static str,
+}
+
+const fn place(table: &'static str, fate: Fate, ground: &'static str) -> Place {
+    Place { table, fate, ground }
+}
+
+const HISTORY: &str = "companies must be able to show what happened to their records; it names an id, and nobody";
+const TAX: &str =
+    "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
+const COMPANYS: &str = "belongs to the company";
+
+pub const PLACES: [Place; 59] = [
+    place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
+    place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
+    place("audit_seals", Fate::Nobodys, ""),
+    place("billing_accounts", Fate::ByHand, COMPANYS),
+    place("billing_credits", Fate::Nobodys, ""),
+    place("billing_invoices", Fate::Searched(Scope::Addresses, None), TAX),
+    place("billing_lines", Fate::Searched(Scope::Addresses, None), TAX),
+    place("billing_payments", Fate::Searched(Scope::Addresses, None), TAX),
+    place("companies", Fate::Nobodys, ""),
+    place("company_exports", Fate::Nobodys, ""),
+    place("counters", Fate::Nobodys, ""),
+    place("coupon_redemptions", Fate::Nobodys, ""),
+    place("coupons", Fate::Nobodys, ""),
+    place("credentials", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("developer_profiles", Fate::Removed(&["user_id"]), ""),
+    place("erasures", Fate::Nobodys, ""),
+    place("event_logs", Fate::Nobodys, ""),
+    place("events", Fate::Searched(Scope::Anywhere, Some("subject")), HISTORY),
+    place("file_accounts", Fate::Nobodys, ""),
+    place("file_attachments", Fate::Nobodys, ""),
+    place("file_blobs", Fate::Nobodys, ""),
+    place("file_thumbnails", Fate::Nobodys, ""),
+    place("file_upload_parts", Fate::Nobodys, ""),
+    place("file_uploads", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("files", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("idempotency_keys", Fate::ByHand, "answers to others are encrypted and gone in two days"),
+    place("installation", Fate::Nobodys, ""),
+    place("invitations", Fate::Searched(Scope::Anywhere, Some("id")), HISTORY),
+    place("jobs", Fate::Searched(Scope::Anywhere, None), "work that waits; it finds nobody any more"),
+    place("login_failures", Fate::Nobodys, "digests that name nobody, gone in a day"),
+    place(
+        "mail_messages",
+        Fate::Searched(Scope::Anywhere, None),
+        "letters to others, gone in thirty days, and that this was done",
+    ),
+    place("membership_workspaces", Fate::Nobodys, ""),
+    place("memberships", Fate::ByHand, HISTORY),
+    place("meters", Fate::Nobodys, ""),
+    place("oidc_identities", Fate::Opens(&["user_id"]), ""),
+    place("oidc_memberships", Fate::ByHand, ""),
+    place("oidc_providers", Fate::Nobodys, ""),
+    place("oidc_sign_ins", Fate::Nobodys, ""),
+    place("passkey_ceremonies", Fate::Opens(&["user_id"]), ""),
+    place("passkeys", Fate::Opens(&["user_id"]), ""),
+    place("plan_editions", Fate::Nobodys, ""),
+    place("plans", Fate::Nobodys, ""),
+    place("product_subscriptions", Fate::Nobodys, ""),
+    place("recovery_codes", Fate::Opens(&["user_id"]), ""),
+    place("roles", Fate::Nobodys, ""),
+    place("schedules", Fate::Nobodys, ""),
+    place("sessions", Fate::ByHand, ""),
+    place("sign_in_challenges", Fate::Opens(&["user_id"]), ""),
+    place("tax_rates", Fate::Nobodys, ""),
+    place("totp_factors", Fate::Opens(&["user_id"]), ""),
+    place("usage_counters", Fate::Nobodys, ""),
+    place("usage_cursors", Fate::Nobodys, ""),
+    place("users", Fate::ByHand, "records and the audit log say who made them; the row holds an id and no name"),
+    place("webhook_attempts", Fate::Searched(Scope::Anywhere, None), HISTORY),
+    place("webhook_deliveries", Fate::Searched(Scope::Anywhere, None), HISTORY),
+    place("webhook_endpoints", Fate::Nobodys, ""),
+    place("webhook_lanes", Fate::Nobodys, ""),
+    place("workspaces", Fate::Nobodys, ""),
+];
+
+/// On what ground rows of a table stay.
+pub fn ground(table: &str) -> &'static str {
+    PLACES.iter().find(|place| place.table == table).map_or("", |place| place.ground)
+}
+
+#[cfg(test)]
+mod tests {
+    use loopd_store::ddl::ColumnKind;
+    use loopd_store::migrate;
+
+    use super::*;
+
+    /// Columns of tables in which nobody is looked for, though their names sound of people.
+    const OF_NOBODY: [(&str, &str); 0] = [];
+
+    #[test]
+    fn somebody_has_decided_what_an_erasure_does_with_every_table() {
+        let tables = migrate::tables();
+        for table in &tables {
+            let known = PLACES.iter().filter(|place| place.table == table.name).count();
+            assert_eq!(
+                known, 1,
+                "{} is new: say in PLACES (crates/kernel/src/erasure/places.rs) what becomes of it when a person is erased",
+                table.name
+            );
+        }
+        for place in PLACES {
+            let table = tables.iter().find(|table| table.name == place.table);
+            let table = table.unwrap_or_else(|| panic!("{} is decided for, and is no table", place.table));
+            if let Fate::Removed(columns) | Fate::Opens(columns) = place.fate {
+                for column in columns {
+                    assert!(table.columns.iter().any(|known| known.name == *column), "{}.{column}", place.table);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_that_links_to_accounts_is_not_called_nobodys() {
+        for table in migrate::tables() {
+            let links = table.foreign_keys.iter().any(|link| link.table == "users");
+            let is_nobodys = PLACES.iter().any(|p| p.table == table.name && matches!(p.fate, Fate::Nobodys));
+            assert!(!links || !is_nobodys, "{} links to users: an erasure has something to do in it", table.name);
+        }
+    }
+
+    #[test]
+    fn columns_that_sound_of_people_are_not_in_tables_of_nobody() {
+        const PERSONAL: [&str; 9] =
+            ["email", "phone", "first_name", "last_name", "username", "address", "user_agent", "recipient", "birth"];
+        for table in migrate::tables() {
+            let is_nobodys = PLACES.iter().any(|p| p.table == table.name && matches!(p.fate, Fate::Nobodys));
+            let texts = table.columns.iter().filter(|c| matches!(c.kind, ColumnKind::Text | ColumnKind::Json));
+            for column in texts.filter(|c| is_nobodys && PERSONAL.iter().any(|word| c.name.contains(word))) {
+                let pair = (table.name.as_str(), column.name.as_str());
+                assert!(
+                    OF_NOBODY.contains(&pair),
+                    "{}.{} sounds of a person: give its table another fate in PLACES, or name it in OF_NOBODY",
+                    pair.0,
+                    pair.1
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Erasing a person: nothing of them is left, everything else is as it was, and a crash in between ends in completion.
+
+mod accounts;
+mod commands;
+mod dump;
