@@ -25,6 +25,15 @@ use crate::trace::{Spans, Tracer};
 use crate::vault::Vault;
 use crate::webhook;
 
+/// A column of a product's table that holds the id of a person's account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeopleColumn {
+    pub table: String,
+    pub column: String,
+    /// Whether its rows have a `version` and an `updated_at` of their own.
+    pub is_record: bool,
+}
+
 /// One running installation. Cheap to share (`Arc<Kernel>`); holds no state that is not in the database, but for caches.
 pub struct Kernel {
     pub db: Db,
@@ -57,6 +66,7 @@ pub struct Kernel {
     spans: Mutex<Option<Spans>>,
     /// Wired once, by the binary.
     collectors: OnceLock<Collectors>,
+    people_columns: OnceLock<Vec<PeopleColumn>>,
     ids: Ids,
 }
 
@@ -111,6 +121,7 @@ impl Kernel {
             tracer,
             spans: Mutex::new(spans),
             collectors: OnceLock::new(),
+            people_columns: OnceLock::new(),
             ids: Ids::default(),
         }))
     }
@@ -133,6 +144,17 @@ impl Kernel {
     pub fn set_collectors(&self, collectors: Collectors) {
         let is_first = self.collectors.set(collectors).is_ok();
         debug_assert!(is_first, "collectors are wired once, before they are asked for");
+    }
+
+    /// Where products' records name people.
+    pub fn people_columns(&self) -> &[PeopleColumn] {
+        self.people_columns.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Says where products' records name people, before anything is served.
+    pub fn set_people_columns(&self, columns: Vec<PeopleColumn>) {
+        let is_first = self.people_columns.set(columns).is_ok();
+        debug_assert!(is_first, "these are wired once, before they are asked for");
     }
 
     /// A new UUIDv7; rises within this process.

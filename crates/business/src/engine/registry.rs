@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use loopd_kernel::kernel::PeopleColumn;
 use loopd_kernel::{Product, SettingsSection};
 use loopd_store::ddl::TableDef;
 
@@ -10,7 +11,7 @@ use super::audience::AudienceSql;
 use super::count::Counting;
 use super::runtime::ResourceRuntime;
 use super::tables;
-use crate::define::{Flaw, Module, RollUp, settings, soundness};
+use crate::define::{Field, Flaw, Kind, Module, RollUp, settings, soundness};
 
 /// Every module and resource.
 #[derive(Debug)]
@@ -76,6 +77,22 @@ impl Registry {
     /// The resource behind `module/resource`.
     pub fn find(&self, path: &str) -> Option<&Arc<ResourceRuntime>> {
         self.by_path.get(path).map(|index| &self.resources[*index])
+    }
+
+    /// Where records name people by a field of their own; who made and changed a record is history and not among them.
+    pub fn people_columns(&self) -> Vec<PeopleColumn> {
+        let named = |table: &str, fields: &[Field], is_record: bool| -> Vec<PeopleColumn> {
+            let people = fields.iter().filter(|field| field.kind == Kind::User);
+            people
+                .map(|field| PeopleColumn { table: table.to_owned(), column: field.name.clone(), is_record })
+                .collect()
+        };
+        let of = |runtime: &Arc<ResourceRuntime>| {
+            let mut all = named(&runtime.table, &runtime.resource.fields, true);
+            all.extend(runtime.lines.iter().flat_map(|lines| named(&lines.table, &lines.lines.fields, false)));
+            all
+        };
+        self.resources.iter().flat_map(of).collect()
     }
 
     /// The tables of all resources and the modules' own, each after those it links to. For `store::ddl` at start.

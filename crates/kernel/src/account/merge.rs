@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use loopd_store::{Tx, View, params};
+use loopd_store::{Tx, Value as Sql, View, params};
 use loopd_types::{CompanyId, MINUTE_US, Problem, Result, Timestamp, Uuid};
 use serde_json::{Value, json};
 
@@ -14,7 +14,9 @@ use super::one_time::{self, Purpose};
 use super::{rules, session};
 use crate::access::{Actor, Caller, Origin};
 use crate::audit::INSTALLATION;
+use crate::erasure::places::{Fate, PLACES};
 use crate::input::Input;
+use crate::kernel::PeopleColumn;
 use crate::mail::{self, Letter, Template};
 use crate::membership::lock_company;
 use crate::{Kernel, audit, credential, event};
@@ -163,6 +165,7 @@ pub fn merge(tx: &mut Tx<'_>, kernel: &Kernel, origin: &Origin, token: &str) -> 
         lock_company(tx, *company)?;
         move_membership(tx, kernel, &actor, *company, absorbed, into)?;
     }
+    move_records(tx, kernel, &companies, absorbed, into)?;
     move_belongings(tx, kernel, &actor, absorbed, into)?;
     retire(tx, kernel, absorbed, "merged")?;
     tx.push("UPDATE users SET merged_into = $2 WHERE id = $1", params![absorbed, into])?;
@@ -261,6 +264,31 @@ fn require_other_owner(tx: &mut Tx<'_>, company: CompanyId, but: Uuid) -> Result
     Err(Problem::conflict("last_owner", words).with_extra("company", company.code().to_string()))
 }
 
+/// Records of their companies that name the absorbed account name the other. One that a unique rule keeps from it (both are on it, or have
+/// one each of what a person has once) stays as it is.
+fn move_records(tx: &mut Tx<'_>, kernel: &Kernel, companies: &[CompanyId], absorbed: Uuid, into: Uuid) -> Result<()> {
+    for PeopleColumn { table, column, is_record } in kernel.people_columns() {
+        let marks = if *is_record { ", updated_at = $5, version = version + 1" } else { "" };
+        let update = format!(
+            "UPDATE {table} SET \"{column}\" = $4{marks} WHERE company_id = $1 AND id = $2 AND \"{column}\" = $3"
+        );
+        let find = format!("SELECT id FROM {table} WHERE company_id = $1 AND \"{column}\" = $2 ORDER BY id");
+        for company in companies {
+            for id in tx.query(&find, &params![*company, absorbed], |row| row.uuid(0))? {
+                let mut values = params![*company, id, absorbed, into].to_vec();
+                values.extend(is_record.then(|| Sql::from(kernel.now())));
+                let moved = tx.attempt(|tx| Ok(tx.execute(&update, &values)?));
+                if let Err(problem) = moved
+                    && problem.status() != 409
+                {
+                    return Err(problem);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What hangs on the account itself.
 fn move_belongings(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, absorbed: Uuid, into: Uuid) -> Result<()> {
     // Keys act as the absorbed account, with its powers: they end, like its sessions.
@@ -278,13 +306,24 @@ fn move_belongings(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, absorbed: Uu
 /// Ends an account for good: nobody signs in, no link opens, and no name is left. Its row stays, because records say who made them.
 pub(crate) fn retire(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, word: &str) -> Result<()> {
     session::end_all(tx, kernel, user, word)?;
+    remove_openers(tx, user)?;
     let name = format!("{word}-{user}");
     tx.execute(
         "UPDATE users SET email = $2, username = $3, username_key = $3, password_hash = '', first_name = '', last_name = '', phone = '', \
-         is_active = FALSE, is_staff = FALSE, is_superuser = FALSE, email_verified_at = NULL, updated_at = $4, version = version + 1 WHERE id = $1",
+         is_active = FALSE, is_staff = FALSE, is_superuser = FALSE, email_verified_at = NULL, two_factor_since = NULL, updated_at = $4, version = version + 1 WHERE id = $1",
         &params![user, format!("{name}@{word}.invalid"), &name, kernel.now()],
     )?;
-    tx.execute("DELETE FROM account_tokens WHERE user_id = $1", &params![user])?;
+    Ok(())
+}
+
+/// What opens an account goes with it: factors, passkeys, links, identities elsewhere, sign-ins under way.
+fn remove_openers(tx: &mut Tx<'_>, user: Uuid) -> Result<()> {
+    for place in PLACES {
+        let Fate::Opens(columns) = place.fate else { continue };
+        for column in columns {
+            tx.execute(&format!("DELETE FROM {} WHERE {column} = $1", place.table), &params![user])?;
+        }
+    }
     Ok(())
 }
 

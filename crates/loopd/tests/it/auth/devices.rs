@@ -143,6 +143,28 @@ each_engine! {
         world.client().post(CONFIRM).json(&json!({"token": token})).await.expect_refusal(409, "cannot_merge");
     }
 
+    async fn records_name_the_account_that_stays_and_nothing_opens_the_other(world: &World) {
+        let (boss, one) = (world.owner().await, world.register("one").await);
+        let two = world.member(&boss, "two", "staff").await;
+        verify(world, &one).await;
+        world.two_factor(&two).await;
+        world.passkey(&two, "a key").await;
+        let customers = "/api/v1/booking/customers/";
+        let record = boss.make(customers, json!({"name": "Two", "user": two.user})).await;
+        let other = boss.make(customers, json!({"name": "Boss", "user": boss.user})).await;
+        let version = boss.get(&format!("{customers}{record}/")).await.at("/version");
+        let token = ask(world, &one, &two.email).await;
+        world.client().post(CONFIRM).json(&json!({"token": token})).await.expect_status(200);
+        let merged = boss.get(&format!("{customers}{record}/")).await.expect_status(200);
+        assert_eq!((merged.at("/user"), merged.at("/created_by")), (json!(one.user), json!(boss.user)), "{}", merged.text());
+        assert_ne!(merged.at("/version"), version, "whoever read it before is told that it changed");
+        assert_json!(boss.get(&format!("{customers}{other}/")).await.json(), {"user": boss.user});
+        for table in ["passkeys", "totp_factors", "recovery_codes"] {
+            assert_eq!(world.rows(table).await, 0, "{table} of the account that ended");
+        }
+        assert_eq!(one.get("/api/v1/auth/2fa/").await.at("/enabled"), json!(false), "and they open nothing of the other");
+    }
+
     async fn asking_to_merge_tells_nothing_of_others(world: &World) {
         let owner = world.owner().await;
         verify(world, &owner).await;
