@@ -19,6 +19,7 @@ mod imports;
 mod internal_api_keys;
 mod invitations;
 mod invitations_model;
+mod letters;
 mod limits;
 mod mail;
 mod memberships;

@@ -14,4 +14,5 @@ pub use page::printed_commands;
 pub use program::{Program, Served, eventually};
 pub use race::refused_from_then_on;
 pub use receiver::{Reaction, Received, Receiver};
+pub use two_factor::TwoFactor;
 pub use world::{Limited, World};
