@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
-    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
@@ -307,11 +307,7 @@ impl App {
             ending: Ending::of(&self.0.lifecycle),
         };
         let work = (operation.handler)(call);
-        let reply = if is_safe {
-            work.await?
-        } else {
-            ToItsEnd::new(work).await?
-        };
+        let reply = if is_safe { work.await? } else { ToItsEnd::new(work).await? };
         if let Some(key) = key
             && !key.is_honoured()
             && cfg!(debug_assertions)

@@ -211,7 +211,7 @@ impl Kernel {
     async fn authenticate_token(&self, token: &str, origin: Origin) -> Result<Caller> {
         let claims = self.verify_access(token)?;
         let user = self
-            .user_access(claims.user_id)
+            .user_access_of(claims.user_id, claims.session_id)
             .await?
             .ok_or_else(|| Problem::unauthenticated("user_not_found", "User not found."))?;
         if !user.is_active {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loopd_store::{Reader, Row, StoreError, View, params};
+use loopd_store::{Engine, Reader, Row, StoreError, View, params};
 use loopd_types::{CompanyId, Network, Result, Timestamp, Uuid};
 
 use super::bounds::{Bounds, Impersonation};
@@ -145,6 +145,20 @@ impl Kernel {
         if let Some(known) = self.cache.users.get(&id) {
             return Ok(Some(known));
         }
+        self.load_user_access(id).await
+    }
+
+    /// As [`Kernel::user_access`], asked by whoever shows a session of theirs: another node may have begun it a moment ago.
+    pub(super) async fn user_access_of(&self, id: Uuid, session: Uuid) -> Result<Option<Arc<UserAccess>>> {
+        let known = self.user_access(id).await?;
+        let lacks_it = known.as_ref().is_some_and(|user| !user.has_session(session, self.now()));
+        if lacks_it && self.db.engine() == Engine::Postgres {
+            return self.load_user_access(id).await;
+        }
+        Ok(known)
+    }
+
+    async fn load_user_access(&self, id: Uuid) -> Result<Option<Arc<UserAccess>>> {
         let ticket = self.cache.users.ticket();
         let now = self.now();
         let loaded = self.db.read(View::System, move |reader| Ok(load_user(reader, id, now)?)).await?.map(Arc::new);

@@ -231,6 +231,12 @@ impl Arriving {
         if !self.contents.is_empty() {
             file::settle_arrived(tx, company, self.contents.values())?;
         }
+        // What happened elsewhere was billed there.
+        tx.execute(
+            "INSERT INTO usage_cursors (company_id, position) \
+             SELECT CAST($1 AS BIGINT), COALESCE(MAX(position), 0) FROM events WHERE company_id = $1",
+            &params![company],
+        )?;
         let people = people.into_inner();
         let code = company.code().to_string();
         let entry = audit::Entry {

@@ -8,10 +8,12 @@ use loopd_store::migrate;
 use super::COMPANY;
 
 const BILLS: &str = "bills belong to the installation that wrote them, in its numbers";
+const USED: &str =
+    "what was used is billed where it was used; counting begins with what happens where the company arrives";
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 24] = [
+const LEFT_OUT: [(&str, &str); 25] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -44,7 +46,8 @@ const LEFT_OUT: [(&str, &str); 24] = [
     ),
     ("oidc_memberships", "they follow a provider that stays behind"),
     ("mail_messages", "letters were sent from here, with links that open accounts here"),
-    ("usage_counters", "what was used is billed where it was used"),
+    ("usage_counters", USED),
+    ("usage_cursors", USED),
 ];
 
 const UPLOADS: &str = "uploads that are not finished";
@@ -176,7 +179,7 @@ mod tests {
     use super::*;
 
     /// Tables of the kernel that belong to a company, and leave with it.
-    const EXPORTED: [&str; 15] = [
+    const EXPORTED: [&str; 14] = [
         "api_client_apps",
         "audit_logs",
         "billing_accounts",
@@ -190,7 +193,6 @@ mod tests {
         "memberships",
         "product_subscriptions",
         "roles",
-        "usage_cursors",
         "workspaces",
     ];
     /// Tables of the kernel that belong to the installation or to people.

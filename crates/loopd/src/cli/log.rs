@@ -111,7 +111,10 @@ mod tests {
     async fn a_json_line_names_its_request() {
         let lines = logged(LogFormat::Json).await.map(|line| {
             let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-            assert_eq!((&line["message"], &line["answer"], &line["level"]), (&"said".into(), &42.into(), &"INFO".into()));
+            assert_eq!(
+                (&line["message"], &line["answer"], &line["level"]),
+                (&"said".into(), &42.into(), &"INFO".into())
+            );
             line
         });
         assert_eq!(lines[0]["request_id"], "r-1");
