@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 59] = [
+pub const PLACES: [Place; 60] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -93,6 +93,7 @@ pub const PLACES: [Place; 59] = [
     place("sign_in_challenges", Fate::Opens(&["user_id"]), ""),
     place("tax_rates", Fate::Nobodys, ""),
     place("totp_factors", Fate::Opens(&["user_id"]), ""),
+    place("usage_batches", Fate::Nobodys, ""),
     place("usage_counters", Fate::Nobodys, ""),
     place("usage_cursors", Fate::Nobodys, ""),
     place("users", Fate::ByHand, "records and the audit log say who made them; the row holds an id and no name"),
