@@ -45,7 +45,8 @@ each_engine! {
         assert_eq!(row["last_error"], "status 302; redirects are not followed");
         receiver.react([Reaction::Status(400)]);
         appointment(&owner, "Tea").await;
-        delivery(&owner, &id, "failed", 1).await;
+        let failed = format!("{DELIVERIES}?endpoint={id}&status=failed");
+        eventually("both have failed", async || owner.get(&failed).await.expect_status(200).at("/count") == 2).await;
         world.clock.advance(2 * DAY_US);
         let owner = world.sign_in("owner@example.com", "001").await;
         appointment(&owner, "Coffee").await;
