@@ -103,8 +103,8 @@ async fn confirm(call: Call) -> Result<Reply> {
     let token = required_text(&call, "token")?;
     let (kernel, origin) = (call.kernel.clone(), call.caller.origin.clone());
     call.commit(View::System, move |tx| {
-        let confirmed = erasure::confirm(tx, &kernel, &origin, &token)?;
-        Reply::json(202, &json!({"id": confirmed.erasure.to_string()}))
+        let id = erasure::confirm(tx, &kernel, &origin, &token)?;
+        Reply::json(202, &json!({"id": id.to_string()}))
     })
     .await
 }

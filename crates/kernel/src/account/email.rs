@@ -23,9 +23,7 @@ const MOST_LETTERS: i64 = 5;
 
 /// Writes the letter by which a new person shows that the address is theirs.
 pub(super) fn ask_to_verify(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, email: &str, language: &str) -> Result<()> {
-    if one_time::count_since(tx, kernel, user, Purpose::VerifyEmail, HOUR_US)? >= MOST_LETTERS {
-        return Err(too_many());
-    }
+    one_time::require_below(tx, kernel, user, Purpose::VerifyEmail, MOST_LETTERS)?;
     send_link(tx, kernel, user, Purpose::VerifyEmail, email, language)
 }
 
@@ -42,11 +40,6 @@ fn send_link(
     let template = Template::VerifyEmail { link: &link, hours: LINK_HOURS };
     mail::queue(tx, kernel, &Letter { company: INSTALLATION, to: email, language, template })?;
     Ok(())
-}
-
-fn too_many() -> Problem {
-    Problem::new(loopd_types::Kind::TooMany, "throttled", "Too many letters were asked for. Try again in an hour.")
-        .with_header("Retry-After", "3600")
 }
 
 /// Sends the link again; a verified address needs none.
@@ -156,9 +149,7 @@ impl ChangeEmail {
     /// Sends the link to the new address and a notice to the old one. For an address that another account has no link is sent, and the
     /// answer is the same: nobody learns from it who is here.
     pub fn apply(&self, tx: &mut Tx<'_>, kernel: &Kernel, caller: &Caller) -> Result<()> {
-        if one_time::count_since(tx, kernel, self.user, Purpose::ChangeEmail, HOUR_US)? >= MOST_LETTERS {
-            return Err(too_many());
-        }
+        one_time::require_below(tx, kernel, self.user, Purpose::ChangeEmail, MOST_LETTERS)?;
         let language = caller.require_user()?.language.clone();
         let taken = tx.first("SELECT id FROM users WHERE email = $1", &params![&self.new_email], |row| row.uuid(0))?;
         if taken.is_none() {

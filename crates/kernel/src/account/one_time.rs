@@ -1,7 +1,7 @@
 //! Links in letters: a token that is good once, for one purpose, for a while. Only its hash is kept.
 
 use loopd_store::{Reader, StoreError, Tx, params};
-use loopd_types::{Problem, Result, Uuid, random_token, sha256_hex};
+use loopd_types::{HOUR_US, Kind, Problem, Result, Uuid, random_token, sha256_hex};
 
 use crate::Kernel;
 
@@ -103,6 +103,15 @@ pub(crate) fn count_since(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, purpose:
         &params![user, purpose.as_str(), kernel.now().plus(-micros)],
         |row| row.i64(0),
     )?)
+}
+
+/// Refuses one letter more than `most` of a purpose to a user within an hour.
+pub(crate) fn require_below(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, purpose: Purpose, most: i64) -> Result<()> {
+    if count_since(tx, kernel, user, purpose, HOUR_US)? < most {
+        return Ok(());
+    }
+    let words = "Too many letters were asked for. Try again in an hour.";
+    Err(Problem::new(Kind::TooMany, "throttled", words).with_header("Retry-After", "3600"))
 }
 
 pub(crate) fn not_valid() -> Problem {

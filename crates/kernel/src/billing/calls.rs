@@ -25,7 +25,8 @@ pub(crate) fn meter_of(product: &str) -> String {
     format!("{METER}.{product}")
 }
 
-type Counts = BTreeMap<(CompanyId, Box<str>), i64>;
+/// Calls by company and product.
+type Counts = BTreeMap<CompanyId, BTreeMap<Box<str>, i64>>;
 
 /// What was called since the last batch.
 #[derive(Default)]
@@ -46,11 +47,11 @@ struct Sending {
 impl Calls {
     pub fn note(&self, company: CompanyId, product: Option<&str>) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let product = product.unwrap_or(CORE);
-        match noted.get_mut(&(company, product.into())) {
+        let (of, product) = (noted.entry(company).or_default(), product.unwrap_or(CORE));
+        match of.get_mut(product) {
             Some(count) => *count += 1,
             None => {
-                noted.insert((company, product.into()), 1);
+                of.insert(product.into(), 1);
             }
         }
     }
@@ -85,10 +86,8 @@ impl Kernel {
         };
         let node = *sending.node.get_or_insert_with(|| self.new_id());
         let mut tenants = BTreeMap::new();
-        for (company, _) in batch.keys() {
-            if !tenants.contains_key(company)
-                && let Some(access) = self.company_access(*company).await?
-            {
+        for company in batch.keys() {
+            if let Some(access) = self.company_access(*company).await? {
                 tenants.insert(*company, Tenant::system(access, "metering"));
             }
         }
@@ -121,7 +120,7 @@ fn write(
     // In the companies' order, so that two nodes' batches wait for each other and never in a circle.
     for (company, tenant) in tenants {
         let mut all = 0;
-        for ((_, product), count) in batch.range((*company, Box::from(""))..).take_while(|((of, _), _)| of == company) {
+        for (product, count) in &batch[company] {
             usage::add(tx, kernel, tenant, &meter_of(product), month, *count)?;
             all += count;
         }

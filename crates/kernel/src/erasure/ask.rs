@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use loopd_store::{Tx, View, params};
-use loopd_types::{HOUR_US, MINUTE_US, Problem, Result, Uuid};
+use loopd_types::{MINUTE_US, Result, Uuid};
 
 use super::account::{Asked, Through, begin};
 use crate::access::{Actor, Caller, Origin};
@@ -29,10 +29,7 @@ pub fn ask(tx: &mut Tx<'_>, kernel: &Kernel, caller: &Caller, proof: &Proved) ->
     mail::require_available(kernel)?;
     proof.spend(tx, kernel)?;
     let user = caller.require_user()?;
-    if one_time::count_since(tx, kernel, user.id, Purpose::Erase, HOUR_US)? >= MOST_LETTERS {
-        let words = "Too many letters were asked for. Try again in an hour.";
-        return Err(Problem::new(loopd_types::Kind::TooMany, "throttled", words).with_header("Retry-After", "3600"));
-    }
+    one_time::require_below(tx, kernel, user.id, Purpose::Erase, MOST_LETTERS)?;
     let sql = "SELECT email, language FROM users WHERE id = $1";
     let (email, language) =
         tx.one(sql, &params![user.id], |row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned())))?;
@@ -66,19 +63,12 @@ pub async fn check_link(kernel: &Arc<Kernel>, token: &str) -> Result<String> {
         .await
 }
 
-/// An erasure that was begun.
-#[derive(Clone, Debug)]
-pub struct Confirmed {
-    pub erasure: Uuid,
-}
-
-/// Uses the link up: the person is erased.
+/// Uses the link up: the person is erased. Gives the erasure's id.
 ///
 /// # Errors
 /// 400 `link_not_valid`; 409 `last_owner`, `last_superuser`, and then the link stays good.
-pub fn confirm(tx: &mut Tx<'_>, kernel: &Kernel, origin: &Origin, token: &str) -> Result<Confirmed> {
+pub fn confirm(tx: &mut Tx<'_>, kernel: &Kernel, origin: &Origin, token: &str) -> Result<Uuid> {
     let good = one_time::consume(tx, kernel, Purpose::Erase, token)?;
     let actor = Actor { user: Some(good.user), credential: None, origin: Some(origin.clone()), reason: None };
-    let erasure = begin(tx, kernel, Asked { actor: &actor, through: Through::Person }, good.user)?;
-    Ok(Confirmed { erasure })
+    begin(tx, kernel, Asked { actor: &actor, through: Through::Person }, good.user)
 }

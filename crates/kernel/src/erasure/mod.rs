@@ -13,7 +13,7 @@ mod wanted;
 mod work;
 
 pub use account::{Asked, Through, begin, require_email};
-pub use ask::{Confirmed, PAGE, ask, check_link, confirm};
+pub use ask::{PAGE, ask, check_link, confirm};
 pub use copy::data_of;
 pub use report::{LISTING, Line};
 pub use wanted::{NOBODY, Scope, Wanted};

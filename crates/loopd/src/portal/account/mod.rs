@@ -6,7 +6,7 @@ mod security;
 mod words;
 
 pub use complaint::{Complaint, complaints};
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, Render, html};
 pub use security::security;
 pub use words::{Words, words};
 
@@ -17,6 +17,19 @@ use super::document::Document;
 /// As the portal's, but for scripts: there are none. Our own address is the only one that a form may send to.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// What the head of every such page says.
+fn head(title: impl Render) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="robots" content="noindex";
+        meta name="color-scheme" content="light dark";
+        title { (title) " · LOOP" }
+        link rel="icon" href="/favicon.ico" sizes="32x32";
+        link rel="stylesheet" href=(assets::url("portal.css")) integrity=(assets::integrity("portal.css"));
+    }
+}
 
 /// A page with one subject.
 pub struct Page<'p> {
@@ -36,13 +49,7 @@ impl Page<'_> {
             (DOCTYPE)
             html lang=(words.language) {
                 head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="robots" content="noindex";
-                    meta name="color-scheme" content="light dark";
-                    title { @if !complaints.is_empty() { (words.error) ": " } (title) " · LOOP" }
-                    link rel="icon" href="/favicon.ico" sizes="32x32";
-                    link rel="stylesheet" href=(assets::url("portal.css")) integrity=(assets::integrity("portal.css"));
+                    (head(html! { @if !complaints.is_empty() { (words.error) ": " } (title) }))
                 }
                 body.letter-page {
                     main #main {

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::assets;
 use super::super::components::wordmark;
 use super::super::document::Document;
-use super::{Words, facts};
+use super::{Words, facts, head};
 
 /// One script of ours that speaks to this server alone; pictures of a secret come as data.
 const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -38,13 +38,7 @@ pub fn security(words: &'static Words) -> Document {
         (DOCTYPE)
         html lang=(words.language) {
             head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="robots" content="noindex";
-                meta name="color-scheme" content="light dark";
-                title { (said.security) " · LOOP" }
-                link rel="icon" href="/favicon.ico" sizes="32x32";
-                link rel="stylesheet" href=(assets::url("portal.css")) integrity=(assets::integrity("portal.css"));
+                (head(said.security))
                 script type="module" src=(assets::url("account.js")) integrity=(assets::integrity("account.js")) {}
             }
             body.letter-page {
