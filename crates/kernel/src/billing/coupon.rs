@@ -1,8 +1,8 @@
 //! Coupons: less to pay for some periods of a subscription; redeemed at most so often, however many try at once.
 
-use loopd_store::{Tx, params};
-use loopd_types::{CompanyId, Currency, Problem, Result, Uuid};
-use serde_json::Value as Json;
+use loopd_store::{Row, StoreError, Tx, dialect, params};
+use loopd_types::{CompanyId, Currency, Problem, Result, Timestamp, Uuid};
+use serde_json::{Value as Json, json};
 
 use super::amount;
 use super::bill::NewLine;
@@ -31,58 +31,194 @@ const COLUMNS: [Column; 15] = [
     column("version", "k.version", ColumnKind::Int),
 ];
 
+/// What a coupon says.
+#[derive(Clone, Default)]
+struct Terms {
+    code: String,
+    name: String,
+    percent_ppm: Option<i64>,
+    amount_minor: Option<i64>,
+    currency: String,
+    periods: Option<i64>,
+    product: String,
+    max_redemptions: Option<i64>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Terms {
+    const SQL: &str = "code, name, percent_ppm, amount_minor, currency, periods, product, max_redemptions, expires_at";
+
+    fn of_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            code: row.text(0)?.to_owned(),
+            name: row.text(1)?.to_owned(),
+            percent_ppm: row.opt_i64(2)?,
+            amount_minor: row.opt_i64(3)?,
+            currency: row.text(4)?.to_owned(),
+            periods: row.opt_i64(5)?,
+            product: row.text(6)?.to_owned(),
+            max_redemptions: row.opt_i64(7)?,
+            expires_at: row.opt_time(8)?,
+        })
+    }
+
+    /// What it takes off, for how long and from what: what those who redeemed it were promised.
+    fn promise(&self) -> Json {
+        json!({"code": self.code, "percent_ppm": self.percent_ppm, "amount_minor": self.amount_minor, "currency": self.currency,
+            "periods": self.periods, "product": self.product})
+    }
+
+    /// How often and how long it may be redeemed, and how it is called: the operator's to change.
+    fn offer(&self) -> Json {
+        json!({"name": self.name, "max_redemptions": self.max_redemptions, "expires_at": self.expires_at.map(|at| at.to_string())})
+    }
+}
+
+/// Reads what a body says over what is `known`.
+fn read(input: &mut Input, kernel: &Kernel, known: Terms) -> Terms {
+    let mut terms = known;
+    if let Some(code) = input.required_text("code", 40) {
+        terms.code = code.to_uppercase();
+    }
+    for (name, field, max) in
+        [("name", &mut terms.name, 120), ("currency", &mut terms.currency, 4), ("product", &mut terms.product, 80)]
+    {
+        if let Some(text) = input.text(name, max) {
+            *field = text;
+        }
+    }
+    for (name, field, most) in [
+        ("percent_ppm", &mut terms.percent_ppm, amount::WHOLE_PPM),
+        ("amount_minor", &mut terms.amount_minor, 1_000_000_000_000),
+        ("periods", &mut terms.periods, 1_200),
+        ("max_redemptions", &mut terms.max_redemptions, 1_000_000_000),
+    ] {
+        if input.take_null(name) {
+            *field = None;
+        } else if let Some(number) = input.integer(name, 1, most) {
+            *field = Some(number);
+        }
+    }
+    if let Some(expires_at) = input.moment("expires_at") {
+        terms.expires_at = expires_at;
+    }
+    if terms.percent_ppm.is_some() == terms.amount_minor.is_some() {
+        input.refuse("percent_ppm", "invalid", "Give either percent_ppm or amount_minor.");
+    }
+    if terms.amount_minor.is_some() && Currency::parse(&terms.currency).is_none() {
+        input.refuse("currency", "invalid_choice", format!("\"{}\" is not a valid choice.", terms.currency));
+    }
+    if !terms.product.is_empty() && kernel.catalogue.get(&terms.product).is_none() {
+        input.refuse("product", "invalid_choice", format!("\"{}\" is not a valid choice.", terms.product));
+    }
+    terms
+}
+
+const READ_ONLY: [&str; 6] = ["id", "redemptions", "is_active", "created_at", "updated_at", "version"];
+
 /// Makes a coupon: `percent_ppm`, or `amount_minor` with `currency`; for `periods` bills (for ever unless given).
 ///
 /// # Errors
 /// 400.
 pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, body: Json) -> Result<Uuid> {
     let mut input = Input::new(body, false)?;
-    input.ignore(&["id", "redemptions", "is_active", "created_at", "updated_at", "version"]);
-    let code = input.required_text("code", 40).unwrap_or_default().to_uppercase();
-    let name = input.text("name", 120).unwrap_or_default();
-    let percent = input.integer("percent_ppm", 1, amount::WHOLE_PPM);
-    let fixed = input.integer("amount_minor", 1, 1_000_000_000_000);
-    let currency = input.text("currency", 4).unwrap_or_default();
-    let periods = input.integer("periods", 1, 1_200);
-    let product = input.text("product", 80).unwrap_or_default();
-    let most = input.integer("max_redemptions", 1, 1_000_000_000);
-    let expires_at = input.moment("expires_at").flatten();
-    if percent.is_some() == fixed.is_some() {
-        input.refuse("percent_ppm", "invalid", "Give either percent_ppm or amount_minor.");
-    }
-    if fixed.is_some() && Currency::parse(&currency).is_none() {
-        input.refuse("currency", "invalid_choice", format!("\"{currency}\" is not a valid choice."));
-    }
-    if !product.is_empty() && kernel.catalogue.get(&product).is_none() {
-        input.refuse("product", "invalid_choice", format!("\"{product}\" is not a valid choice."));
-    }
+    input.ignore(&READ_ONLY);
+    let terms = read(&mut input, kernel, Terms::default());
     input.finish()?;
     let (id, now) = (kernel.new_id(), kernel.now());
     let inserted = tx.execute(
         "INSERT INTO coupons (id, code, name, percent_ppm, amount_minor, currency, periods, product, max_redemptions, expires_at, created_at, \
          updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) ON CONFLICT (code) DO NOTHING",
-        &params![id, &code, &name, percent, fixed, &currency, periods, &product, most, expires_at, now],
+        &params![
+            id,
+            &terms.code,
+            &terms.name,
+            terms.percent_ppm,
+            terms.amount_minor,
+            &terms.currency,
+            terms.periods,
+            &terms.product,
+            terms.max_redemptions,
+            terms.expires_at,
+            now
+        ],
     )?;
     if inserted == 0 {
-        return Err(Problem::field("code", "unique", "There is a coupon of this code already."));
+        return Err(code_taken());
     }
-    super::written_by_operator(tx, kernel, actor, ("coupons", "create"), (&id.to_string(), &code))?;
+    super::written_by_operator(tx, kernel, actor, ("coupons", "create"), (&id.to_string(), &terms.code))?;
     Ok(id)
 }
 
-/// Stops a coupon from being redeemed; who has it keeps it.
+fn code_taken() -> Problem {
+    Problem::field("code", "unique", "There is a coupon of this code already.")
+}
+
+/// Changes what is given. What a coupon takes off is fixed from its first redemption on, because the bills to come are reckoned by this
+/// row; its name, end and number of redemptions are not.
+///
+/// # Errors
+/// 400, also for fewer redemptions than there were; 404; 409 `coupon_in_use`.
+pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, body: Json) -> Result<()> {
+    // Held until the commit: nobody redeems meanwhile what is about to change.
+    let sql =
+        format!("SELECT {}, redemptions FROM coupons WHERE id = $1{}", Terms::SQL, dialect::for_update(tx.engine()));
+    let (known, redemptions) =
+        tx.first(&sql, &params![id], |row| Ok((Terms::of_row(row)?, row.i64(9)?)))?.ok_or_else(Problem::not_found)?;
+    let mut input = Input::new(body, true)?;
+    input.ignore(&READ_ONLY);
+    let terms = read(&mut input, kernel, known.clone());
+    if terms.max_redemptions.is_some_and(|most| most < redemptions) {
+        let words = format!("It was redeemed {redemptions} times already; withdraw it to end it.");
+        input.refuse("max_redemptions", "min_value", words);
+    }
+    input.finish()?;
+    let promise = super::differences(&known.promise(), &terms.promise());
+    if redemptions > 0 && !promise.is_empty() {
+        let words =
+            "Subscriptions hold this coupon, and their next bills are reckoned by it. Withdraw it and make a new one.";
+        let fields: Vec<String> = promise.keys().cloned().collect();
+        return Err(Problem::conflict("coupon_in_use", words)
+            .with_extra("fields", fields)
+            .with_extra("redemptions", redemptions));
+    }
+    tx.execute(
+        "UPDATE coupons SET code = $2, name = $3, percent_ppm = $4, amount_minor = $5, currency = $6, periods = $7, product = $8, \
+         max_redemptions = $9, expires_at = $10, updated_at = $11, version = version + 1 WHERE id = $1",
+        &params![
+            id,
+            &terms.code,
+            &terms.name,
+            terms.percent_ppm,
+            terms.amount_minor,
+            &terms.currency,
+            terms.periods,
+            &terms.product,
+            terms.max_redemptions,
+            terms.expires_at,
+            kernel.now()
+        ],
+    )
+    .map_err(|error| if error.is_unique("coupons", &["code"]) { code_taken() } else { error.into() })?;
+    let mut changes = promise;
+    changes.extend(super::differences(&known.offer(), &terms.offer()));
+    super::changed_by_operator(tx, kernel, actor, ("coupons", "update"), (&id.to_string(), &terms.code), changes)
+}
+
+/// Stops a coupon from being redeemed (who has it keeps it), or lets it be redeemed again.
 ///
 /// # Errors
 /// 404.
-pub fn withdraw(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid) -> Result<()> {
+pub fn set_active(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, is_active: bool) -> Result<()> {
     let code = tx
         .first(
-            "UPDATE coupons SET is_active = FALSE, updated_at = $2, version = version + 1 WHERE id = $1 RETURNING code",
-            &params![id, kernel.now()],
+            "UPDATE coupons SET is_active = $2, updated_at = $3, version = version + 1 WHERE id = $1 RETURNING code",
+            &params![id, is_active, kernel.now()],
             |row| Ok(row.text(0)?.to_owned()),
         )?
         .ok_or_else(Problem::not_found)?;
-    super::written_by_operator(tx, kernel, actor, ("coupons", "withdraw"), (&id.to_string(), &code))
+    let action = if is_active { "activate" } else { "withdraw" };
+    super::written_by_operator(tx, kernel, actor, ("coupons", action), (&id.to_string(), &code))
 }
 
 /// Redeems `code` for a subscription. The coupon's row is changed under its own condition, so that the last redemption is given once.

@@ -22,6 +22,7 @@ pub use daily::register_jobs;
 
 use loopd_store::Tx;
 use loopd_types::{Problem, Result};
+use serde_json::{Map, Value as Json};
 
 use crate::access::{Actor, Tenant};
 use crate::{Kernel, audit, event};
@@ -41,7 +42,7 @@ pub(crate) fn written(
     tenant: &Tenant,
     (resource, action, past): (&str, &str, &str),
     (target, label): (&str, &str),
-    payload: serde_json::Value,
+    payload: Json,
 ) -> Result<()> {
     let entry = audit::Entry { action, module: "core", resource, target, label, changes: Some(payload.to_string()) };
     audit::record(tx, kernel, tenant, entry)?;
@@ -59,4 +60,27 @@ pub(crate) fn written_by_operator(
 ) -> Result<()> {
     let entry = audit::Entry { action, module: "core", resource, target, label, changes: None };
     Ok(kernel.audit_installation(tx, actor, entry)?)
+}
+
+/// The same with what changed, as [`differences`] gives it.
+pub(crate) fn changed_by_operator(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    actor: &Actor,
+    (resource, action): (&str, &str),
+    (target, label): (&str, &str),
+    changes: Map<String, Json>,
+) -> Result<()> {
+    let changes = Some(Json::Object(changes).to_string());
+    let entry = audit::Entry { action, module: "core", resource, target, label, changes };
+    Ok(kernel.audit_installation(tx, actor, entry)?)
+}
+
+/// The fields of two objects that are not the same: `{"field": [before, after]}`.
+pub(crate) fn differences(before: &Json, after: &Json) -> Map<String, Json> {
+    let fields = after.as_object().into_iter().flatten();
+    let changed = fields.filter(|(name, value)| before[name.as_str()] != **value);
+    changed
+        .map(|(name, value)| (name.clone(), Json::from(vec![before[name.as_str()].clone(), value.clone()])))
+        .collect()
 }

@@ -142,16 +142,30 @@ fn list_for_operator(core: Core, summary: &str) -> Operation {
     )
 }
 
+/// `GET /<path>/{id}/` for superusers.
+fn retrieve_for_operator(core: Core, summary: &str) -> Operation {
+    let operation = Operation::get(core.operation_id("retrieve"), core.item_url(), move |call: Call| async move {
+        let id = call.id()?;
+        let found = call
+            .kernel
+            .db
+            .read(View::System, move |reader| core.listing.find(reader, id, None, Conditions::default()))
+            .await?;
+        Ok(Reply::json_bytes(200, found.ok_or_else(Problem::not_found)?))
+    });
+    core.document(operation, summary).superuser().responds(200, "The row.", core.row())
+}
+
 fn coupons() -> Vec<Operation> {
     let body = schema::object([
         ("code", schema::text(1, 40)),
         ("name", schema::text(0, 120)),
-        ("percent_ppm", schema::integer_between(1, 1_000_000)),
-        ("amount_minor", schema::integer_between(1, 1_000_000_000_000)),
+        ("percent_ppm", schema::integer_between(1, 1_000_000).nullable()),
+        ("amount_minor", schema::integer_between(1, 1_000_000_000_000).nullable()),
         ("currency", schema::text(0, 4)),
-        ("periods", schema::integer_between(1, 1_200)),
+        ("periods", schema::integer_between(1, 1_200).nullable()),
         ("product", schema::text(0, 80)),
-        ("max_redemptions", schema::integer_between(1, 1_000_000_000)),
+        ("max_redemptions", schema::integer_between(1, 1_000_000_000).nullable()),
         ("expires_at", schema::date_time().nullable()),
     ]);
     let create = Operation::post(COUPONS.operation_id("create"), COUPONS.url(), nothing);
@@ -160,16 +174,30 @@ fn coupons() -> Vec<Operation> {
         .describe(
             "`percent_ppm` (10 % is 100000) or `amount_minor` with `currency`; for `periods` bills, for ever without.",
         )
-        .body(body.required(["code"]));
+        .body(body.clone().required(["code"]));
+    let update = Operation::patch(COUPONS.operation_id("partial_update"), COUPONS.item_url(), nothing);
+    let update = COUPONS
+        .document(update, "Change a coupon (superusers)")
+        .describe(
+            "`name`, `max_redemptions` and `expires_at` at any time; what it takes off, its code and its product until somebody redeems it. \
+             A moment in the past ends it.",
+        )
+        .body(body)
+        .responds(409, "`coupon_in_use`: it was redeemed; withdraw it and make a new one.", schema::component("Error"));
+    let switch = |action: &str, summary: &str, is_active: bool| {
+        operate(COUPONS, COUPONS.action_document(action, summary), 200, move |tx, kernel, actor, id, _| {
+            coupon::set_active(tx, kernel, actor, given(id)?, is_active).and(given(id))
+        })
+    };
     vec![
         list_for_operator(COUPONS, "List all coupons (superusers)"),
+        retrieve_for_operator(COUPONS, "Read a coupon (superusers)"),
         operate(COUPONS, create, 201, |tx, kernel, actor, _, body| coupon::create(tx, kernel, actor, body)),
-        operate(
-            COUPONS,
-            COUPONS.action_document("withdraw", "Let a coupon be redeemed no more (superusers)"),
-            200,
-            |tx, kernel, actor, id, _| coupon::withdraw(tx, kernel, actor, given(id)?).and(given(id)),
-        ),
+        operate(COUPONS, update, 200, |tx, kernel, actor, id, body| {
+            coupon::update(tx, kernel, actor, given(id)?, body).and(given(id))
+        }),
+        switch("withdraw", "Let a coupon be redeemed no more (superusers)", false),
+        switch("activate", "Let a coupon be redeemed again (superusers)", true),
     ]
 }
 
@@ -204,6 +232,9 @@ fn meters() -> Vec<Operation> {
     ]
 }
 
+const IN_FORCE: &str =
+    "`tax_rate_in_force`: bills may have been reckoned by it; add a rate from another moment, of 0 to end a tax.";
+
 fn tax_rates() -> Vec<Operation> {
     let body = schema::object([
         ("country", schema::text(2, 2)),
@@ -218,15 +249,26 @@ fn tax_rates() -> Vec<Operation> {
         .describe(
             "In millionths: 18 % is 180000. `inclusive`: prices hold it already. The newest that is in force counts.",
         )
-        .body(body.required(["country", "name", "rate_ppm"]));
+        .body(body.clone().required(["country", "name", "rate_ppm"]));
+    let update = Operation::patch(TAX_RATES.operation_id("partial_update"), TAX_RATES.item_url(), nothing);
+    let update = TAX_RATES
+        .document(update, "Change a tax rate (superusers)")
+        .describe("All of a rate that is yet to come; of one that came into force only the `name`.")
+        .body(body)
+        .responds(409, IN_FORCE, schema::component("Error"));
     let remove = Operation::delete(TAX_RATES.operation_id("destroy"), TAX_RATES.item_url(), remove_rate);
     vec![
         list_for_operator(TAX_RATES, "List all tax rates (superusers)"),
+        retrieve_for_operator(TAX_RATES, "Read a tax rate (superusers)"),
         operate(TAX_RATES, create, 201, |tx, kernel, actor, _, body| tax::create(tx, kernel, actor, body)),
+        operate(TAX_RATES, update, 200, |tx, kernel, actor, id, body| {
+            tax::update(tx, kernel, actor, given(id)?, body).and(given(id))
+        }),
         TAX_RATES
-            .document(remove, "Take a tax rate away (superusers)")
+            .document(remove, "Take away a tax rate that is yet to come (superusers)")
             .superuser()
-            .responds_empty(204, "Bills that were opened keep it."),
+            .responds_empty(204, "It will never be in force.")
+            .responds(409, IN_FORCE, schema::component("Error")),
     ]
 }
 

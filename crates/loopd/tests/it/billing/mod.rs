@@ -2,6 +2,7 @@
 //! the schedule runs, called for the company at that moment.
 
 mod bills;
+mod catalogue;
 mod collection;
 mod metering;
 mod subscriptions;

@@ -693,11 +693,21 @@ async fn billing(world: &World, tour: &mut Tour) {
     for action in ["deactivate", "activate"] {
         tour.post_as(&operator, &format!("{base}/meters/{meter}/{action}/"), json!({})).await;
     }
-    let rate = json!({"country": "RW", "name": "VAT", "rate_ppm": 180_000});
+    // Yet to come, so that it can be taken away again.
+    let rate = json!({"country": "RW", "name": "VAT", "rate_ppm": 180_000, "valid_from": "2040-01-01T00:00:00Z"});
     let rate = tour.post_as(&operator, &format!("{base}/tax-rates/"), rate).await.text_at("/id");
+    let rate = format!("{base}/tax-rates/{rate}/");
     let coupon =
         tour.post_as(&operator, &format!("{base}/coupons/"), json!({"code": "HALF", "percent_ppm": 500_000})).await;
-    tour.post_as(&operator, &format!("{base}/coupons/{}/withdraw/", coupon.text_at("/id")), json!({})).await;
+    let coupon = format!("{base}/coupons/{}/", coupon.text_at("/id"));
+    for action in ["withdraw", "activate"] {
+        tour.post_as(&operator, &format!("{coupon}{action}/"), json!({})).await;
+    }
+    for item in [&coupon, &rate] {
+        tour.get_as(&operator, item).await;
+        let request = operator.patch(item).json(&json!({"name": "For friends"}));
+        tour.call(Method::PATCH, item, request).await;
+    }
     for list in ["meters", "tax-rates", "coupons"] {
         tour.get_as(&operator, &format!("{base}/{list}/")).await;
     }
@@ -746,8 +756,8 @@ async fn billing(world: &World, tour: &mut Tour) {
         tour.get(&item).await;
         tour.get(&format!("{item}pdf/")).await;
     }
-    let request = operator.delete(&format!("{base}/tax-rates/{rate}/"));
-    tour.call(Method::DELETE, &format!("{base}/tax-rates/{rate}/"), request).await;
+    let request = operator.delete(&rate);
+    tour.call(Method::DELETE, &rate, request).await;
 }
 
 /// Every product has a trial from the start, so one is taken away first, as if it had been installed later.
