@@ -23,7 +23,7 @@ const COMPANY_SLOTS: usize = 64;
 /// Companies whose events are handed over at once.
 const HANDS: usize = 4;
 /// How often the tables are looked at when nobody rings.
-const POLL: Duration = Duration::from_millis(500);
+pub(super) const POLL: Duration = Duration::from_millis(500);
 /// How long a lane is its node's alone, unless renewed: after so long others go on with what a dead node worked.
 const LEASE_US: i64 = 10 * SECOND_US;
 const RENEW_EVERY: Duration = Duration::from_secs(2);

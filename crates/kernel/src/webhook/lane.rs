@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::attempt::{self, Parcel};
 use super::delivery::{self, Due};
-use super::dispatch::Shared;
+use super::dispatch::{POLL, Shared};
 use super::endpoint::{self, Target};
 use super::record::Outcome;
 use super::verdict::Verdict;
@@ -65,6 +65,7 @@ impl Lane {
         let mut tasks: JoinSet<Uuid> = JoinSet::new();
         let mut slots: Option<(i64, Arc<Semaphore>)> = None;
         let mut target: Option<Target> = None;
+        let mut quiet: Option<Instant> = None;
         let outcome = loop {
             while let Some(done) = tasks.try_join_next() {
                 forget(&mut busy, done);
@@ -85,6 +86,7 @@ impl Lane {
             }
             let Some(target) = &target else { break Ok(()) };
             if let Some(due) = waiting.pop_front() {
+                quiet = None;
                 let most = if target.is_ordered { 1 } else { target.concurrency };
                 let slots = match &slots {
                     Some((known, slots)) if *known == most => slots.clone(),
@@ -103,12 +105,15 @@ impl Lane {
                 }
                 continue;
             }
+            if busy.is_empty() && (next_at.is_some() || quiet.get_or_insert_with(Instant::now).elapsed() >= IDLE) {
+                break Ok(());
+            }
             tokio::select! {
                 Some(done) = tasks.join_next() => forget(&mut busy, done),
                 () = self.bell.notified() => {}
                 () = self.shared.stopped() => {}
-                () = tokio::time::sleep(IDLE), if busy.is_empty() && next_at.is_none() => break Ok(()),
-                () = std::future::ready(()), if busy.is_empty() && next_at.is_some() => break Ok(()),
+                // Another node hands over too, and cannot ring here.
+                () = tokio::time::sleep(POLL) => {}
             }
         };
         // What was sent is written, also when the server stops: its answer is there.

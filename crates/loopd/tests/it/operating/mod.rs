@@ -2,6 +2,8 @@
 
 mod commands;
 mod delivered;
+#[cfg(target_os = "linux")]
+mod dying;
 mod edge;
 mod encrypted;
 #[cfg(target_os = "linux")]

@@ -57,8 +57,9 @@ async fn a_killed_nodes_endpoints_are_worked_by_the_other() {
         owners(&db).await.values().copied().collect::<BTreeSet<_>>() == BTreeSet::from([1, 2])
     })
     .await;
+    // Handed over by the second node, which cannot ring the first: that one looks by itself, with requests under way.
     for number in 0..10 {
-        appointment(if number % 2 == 0 { &owner } else { &theirs }, &format!("more {number}")).await;
+        appointment(&theirs, &format!("more {number}")).await;
     }
     // Eight at once to the endpoint without order, one to each other.
     let waiting = async || receiver.received().iter().filter(|got| got.path.ends_with("/one-loose")).count() == 8;
