@@ -15,7 +15,7 @@ use loopd_types::{Clock as _, DAY_US, SystemClock};
 use serde_json::{Value, json};
 
 use super::{Output, open_db, print};
-use crate::settings::{Settings, TlsSettings};
+use crate::settings::{DEFAULTS, Settings, TlsSettings};
 use crate::{app, service};
 
 #[derive(Subcommand)]
@@ -31,6 +31,14 @@ pub fn run(settings: &Settings, output: &Output) -> anyhow::Result<()> {
         &format!("The settings are good. {modules} modules with {resources} resources."),
         &json!({"ok": true, "modules": modules, "resources": resources}),
     );
+    Ok(())
+}
+
+/// The annotated defaults, or for scripts each setting with its default.
+pub fn defaults(output: &Output) -> anyhow::Result<()> {
+    let values: Value = toml::from_str(DEFAULTS)?;
+    // The text ends with a line of its own.
+    output.say(DEFAULTS.trim_end(), &values);
     Ok(())
 }
 

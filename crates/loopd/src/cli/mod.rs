@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use loopd_kernel::Kernel;
 use loopd_kernel::transfer::Lost;
 use loopd_store::Db;
@@ -113,7 +114,7 @@ enum Command {
     },
     /// Print the OpenAPI document.
     Openapi {
-        /// YAML instead of JSON.
+        /// YAML instead of JSON; not together with --json.
         #[arg(long)]
         yaml: bool,
     },
@@ -155,6 +156,15 @@ impl Output {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let output = Output { json: arguments.json };
+    // Not `conflicts_with`: that does not see a `--json` that stands before the command.
+    if arguments.json && matches!(arguments.command, Command::Openapi { yaml: true }) {
+        Arguments::command()
+            .error(
+                ErrorKind::ArgumentConflict,
+                "the document is printed as YAML or as JSON: take one of --yaml and --json",
+            )
+            .exit();
+    }
     match run(arguments, &output) {
         Ok(code) => code,
         Err(error) => {
@@ -169,7 +179,7 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
     if let Command::Check { defaults: true } = arguments.command {
-        print(crate::settings::DEFAULTS);
+        check::defaults(output)?;
         return Ok(ExitCode::SUCCESS);
     }
     let environment: BTreeMap<String, String> = std::env::vars().collect();

@@ -321,6 +321,12 @@ async fn demo_fills_a_company_with_life() {
     let before = program.json(&["demo"]);
     assert_eq!(
         (&before["records"], &before["login"]),
+    assert_eq!(program.json(&["openapi"])["paths"], served["paths"]);
+    for both in [["openapi", "--yaml", "--json"], ["--json", "openapi", "--yaml"]] {
+        let refused = program.run(&both);
+        assert_eq!(refused.status.code(), Some(2), "{both:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("one of --yaml and --json"), "{refused:?}");
+    }
         (&json!(0), &json!(null)),
         "a second set of the same shop helps nobody"
     );

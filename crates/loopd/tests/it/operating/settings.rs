@@ -1,5 +1,7 @@
 //! Settings through the binary: what production refuses, and how a wrong value is told.
 
+use loopd_testkit::json;
+
 use crate::support::Program;
 
 const SECRET: &str = "0123456789012345678901234567890123456789";
@@ -73,6 +75,8 @@ fn the_printed_defaults_are_a_file_that_is_read() {
     let defaults = program.say(&["check", "--defaults"]);
     std::fs::write(program.folder().join("loopd.toml"), defaults).expect("a file can be written");
     program.say(&["check"]);
+    let values = program.json(&["check", "--defaults"]);
+    assert_eq!((&values["listen"], &values["rate_limits"]), (&json!("127.0.0.1:8000"), &json!(true)));
 }
 
 #[test]
