@@ -9,18 +9,18 @@ use loopd_kernel::{Actor, audit, company};
 use loopd_store::{Reader, Tx, View};
 use serde_json::{Value, json};
 
-use super::{Output, open, words};
+use super::{Output, open, password, words};
 use crate::settings::Settings;
 
 #[derive(Subcommand)]
 pub enum User {
-    /// Make a person; the password is read from standard input unless it is given.
+    /// Make a person. A terminal is asked for the password and does not show it; else it is a line of standard input.
     Create {
         email: String,
         #[arg(long)]
         username: Option<String>,
-        #[arg(long)]
-        password: Option<String>,
+        #[command(flatten)]
+        password: password::Given,
         /// May see every company; every look is audited.
         #[arg(long)]
         superuser: bool,
@@ -40,11 +40,11 @@ pub enum User {
         #[arg(long)]
         yes: bool,
     },
-    /// Set somebody's password, read from standard input unless it is given; their sessions end.
+    /// Set somebody's password, asked for as `create` does; their sessions end.
     Password {
         email: String,
-        #[arg(long)]
-        password: Option<String>,
+        #[command(flatten)]
+        password: password::Given,
     },
 }
 
@@ -156,14 +156,14 @@ async fn erase(settings: &Settings, email: &str, yes: bool, output: &Output) -> 
 async fn set_password(
     settings: &Settings,
     email: &str,
-    password: Option<String>,
+    password: password::Given,
     output: &Output,
 ) -> anyhow::Result<()> {
     let kernel = open(settings).await?;
     let found = account::find_id_by_email(&kernel, email).await.map_err(words)?;
     let id = found.ok_or_else(|| anyhow!("no user has the email {email}"))?;
     let email = email.to_lowercase();
-    let password = given_or_typed(password, &email, output)?;
+    let password = password.read(&email)?;
     if let Some((_, message)) = rules::check_password(&password, &email, "").into_iter().next() {
         bail!("{message}");
     }
@@ -174,23 +174,10 @@ async fn set_password(
     Ok(())
 }
 
-/// A password, read from standard input when none is given.
-fn given_or_typed(password: Option<String>, email: &str, output: &Output) -> anyhow::Result<String> {
-    if let Some(password) = password {
-        return Ok(password);
-    }
-    if !output.is_json() {
-        eprintln!("Password for {email} (one line on standard input):");
-    }
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
 struct NewPerson {
     email: String,
     username: Option<String>,
-    password: Option<String>,
+    password: password::Given,
     superuser: bool,
     staff: bool,
 }
@@ -202,7 +189,7 @@ async fn create(settings: &Settings, person: NewPerson, output: &Output) -> anyh
     }
     let username = username.unwrap_or_else(|| email.split('@').next().unwrap_or(&email).to_owned());
     rules::check_username(&username).map_err(|(_, message)| anyhow!(message))?;
-    let password = given_or_typed(password, &email, output)?;
+    let password = password.read(&email)?;
     if let Some((_, message)) = rules::check_password(&password, &email, &username).into_iter().next() {
         bail!("{message}");
     }

@@ -8,6 +8,7 @@ mod key;
 mod license;
 mod log;
 mod maintenance;
+mod password;
 mod serve;
 mod transfer;
 
@@ -155,7 +156,6 @@ impl Output {
 /// Reads the arguments and runs the command. Failures go to standard error, in words; the exit code is 1 (2 for bad arguments).
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let output = Output { json: arguments.json };
     // Not `conflicts_with`: that does not see a `--json` that stands before the command.
     if arguments.json && matches!(arguments.command, Command::Openapi { yaml: true }) {
         Arguments::command()
@@ -165,6 +165,7 @@ pub fn main() -> ExitCode {
             )
             .exit();
     }
+    let output = Output { json: arguments.json };
     match run(arguments, &output) {
         Ok(code) => code,
         Err(error) => {

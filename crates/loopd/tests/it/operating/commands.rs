@@ -69,8 +69,32 @@ fn people_and_companies_can_be_made_without_a_server() {
     assert!(
         program.refused(&["company", "create", "Demo", "--owner", "nobody@example.com"]).contains("nobody@example.com")
     );
-    let typed = program.run_with(&["user", "create", "typed@example.com", "--json"], "strongpass123\n");
-    assert!(typed.status.success(), "{}", String::from_utf8_lossy(&typed.stderr));
+    for (email, how) in [("piped@example.com", &[][..]), ("scripted@example.com", &["--password-stdin"])] {
+        let piped = program.run_with(&[&["user", "create", email, "--json"], how].concat(), "strongpass123\n");
+        assert!(piped.status.success() && piped.stderr.is_empty(), "{}", String::from_utf8_lossy(&piped.stderr));
+    }
+    let nothing = program.run_with(&["user", "create", "mute@example.com", "--password-stdin"], "");
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("no password came"), "{nothing:?}");
+    let both = ["user", "create", "x@example.com", "--password", "strongpass123", "--password-stdin"];
+    assert_eq!(program.run(&both).status.code(), Some(2));
+}
+
+#[test]
+fn a_password_that_is_typed_is_asked_for_twice_and_never_shown() {
+    let program = Program::fresh();
+    let (question, again) = ("Password for ada@example.com: ", "Once more: ");
+    let create = ["user", "create", "ada@example.com"];
+    let (screen, went_well) =
+        program.run_at_terminal(&create, &[(question, "strongpass123"), (again, "strongpass124")]);
+    assert!(!went_well && screen.contains("the two are not the same"), "{screen}");
+    let (screen, went_well) =
+        program.run_at_terminal(&create, &[(question, "strongpass123"), (again, "strongpass123")]);
+    assert!(went_well && screen.contains("Made ada@example.com"), "{screen}");
+    assert!(!screen.contains("strongpass"), "{screen}");
+    let change = ["user", "password", "ada@example.com"];
+    let (screen, went_well) =
+        program.run_at_terminal(&change, &[(question, "anotherpass456"), (again, "anotherpass456")]);
+    assert!(went_well && !screen.contains("anotherpass"), "{screen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,6 +321,12 @@ fn the_openapi_document_of_the_command_line_is_the_one_that_is_served() {
     assert_eq!(printed["paths"], served["paths"]);
     assert_eq!(printed["components"], served["components"]);
     assert!(program.say(&["openapi", "--yaml"]).starts_with("openapi: "));
+    assert_eq!(program.json(&["openapi"])["paths"], served["paths"]);
+    for both in [["openapi", "--yaml", "--json"], ["--json", "openapi", "--yaml"]] {
+        let refused = program.run(&both);
+        assert_eq!(refused.status.code(), Some(2), "{both:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("one of --yaml and --json"), "{refused:?}");
+    }
 }
 
 #[test]
@@ -321,12 +351,6 @@ async fn demo_fills_a_company_with_life() {
     let before = program.json(&["demo"]);
     assert_eq!(
         (&before["records"], &before["login"]),
-    assert_eq!(program.json(&["openapi"])["paths"], served["paths"]);
-    for both in [["openapi", "--yaml", "--json"], ["--json", "openapi", "--yaml"]] {
-        let refused = program.run(&both);
-        assert_eq!(refused.status.code(), Some(2), "{both:?}");
-        assert!(String::from_utf8_lossy(&refused.stderr).contains("one of --yaml and --json"), "{refused:?}");
-    }
         (&json!(0), &json!(null)),
         "a second set of the same shop helps nobody"
     );

@@ -90,6 +90,38 @@ impl Program {
         self.run_with(arguments, "")
     }
 
+    /// Runs a command at a terminal, where somebody waits for each question and types its answer: what stood on the screen in the end,
+    /// and whether the command went well. Panics when a question is not asked.
+    pub fn run_at_terminal(&self, arguments: &[&str], talk: &[(&str, &str)]) -> (String, bool) {
+        let program = [&[env!("CARGO_BIN_EXE_loopd")], arguments].concat().join(" ");
+        // util-linux's own terminal: `script` shows it on its standard output and types its standard input.
+        let mut child = Command::new("script")
+            .args(["--quiet", "--return", "--command", &program, "/dev/null"])
+            .current_dir(self.folder())
+            .env_clear()
+            .envs(&self.settings)
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script can be started");
+        let (mut hand, mut screen) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        let mut shown = Vec::new();
+        for (question, answer) in talk {
+            let seen = shown.len();
+            while !text(&shown[seen..]).contains(question) {
+                let mut piece = [0; 1_024];
+                let length = screen.read(&mut piece).expect("the screen can be read");
+                assert!(length > 0, "{question:?} was not asked: {}", text(&shown));
+                shown.extend_from_slice(&piece[..length]);
+            }
+            hand.write_all(format!("{answer}\n").as_bytes()).expect("somebody listens");
+        }
+        screen.read_to_end(&mut shown).expect("the screen can be read");
+        drop(hand);
+        (text(&shown), child.wait().expect("the command ends").success())
+    }
+
     /// Runs a command that must succeed, and gives what it printed.
     #[track_caller]
     pub fn say(&self, arguments: &[&str]) -> String {
