@@ -76,7 +76,7 @@ async fn run(registry: Arc<Registry>, module: Arc<str>, custom: Arc<Custom>, cal
     }
     let tenant = match custom.access {
         CustomAccess::Permission(_) => call.tenant()?.clone(),
-        CustomAccess::Public => super::public::company(&call, &module).await?,
+        CustomAccess::Public => super::public::company(&engine.registry, &call, &module).await?,
     };
     let given = match custom.method {
         Method::Get => query_object(&custom, &call)?,

@@ -60,11 +60,10 @@ fn operation(door: &Door, public: Arc<Public>) -> Operation {
 
 /// The company of the path, acted in by the system on a stranger's behalf. Whether there is such a company, it is open, has the product and
 /// lets strangers in (`settings.<module>.public`) is told to nobody apart: all are 404.
-pub(super) async fn company(call: &Call, module: &str) -> Result<Arc<Tenant>> {
+pub(super) async fn company(registry: &Registry, call: &Call, module: &str) -> Result<Arc<Tenant>> {
     let code = CompanyCode::parse(call.param("company")).ok_or_else(Problem::not_found)?;
     let access = call.kernel.company_access(code.0).await?.ok_or_else(Problem::not_found)?;
-    let lets_in = !access.closed_doors.iter().any(|closed| closed == module);
-    if !lets_in || !is_open(&access, module, call.kernel.now()) {
+    if !is_open(registry, &access, module, call.kernel.now()) {
         return Err(Problem::not_found());
     }
     let mut tenant = Tenant::system(access, "a public door");
@@ -74,7 +73,7 @@ pub(super) async fn company(call: &Call, module: &str) -> Result<Arc<Tenant>> {
 
 async fn show_list(door: Door, public: Arc<Public>, call: Call) -> Result<Reply> {
     call.query().refuse_unknown(|name| ["page", "page_size", "search"].contains(&name))?;
-    let tenants = vec![company(&call, &door.runtime.module).await?];
+    let tenants = vec![company(&door.registry, &call, &door.runtime.module).await?];
     let engine = door.engine(&call);
     let mut request = ListRequest::read(call.query(), &door.runtime, &engine, &tenants)?;
     request.show = shown(&door.runtime, &public.fields);
@@ -89,7 +88,7 @@ async fn show_list(door: Door, public: Arc<Public>, call: Call) -> Result<Reply>
 async fn show_one(door: Door, public: Arc<Public>, call: Call) -> Result<Reply> {
     let PublicVerb::Retrieve { by } = &public.what else { return Err(Problem::not_found()) };
     call.query().refuse_unknown(|_| false)?;
-    let tenant = company(&call, &door.runtime.module).await?;
+    let tenant = company(&door.registry, &call, &door.runtime.module).await?;
     let given = call.param(by);
     let value = match by.as_str() {
         "id" => Value::Uuid(call.uuid("id")?),
@@ -104,7 +103,7 @@ async fn show_one(door: Door, public: Arc<Public>, call: Call) -> Result<Reply> 
 }
 
 async fn take(door: Door, public: Arc<Public>, call: Call) -> Result<Reply> {
-    let tenant = company(&call, &door.runtime.module).await?;
+    let tenant = company(&door.registry, &call, &door.runtime.module).await?;
     let sent = call.json_object()?;
     let kept: Map<String, Json> = sent
         .iter()

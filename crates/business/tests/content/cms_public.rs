@@ -158,6 +158,30 @@ each_engine! {
         assert_eq!(page.text_at("/body"), "<b>new</b>");
     }
 
+    async fn a_company_that_lets_no_strangers_in_shows_nothing(world: &World) {
+        let (owner, stranger) = (&world.owner, world.stranger());
+        let site = json!({"name": "Shop", "domain": "www.example.rw", "default_language": "en"});
+        let site = owner.post("/api/v1/cms/sites/").json(&site).await.expect_status(201).json();
+        published(owner, json!({"title": "Home", "slug": "home"})).await;
+        published(owner, json!({"title": "Shop", "slug": "shop", "site": site["id"]})).await;
+        let post = owner.post("/api/v1/cms/posts/").json(&json!({"title": "News", "slug": "news"})).await.expect_status(201).text_at("/id");
+        owner.post(&format!("/api/v1/cms/posts/{post}/publish/")).await.expect_status(200);
+        let doors = [public("001", "home"), public("www.example.rw", "shop"), "/api/v1/cms/public/001/posts/news/".to_owned()];
+        for (is_public, status) in [(true, 200), (false, 404), (true, 200)] {
+            let settings = json!({"settings": {"cms": {"public": is_public}}});
+            owner.patch("/api/v1/companies/001/").json(&settings).await.expect_status(200);
+            for door in &doors {
+                let answer = stranger.get(door).await.expect_status(status);
+                if status == 404 {
+                    let nobody = stranger.get(&public("999", "home")).await.expect_refusal(404, "not_found");
+                    assert_eq!(answer.at("/error/message"), nobody.at("/error/message"), "{door}");
+                }
+            }
+        }
+        let nonsense = json!({"settings": {"cms": {"public": "no"}}});
+        owner.patch("/api/v1/companies/001/").json(&nonsense).await.expect_field("settings.cms.public", "invalid");
+    }
+
     async fn a_company_without_the_product_shows_nothing(world: &World) {
         published(&world.owner, json!({"title": "Home", "slug": "home"})).await;
         world.stranger().get(&public("001", "home")).await.expect_status(200);

@@ -90,6 +90,30 @@ each_engine! {
         assert_eq!(verify(owner, &text).await["status"], "blocked");
     }
 
+    async fn codes_of_a_company_that_lets_no_strangers_in_are_unknown(world: &World) {
+        let owner = &world.owner;
+        let code = add(owner, CODES, json!({"code": "SHUTDOOR1"})).await;
+        owner.post(&act(CODES, &code, "activate")).await.expect_status(200);
+        let report = json!({"code": "SHUTDOOR1", "kind": "found"});
+        let choose = async |is_public: bool| {
+            let settings = json!({"settings": {"protector": {"public": is_public}}});
+            owner.patch("/api/v1/companies/001/").json(&settings).await.expect_status(200);
+        };
+        assert_eq!(verify(owner, "SHUTDOOR1").await["status"], "genuine");
+        choose(false).await;
+        let (closed, unknown) = (verify(owner, "SHUTDOOR1").await, verify(owner, "SHUTDOOR2").await);
+        for field in ["valid", "status", "item", "company", "first_verified_at", "verification_count", "message"] {
+            assert_eq!(closed[field], unknown[field], "{field}");
+        }
+        owner.anonymous().post("/api/v1/protector/public-report/").json(&report).await.expect_field("code", "does_not_exist");
+        // the installation's own code is no company's to close
+        assert_eq!(verify(owner, "IHEMATST1").await["status"], "genuine");
+        choose(true).await;
+        assert_eq!(verify(owner, "SHUTDOOR1").await["verification_count"], 2, "what was asked of a closed door is not counted");
+        owner.anonymous().post("/api/v1/protector/public-report/").json(&report).await.expect_status(201);
+        assert_eq!(owner.get("/api/v1/protector/reports/").await.at("/count"), 1);
+    }
+
     async fn batches_make_activate_expire_and_recall_codes(world: &World) {
         let owner = &world.owner;
         let item = add(owner, ITEMS, json!({"name": "Soap"})).await;

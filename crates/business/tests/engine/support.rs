@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use loopd_business::define::Module;
+use loopd_business::define::{Module, boolean};
 use loopd_testkit::{Boot, Database};
 
 use crate::house::{self, House};
@@ -38,6 +38,23 @@ impl Boot for World {
     }
     async fn boot(database: Database) -> Self {
         World(House::boot(database, modules(), false).await)
+    }
+}
+
+/// [`World`] whose shop lets no strangers in unless a company says so.
+pub struct Shut(pub House);
+
+impl Boot for Shut {
+    const NAME: &'static str = World::NAME;
+
+    async fn prepare(database: &Database) {
+        World::prepare(database).await;
+    }
+    async fn boot(database: Database) -> Self {
+        let closed = || boolean("public").default(false).help("Whether strangers may look and order.");
+        let modules = modules().into_iter();
+        let modules = modules.map(|module| if module.slug == "shop" { module.setting(closed()) } else { module });
+        Shut(House::boot(database, modules.collect(), false).await)
     }
 }
 

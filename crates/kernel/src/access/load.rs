@@ -99,8 +99,8 @@ pub struct CompanyAccess {
     pub known_apps_only: bool,
     /// Setting `require_two_factor`: refuse members who have not shown a second factor.
     pub requires_two_factor: bool,
-    /// Modules whose section of the settings says `"public": false`: strangers find none of their doors.
-    pub closed_doors: Vec<String>,
+    /// What the company chose about strangers, by module: `public` of the module's section of the settings, where it stands.
+    pub doors: Vec<(String, bool)>,
     pub products: Vec<ProductAccess>,
     /// Meters that have passed a limit of the company's plans in this month.
     pub passed: Vec<Passed>,
@@ -323,7 +323,7 @@ fn load_company(
                 language: row.text(6)?.to_owned(),
                 known_apps_only: settings["known_apps_only"] == true,
                 requires_two_factor: settings["require_two_factor"] == true,
-                closed_doors: closed_doors(&settings),
+                doors: doors(&settings),
                 products: Vec::new(),
                 passed: Vec::new(),
                 hard: Vec::new(),
@@ -358,9 +358,9 @@ fn load_company(
     Ok(Some(access))
 }
 
-fn closed_doors(settings: &serde_json::Value) -> Vec<String> {
+fn doors(settings: &serde_json::Value) -> Vec<(String, bool)> {
     let sections = settings.as_object().into_iter().flatten();
-    sections.filter(|(_, section)| section["public"] == false).map(|(module, _)| module.clone()).collect()
+    sections.filter_map(|(module, section)| Some((module.clone(), section["public"].as_bool()?))).collect()
 }
 
 fn load_key(reader: &mut Reader<'_>, hash: &str, now: Timestamp) -> Result<Option<KeyAccess>, StoreError> {

@@ -183,8 +183,7 @@ async fn enter(engine: &Engine, call: &Call) -> Result<Entrance> {
     let token = call.param("token").to_owned();
     let code = widget::company_of(&token).and_then(CompanyCode::parse).ok_or_else(Problem::not_found)?;
     let access = engine.kernel.company_access(code.0).await?.ok_or_else(Problem::not_found)?;
-    let is_shut = access.closed_doors.iter().any(|closed| closed == "chat");
-    if is_shut || !is_open(&access, "chat", engine.kernel.now()) {
+    if !is_open(&engine.registry, &access, "chat", engine.kernel.now()) {
         return Err(Problem::not_found());
     }
     let mut tenant = Tenant::system(access, "a visitor of a website");

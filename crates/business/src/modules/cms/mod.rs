@@ -28,6 +28,7 @@ pub fn module() -> Module {
         .resource(blocks())
         .resource(redirects())
         .resource(settings())
+        .setting(boolean("public").default(true).help("Whether strangers may read published pages and posts."))
         .operation(copy::duplicate("pages"))
         .operation(copy::duplicate("posts"))
         .operation(copy::translate("pages"))

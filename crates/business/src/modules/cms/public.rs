@@ -82,7 +82,7 @@ async fn answer(engine: Engine, call: Call, resource: &'static str) -> Result<Re
     Ok(Reply::json_unless_known(call.header("if-none-match"), &hash[..32], body).with_header(CACHE_CONTROL, CACHE))
 }
 
-/// The company behind a code or a domain. Unknown, closed and not subscribed look alike.
+/// The company behind a code or a domain. Unknown, closed, not subscribed and closed to strangers look alike.
 async fn stand(engine: &Engine, call: &Call) -> Result<Stand> {
     let given = call.param("company");
     let (company, site) = match CompanyCode::parse(given) {
@@ -93,7 +93,7 @@ async fn stand(engine: &Engine, call: &Call) -> Result<Stand> {
         },
     };
     let access = engine.kernel.company_access(company).await?.ok_or_else(Problem::not_found)?;
-    if !is_open(&access, "cms", engine.kernel.now()) {
+    if !is_open(&engine.registry, &access, "cms", engine.kernel.now()) {
         return Err(Problem::not_found());
     }
     Ok(Stand { tenant: Arc::new(Tenant::system(access, "a public page")), site })

@@ -85,8 +85,8 @@ pub fn pay_inputs() -> Vec<Field> {
 pub async fn pay(providers: Providers, engine: Engine, call: Call) -> Result<Reply> {
     let code = CompanyCode::parse(call.param("company")).ok_or_else(Problem::not_found)?;
     let access = engine.kernel.company_access(code.0).await?;
-    let access =
-        access.filter(|access| is_open(access, "payments", engine.kernel.now())).ok_or_else(Problem::not_found)?;
+    let open = access.filter(|access| is_open(&engine.registry, access, "payments", engine.kernel.now()));
+    let access = open.ok_or_else(Problem::not_found)?;
     let mut tenant = Tenant::system(access, "a payment link");
     tenant.actor.origin = Some(call.caller.origin.clone());
     let tenant = Arc::new(tenant);

@@ -78,6 +78,7 @@ pub fn module_with(providers: &Providers) -> Module {
                 .default(false)
                 .help("Whether a payout is approved by somebody else than who submitted it."),
         )
+        .setting(boolean("public").default(true).help("Whether who holds a payment link may read it and pay by it."))
         .operation(trial_balance())
         .operation(link_page())
         .operation(link_payment(providers.clone()))

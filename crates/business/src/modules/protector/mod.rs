@@ -19,6 +19,11 @@ pub fn module() -> Module {
         .resource(verifications())
         .resource(reports())
         .resource(certificates())
+        .setting(
+            boolean("public")
+                .default(true)
+                .help("Whether strangers may check and report the company's codes; to them they are unknown when not."),
+        )
         .operation(public::verify())
         .operation(public::report())
         .tables(|_| store::tables())
