@@ -1,4 +1,4 @@
-//! Clients that are slow on purpose, and clients that are too hasty: with raw sockets, because no good client behaves like this.
+//! Clients that are slow on purpose: with raw sockets, because no good client behaves like this.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +6,7 @@ use loopd_testkit::{Boot as _, Database, Engine};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::raw::{GOAWAY, PING, connect, frame, request};
 use crate::world::Edge;
 
 async fn edge(tune: impl FnOnce(&mut loopd_web::Settings)) -> Edge {
@@ -25,40 +26,6 @@ async fn read_to_close(stream: &mut TcpStream) -> Vec<u8> {
     let closed = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut read)).await;
     assert!(closed.is_ok(), "the connection stays open: {:?}", String::from_utf8_lossy(&read));
     read
-}
-
-/// A frame of HTTP/2 (RFC 9113, 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut out = vec![length[1], length[2], length[3], kind, flags];
-    out.extend_from_slice(&stream.to_be_bytes());
-    out.extend_from_slice(payload);
-    out
-}
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-
-/// `GET path` without a table: literal fields with their names indexed in HPACK's static table.
-fn get(path: &str) -> Vec<u8> {
-    let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
-    block.extend_from_slice(path.as_bytes());
-    block.extend_from_slice(&[0x01, 1, b'x']);
-    block
-}
-
-/// A HTTP/2 connection whose window for answers is `window` bytes.
-async fn http2(edge: &Edge, window: u32) -> TcpStream {
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    let mut start = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    let mut settings = vec![0, 4];
-    settings.extend_from_slice(&window.to_be_bytes());
-    start.extend(frame(SETTINGS, 0, 0, &settings));
-    stream.write_all(&start).await.unwrap();
-    stream
 }
 
 /// Whether a GOAWAY is among the frames.
@@ -167,8 +134,8 @@ async fn a_slow_reader_that_reads_gets_all_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pings_do_not_keep_an_idle_http2_connection_open() {
     let edge = edge(|_| {}).await;
-    let mut stream = http2(&edge, 65_535).await;
-    stream.write_all(&frame(HEADERS, 0x05, 1, &get("/api/v1/open/"))).await.unwrap();
+    let mut stream = connect(&edge, 65_535).await;
+    stream.write_all(&request(1, "/api/v1/open/")).await.unwrap();
     let (mut reader, mut writer) = stream.split();
     let ping = async {
         while writer.write_all(&frame(PING, 0, 0, &[7; 8])).await.is_ok() {
@@ -189,67 +156,10 @@ async fn pings_do_not_keep_an_idle_http2_connection_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_http2_window_that_stays_shut_is_not_waited_for() {
     let edge = edge(|_| {}).await;
-    let mut stream = http2(&edge, 1).await;
+    let mut stream = connect(&edge, 1).await;
     for number in 0..20 {
-        stream.write_all(&frame(HEADERS, 0x05, 1 + 2 * number, &get("/api/v1/large/"))).await.unwrap();
+        stream.write_all(&request(1 + 2 * number, "/api/v1/large/")).await.unwrap();
     }
     read_to_close(&mut stream).await;
-    edge.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rapid_reset_ends_its_connection_and_no_other() {
-    let edge = edge(|settings| settings.idle_timeout = Duration::from_secs(60)).await;
-    let mut stream = http2(&edge, 65_535).await;
-    let (mut reader, mut writer) = stream.split();
-    let attack = async {
-        for number in 0..20_000_u32 {
-            let id = 1 + 2 * number;
-            let mut bytes = frame(HEADERS, 0x05, id, &get("/api/v1/slow/"));
-            bytes.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
-            if writer.write_all(&bytes).await.is_err() {
-                break;
-            }
-        }
-        std::future::pending::<()>().await;
-    };
-    let mut read = Vec::new();
-    tokio::select! {
-        () = attack => {}
-        closed = reader.read_to_end(&mut read) => { let _ = closed; }
-        () = tokio::time::sleep(Duration::from_secs(20)) => panic!("20,000 requests were taken back and nobody minds"),
-    }
-    edge.client().get("/api/v1/open/").await.expect_status(200);
-    edge.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn floods_of_settings_and_endless_headers_cost_the_others_nothing() {
-    let edge = edge(|settings| settings.idle_timeout = Duration::from_secs(60)).await;
-    for flood in [
-        frame(SETTINGS, 0, 0, &[]),
-        frame(PING, 0, 0, &[1; 8]),
-        // Never END_HEADERS (CVE-2024-27983).
-        frame(CONTINUATION, 0, 1, &[0x00, 1, b'a', 1, b'b'].repeat(1_000)),
-    ] {
-        let mut stream = http2(&edge, 65_535).await;
-        if flood[3] == CONTINUATION {
-            stream.write_all(&frame(HEADERS, 0, 1, &get("/api/v1/open/"))).await.unwrap();
-        }
-        let (_reader, mut writer) = stream.split();
-        // The answers are never read: whatever the server would gather for us must be bounded, so our writes stall or are refused.
-        let sent = tokio::time::timeout(Duration::from_secs(3), async {
-            let mut sent = 0_usize;
-            while sent < 256 * 1024 * 1024 && writer.write_all(&flood.repeat(100)).await.is_ok() {
-                sent += flood.len() * 100;
-            }
-            sent
-        })
-        .await;
-        if let Ok(sent) = sent {
-            assert!(sent < 256 * 1024 * 1024, "a flood of {} was taken without end", flood[3]);
-        }
-        edge.client().get("/api/v1/open/").await.expect_status(200);
-    }
     edge.close().await;
 }

@@ -174,6 +174,11 @@ fn operations(outside: Arc<AtomicUsize>) -> Vec<Operation> {
         .summary("Takes long")
         .timeout(Duration::from_millis(50))
         .responds_empty(204, "Never."),
+        Operation::get("patient", "/api/v1/patient/", |_| std::future::pending::<Result<Reply>>())
+            .summary("Takes as long as it may")
+            // Else floods would be refused by the budget of their address, one answer for each request.
+            .rate(RateClass::Unlimited)
+            .undocumented(),
         Operation::post("small", "/api/v1/small/", |call| async move {
             Reply::json(200, &json!({"bytes": call.body.len()}))
         })
