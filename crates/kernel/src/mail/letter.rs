@@ -51,6 +51,8 @@ const PARAGRAPH: &str = "margin:0 0 16px;font:16px/1.5 system-ui,-apple-system,'
 const SMALL: &str = "margin:0 0 12px;font:13px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif;color:#5c6662";
 const BUTTON: &str = "display:inline-block;padding:12px 22px;border-radius:8px;background:#0f6b4f;color:#ffffff;\
      font:600 16px/1.2 system-ui,-apple-system,'Segoe UI',sans-serif;text-decoration:none";
+/// An address has no blanks to break at; the words beside it have.
+const ADDRESS: &str = "color:#0f6b4f;overflow-wrap:anywhere";
 
 fn html(language: &str, words: &Words, frame: &words::Frame, link: &str) -> String {
     let mut main = paragraph(PARAGRAPH, frame.greeting);
@@ -63,7 +65,9 @@ fn html(language: &str, words: &Words, frame: &words::Frame, link: &str) -> Stri
             "<p style=\"margin:24px 0\"><a href=\"{address}\" style=\"{BUTTON}\">{button}</a></p>\n"
         ));
         let fallback = escape(frame.fallback);
-        main.push_str(&format!("<p style=\"{SMALL};word-break:break-all\">{fallback}<br>{address}</p>\n"));
+        main.push_str(&format!(
+            "<p style=\"{SMALL}\">{fallback}<br><a href=\"{address}\" style=\"{ADDRESS}\">{address}</a></p>\n"
+        ));
     }
     for line in &words.notes {
         main.push_str(&paragraph(SMALL, &one_line(line)));
@@ -74,7 +78,7 @@ fn html(language: &str, words: &Words, frame: &words::Frame, link: &str) -> Stri
         "<!doctype html>\n<html lang=\"{language}\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width,initial-scale=1\"><meta name=\"referrer\" content=\"no-referrer\"><title>{title}</title></head>\n\
          <body style=\"margin:0;padding:24px;background:#fbfaf6;color:#14201c\">\n<div style=\"max-width:560px;margin:0 auto;\
-         padding:28px;background:#ffffff;border:1px solid #e4e1d8;border-radius:12px\">\n{main}</div>\n</body>\n</html>\n"
+         padding:28px;background:#ffffff;border:1px solid #e4e1d8;border-radius:12px;overflow-wrap:break-word\">\n{main}</div>\n</body>\n</html>\n"
     )
 }
 
@@ -174,6 +178,7 @@ mod tests {
                 assert_eq!(set.text.contains(LINK), has_link, "{language} {}", template.name());
                 assert_eq!(set.html.contains("token=a&amp;b=c"), has_link, "{language} {}", template.name());
                 assert!(set.html.contains(&format!("lang=\"{language}\"")));
+                assert!(!set.html.contains("break-all"), "words break between words: {}", set.html);
                 // What the English letter tells, the others tell too.
                 for fact in ["Kigali Bikes", "B-000001", "RWF 12,000", "203.0.113.7", "b@example.com", "2026"] {
                     let english = render(&letter(template.clone(), "en"), "Africa/Kigali").text;
