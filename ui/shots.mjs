@@ -45,11 +45,13 @@ const isWanted = ({ name }) => name.includes(wanted);
 async function picture(page, name, look, view, faults) {
   const overflow = await page.evaluate(sidewaysPixels);
   if (overflow > 0) faults.push(`${look} scrolls sideways by ${overflow} px`);
-  // A reader with hundreds of operations is taller than the browser can paint at once; the top tells enough.
   const height = await page.evaluate(() => document.documentElement.scrollHeight);
-  const clip = { x: 0, y: 0, width: view.width, height: Math.min(height, TALLEST) };
-  await page.screenshot({ path: join(folder, `${name}-${look}.png`), fullPage: true, clip, animations: 'disabled' });
-  if (height > view.height) await page.screenshot({ path: join(folder, `${name}-${look}-top.png`), animations: 'disabled' });
+  const take = (ending, options) => page.screenshot({ path: join(folder, `${name}-${look}${ending}.png`), animations: 'disabled', timeout: 120_000, ...options });
+  if (height > view.height) await take('-top');
+  if (height <= TALLEST) return take('', { fullPage: true });
+  // A reader with hundreds of operations is taller than the browser can paint, and asking for all of it lays all of it out; the top tells enough.
+  await page.setViewportSize({ width: view.width, height: TALLEST });
+  return take('');
 }
 
 mkdirSync(folder, { recursive: true });

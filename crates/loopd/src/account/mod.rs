@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::portal::Document;
 use crate::portal::account::{
-    Complaint, Field, Page, Words, button, complaints, facts, form, security, sentence, words,
+    Complaint, Field, Page, Words, button, complaints, facts, form, grave_button, security, sentence, words,
 };
 use crate::service::reply;
 
@@ -330,15 +330,15 @@ async fn verify(call: Call) -> Result<Reply> {
             done(words, words.verified_title, html! { p { (words.verified) " " strong { (email) } } })
         })
         .await;
-    explain(words, outcome)
+    explain(words, words.verify, outcome)
 }
 
-/// A refusal that leaves nothing to be tried again on this page.
-fn explain(words: &'static Words, outcome: Result<Reply>) -> Result<Reply> {
+/// A refusal that leaves nothing to be tried again on this page, under the page's own title: the link may still be good.
+fn explain(words: &'static Words, title: &str, outcome: Result<Reply>) -> Result<Reply> {
     match outcome {
         Err(problem) if problem.code() == "link_not_valid" || problem.code() == "validation_error" => dead(words),
         Err(problem) if problem.status() < 500 => {
-            page(words, problem.status(), words.dead_title, &complaints(words, &problem), html! {})
+            page(words, problem.status(), title, &complaints(words, &problem), html! {})
         }
         outcome => outcome,
     }
@@ -372,7 +372,7 @@ async fn merge(call: Call) -> Result<Reply> {
     if outcome.is_ok() {
         call.kernel.settle_revocation().await;
     }
-    explain(words, outcome)
+    explain(words, words.merge, outcome)
 }
 
 async fn show_erase(call: Call) -> Result<Reply> {
@@ -385,7 +385,7 @@ async fn show_erase(call: Call) -> Result<Reply> {
     let main = html! {
         (facts(&[(words.ends, &email)]))
         (sentence(words.erase_hint))
-        (form(erasure::PAGE, &token, button(words.erase_button)))
+        (form(erasure::PAGE, &token, grave_button(words.erase_button)))
     };
     page(words, 200, words.erase, &[], main)
 }
@@ -403,5 +403,5 @@ async fn erase(call: Call) -> Result<Reply> {
     if outcome.is_ok() {
         call.kernel.settle_revocation().await;
     }
-    explain(words, outcome)
+    explain(words, words.erase, outcome)
 }

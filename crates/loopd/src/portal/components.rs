@@ -120,7 +120,7 @@ fn footer(info: &PortalInfo) -> Markup {
     html! {
         footer.bottom {
             div.bottom-row {
-                p { "LOOP by LIGHTMGROUP · " (info.environment_label()) " · " (info.version) }
+                p { "LOOP by LIGHTMGROUP · " (info.environment_label()) " · " span.whole { (info.version) } }
                 ul {
                     li { a href="/health/" { "Health" } }
                     li { a href="/api/schema/" { "OpenAPI" } }

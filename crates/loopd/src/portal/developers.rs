@@ -151,7 +151,7 @@ fn authentication() -> Markup {
     section(
         "authentication",
         "Authentication",
-        html! { (points(&items)) (table("Request headers", &["Header", "Value", "Who sends it"], rows)) },
+        html! { (points(&items)) div.stacked { (table("Request headers", &["Header", "Value", "Who sends it"], rows)) } },
     )
 }
 
@@ -239,7 +239,7 @@ fn conventions() -> Markup {
             p { "Every product record has these fields; the tables below list what each resource has on top." }
             (resources::fields("The base record", &record))
             h3 { "List parameters" }
-            (table("List parameters", &["Parameter", "Meaning"], rows))
+            div.stacked { (table("List parameters", &["Parameter", "Meaning"], rows)) }
             p {
                 "A life cycle moves by actions: " code { "POST …/{id}/<action>/" } ". A move that the present status does not allow is 409 "
                 code { "invalid_transition" } " with what is allowed; " code { "GET …/{id}/actions/" } " lists it beforehand."

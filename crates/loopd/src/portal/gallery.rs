@@ -66,7 +66,7 @@ fn page(info: &PortalInfo) -> Document {
             "Programs get this list as JSON when they do not ask for HTML: " code { "curl " (info.base_url) (PREFIX) } ". Please keep the colours and \
              the clear space of one stroke around the mark."
         }
-        (table("Brand files", &["File", "Kind", "Type", "Size"], rows))
+        div.stacked { (table("Brand files", &["File", "Kind", "Type", "Size"], rows)) }
     };
     frame.render(info, main)
 }

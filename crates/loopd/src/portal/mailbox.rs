@@ -40,7 +40,7 @@ pub fn list(info: &PortalInfo, entries: &[Entry]) -> Document {
     let main = html! {
         (head("Letters", NOTE))
         @if entries.is_empty() { p.none { "Nobody has been written to yet." } }
-        @else { (table("Letters, newest first", &["Subject", "To", "Template", "State", "Written"], rows)) }
+        @else { div.stacked.letters { (table("Letters, newest first", &["Subject", "To", "Template", "State", "Written"], rows)) } }
     };
     private(Frame::plain("Sandbox mail", "Letters that the sandbox keeps.", PATH).render(info, main))
 }
@@ -50,9 +50,13 @@ pub fn letter(info: &PortalInfo, opened: &Opened) -> Document {
     let Opened { entry, text } = opened;
     let main = html! {
         (head(&entry.subject, NOTE))
-        p { "To " (literal(&entry.to)) " · " (literal(&entry.template)) " · " (entry.written_at) " · " a href={ (PATH) (entry.id) "/html/" } { "as HTML" } }
+        dl.facts.letter-facts {
+            dt { "To" } dd { (entry.to) }
+            dt { "Template" } dd { (literal(&entry.template)) }
+            dt { "Written" } dd { (entry.written_at) }
+        }
         div.card { pre.letter-text { (linked(text)) } }
-        p { a href=(PATH) { "All letters" } }
+        p.after-card { a href={ (PATH) (entry.id) "/html/" } { "Look at it as HTML" } " · " a href=(PATH) { "All letters" } }
     };
     private(Frame::plain(&entry.subject, "A letter that the sandbox keeps.", PATH).render(info, main))
 }

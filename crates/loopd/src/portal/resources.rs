@@ -93,7 +93,7 @@ pub(super) fn actions(caption: &str, actions: &[ActionDoc]) -> Markup {
             td { (inputs(body)) }
         }
     });
-    html! { div.stacked { (table(caption, &["Endpoint", "What it does", "Moves", "Body"], rows)) } }
+    html! { div.stacked.actions-table { (table(caption, &["Endpoint", "What it does", "Moves", "Body"], rows)) } }
 }
 
 fn moves(from: &[String], to: Option<&str>) -> Markup {

@@ -128,6 +128,11 @@ pub fn button(words: &str) -> Markup {
     html! { button.button type="submit" { (words) } }
 }
 
+/// The button that does what cannot be taken back.
+pub fn grave_button(words: &str) -> Markup {
+    html! { button.button.grave type="submit" { (words) } }
+}
+
 /// Terms and what they are, one below the other.
 pub fn facts(rows: &[(&str, &str)]) -> Markup {
     html! { dl.facts { @for (term, fact) in rows { dt { (term) } dd { (fact) } } } }
