@@ -49,13 +49,15 @@ need_venv() {
 }
 
 # start_server PROGRAM [NAME=VALUE…] starts loopd on a fresh data folder and a free port and waits until it answers.
-# Sets SERVER_URL, SERVER_DIR and SERVER_PID. Stop it with stop_server.
+# Sets SERVER_URL, SERVER_DIR and SERVER_PID. Stop it with stop_server. With ROOT_PASSWORD, root@example.com is there, a superuser.
 start_server() {
   local program=$1 port
   shift
   port=$(free_port)
   SERVER_DIR=$(mktemp -d "${TMPDIR:-/tmp}/loopd-server.XXXXXX")
   SERVER_URL=http://127.0.0.1:$port
+  [ -z "${ROOT_PASSWORD:-}" ] || LOOP_DATA_DIR="$SERVER_DIR/data" \
+    "$program" user create root@example.com --superuser --password-stdin <<<"$ROOT_PASSWORD" >/dev/null
   env LOOP_LISTEN="127.0.0.1:$port" LOOP_DATA_DIR="$SERVER_DIR/data" LOOP_RATE_LIMITS=off "$@" \
     "$program" serve >"$SERVER_DIR/log" 2>&1 &
   SERVER_PID=$!

@@ -54,7 +54,8 @@ run_pages() {
   local log=$LOGS/pages status=0
   need_packages chromium:chromium
   say "pages in a browser"
-  start_server "$PROGRAM"
+  # An operator, and providers of identity on this machine, as ui/providers.test.mjs needs them.
+  ROOT_PASSWORD=strongpass123 start_server "$PROGRAM" LOOP_EGRESS_ALLOW=127.0.0.1
   LOOP_BASE_URL=$SERVER_URL CHROMIUM=$(command -v chromium) npm --silent --prefix ui test 2>&1 | tee "$log" || status=$?
   stop_server
   count pages $status "$(number '^\S+ pass (\d+)' "$log")" "$(number '^\S+ fail (\d+)' "$log")" "$(number '^\S+ skipped (\d+)' "$log")"

@@ -8,15 +8,7 @@ import { ACCOUNT_PAGES, LANGUAGES, forget, invite, letter, openAccountPage, regi
 const base = process.env.LOOP_BASE_URL ?? 'http://127.0.0.1:8000';
 let browser;
 
-async function visit(options, look) {
-  const { page, faults, close } = await browser.open(base, options);
-  try {
-    await look(page);
-    assert.deepEqual(faults, []);
-  } finally {
-    await close();
-  }
-}
+const visit = (options, look) => browser.visit(base, options, look);
 
 describe('pages behind letters', { concurrency: false }, () => {
   before(async () => { browser = await launch(); });

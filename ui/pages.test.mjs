@@ -8,16 +8,10 @@ const base = process.env.LOOP_BASE_URL ?? 'http://127.0.0.1:8000';
 let browser;
 
 /** Opens `path`, hands the tab to `look`, and fails on whatever the watcher saw. */
-async function visit(path, look, options) {
-  const { page, faults, close } = await browser.open(base, options);
-  try {
-    await page.goto(new URL(path, base).href, { waitUntil: 'load' });
-    await look(page);
-    assert.deepEqual(faults, []);
-  } finally {
-    await close();
-  }
-}
+const visit = (path, look, options) => browser.visit(base, options, async (page) => {
+  await page.goto(new URL(path, base).href, { waitUntil: 'load' });
+  await look(page);
+});
 
 describe('pages', { concurrency: false }, () => {
   before(async () => { browser = await launch(); });

@@ -23,6 +23,19 @@ export async function register(base, language = 'en') {
   return { email, name, access, headers: { authorization: `Bearer ${access}`, 'x-company-id': company.code } };
 }
 
+/** Who runs the installation; `scripts/test.sh` has made them. Gives the headers that act for them. */
+export async function operator(base) {
+  const body = { email: 'root@example.com', password: PASSWORD };
+  const { access } = await call(base, 'POST', '/api/v1/auth/login/', { body });
+  return { authorization: `Bearer ${access}` };
+}
+
+/** Confirms somebody's address by the letter that they have. */
+export async function confirm(base, email) {
+  const { path } = await letter(base, email, 'verify-email');
+  await call(base, 'POST', '/api/v1/auth/email/verify/', { body: { token: new URL(path, base).searchParams.get('token') } });
+}
+
 /** The newest letter of `template` to `email`: where it stands, and the path and query of the link in it. */
 export async function letter(base, email, template) {
   const list = await (await fetch(new URL('/sandbox/mail/', base))).text();
@@ -72,10 +85,20 @@ export async function change(base, language) {
 
 export async function merge(base, language) {
   const [stays, ends] = [await register(base, language), await register(base, language)];
-  const { path } = await letter(base, stays.email, 'verify-email');
-  await call(base, 'POST', '/api/v1/auth/email/verify/', { body: { token: new URL(path, base).searchParams.get('token') } });
+  await confirm(base, stays.email);
   await call(base, 'POST', '/api/v1/auth/merge/', { body: { email: ends.email, password: PASSWORD }, headers: stays.headers });
   return (await letter(base, ends.email, 'account-merge')).path;
+}
+
+/** Asks to be erased; gives the path that the letter names. With `others`, somebody else works in the person's company. */
+export async function erase(base, language, others = false) {
+  const { email, headers } = await register(base, language);
+  if (others) {
+    const member = await register(base, language);
+    await call(base, 'POST', '/api/v1/memberships/', { body: { email: member.email, role: 'staff' }, headers });
+  }
+  await call(base, 'POST', '/api/v1/auth/erasure/', { body: { password: PASSWORD }, headers });
+  return (await letter(base, email, 'account-erase')).path;
 }
 
 const submit = (page, name = /.*/) => page.locator('button[type="submit"]').filter({ hasText: name }).first().click();
@@ -123,6 +146,9 @@ export const ACCOUNT_PAGES = [
   { name: 'address-changed', path: change, act: (page) => submit(page) },
   { name: 'merge', path: merge },
   { name: 'merged', path: merge, act: (page) => submit(page) },
+  { name: 'erase', path: erase },
+  { name: 'erase-refused', path: (base, language) => erase(base, language, true), refused: true, act: (page) => submit(page) },
+  { name: 'erased', path: erase, act: (page) => submit(page) },
 ];
 
 /** Opens one of [`ACCOUNT_PAGES`] and brings it into its state. */
@@ -141,6 +167,41 @@ export async function signIn(page, email, password = PASSWORD) {
 
 /** Waits until the account is on the page. */
 export const isIn = (page) => page.locator('#account').waitFor();
+
+/** Gives the tab a telephone that keeps passkeys and knows its owner. */
+export async function telephone(page) {
+  const client = await page.context().newCDPSession(page);
+  await client.send('WebAuthn.enable');
+  const options = { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
+  const { authenticatorId } = await client.send('WebAuthn.addVirtualAuthenticator', { options });
+  return {
+    knowsOwner: (isUserVerified) => client.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified }),
+    keys: async () => (await client.send('WebAuthn.getCredentials', { authenticatorId })).credentials,
+  };
+}
+
+export async function openSignIn(page, base) {
+  await page.goto(new URL('/account/sign-in/', base).href);
+  await page.locator('#sign-in').waitFor();
+}
+
+export async function signOut(page) {
+  await page.locator('[data-act="sign-out"]').click();
+  await page.locator('#sign-in').waitFor();
+  // Whoever comes next at this desk finds nothing of whom was here.
+  assert.equal(await page.locator('#account').evaluate((place) => [...place.querySelectorAll('[data-show], [data-rows], dd')].map((one) => one.textContent).join('')), '');
+}
+
+export async function prove(page, secret = PASSWORD) {
+  await page.locator('#proof-password').fill(secret);
+  await page.locator('#proof-password').press('Enter');
+}
+
+export async function addPasskey(page, name) {
+  await page.locator('#passkey-name').fill(name);
+  await page.locator('#passkey-name').press('Enter');
+  await prove(page);
+}
 
 /** The pages with script, each brought into its state. */
 export const SCRIPTED_PAGES = [
@@ -169,7 +230,6 @@ export const SCRIPTED_PAGES = [
 ];
 
 export async function openScriptedPage(base, page, { open }, locale) {
-  await page.goto(new URL('/account/sign-in/', base).href);
-  await page.locator('#sign-in').waitFor();
+  await openSignIn(page, base);
   await open(page, base, locale);
 }

@@ -4,55 +4,15 @@ import { createHmac } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { launch } from './browser.mjs';
 import { inspect } from './looks.mjs';
-import { LANGUAGES, PASSWORD, call, isIn, letter, register, signIn } from './people.mjs';
+import { LANGUAGES, PASSWORD, addPasskey, call, isIn, letter, openSignIn, prove, register, signIn, signOut, telephone } from './people.mjs';
 
 // Browsers give passkeys to pages under a name only.
 const base = (process.env.LOOP_BASE_URL ?? 'http://127.0.0.1:8000').replace('127.0.0.1', 'localhost');
 let browser;
 
-async function visit(options, look) {
-  const { page, faults, close } = await browser.open(base, { refused: true, ...options });
-  try {
-    await look(page);
-    assert.deepEqual(faults, []);
-  } finally {
-    await close();
-  }
-}
+const visit = (options, look) => browser.visit(base, { refused: true, ...options }, look);
 
-/** Gives the tab a telephone that keeps passkeys and knows its owner. */
-async function telephone(page) {
-  const client = await page.context().newCDPSession(page);
-  await client.send('WebAuthn.enable');
-  const options = { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
-  const { authenticatorId } = await client.send('WebAuthn.addVirtualAuthenticator', { options });
-  return {
-    keys: async () => (await client.send('WebAuthn.getCredentials', { authenticatorId })).credentials,
-  };
-}
-
-async function open(page) {
-  await page.goto(new URL('/account/sign-in/', base).href);
-  await page.locator('#sign-in').waitFor();
-}
-
-async function signOut(page) {
-  await page.locator('[data-act="sign-out"]').click();
-  await page.locator('#sign-in').waitFor();
-  // Whoever comes next at this desk finds nothing of whom was here.
-  assert.equal(await page.locator('#account').evaluate((place) => [...place.querySelectorAll('[data-show], [data-rows], dd')].map((one) => one.textContent).join('')), '');
-}
-
-async function prove(page, secret = PASSWORD) {
-  await page.locator('#proof-password').fill(secret);
-  await page.locator('#proof-password').press('Enter');
-}
-
-async function addPasskey(page, name) {
-  await page.locator('#passkey-name').fill(name);
-  await page.locator('#passkey-name').press('Enter');
-  await prove(page);
-}
+const open = (page) => openSignIn(page, base);
 
 /** RFC 6238, as an app on a phone does it; `step` half minutes from now. */
 function totp(secret, step = 0) {

@@ -216,20 +216,25 @@ async function providers(own) {
       const body = { redirect_uri: new URL('/account/sign-in/', location).href };
       const begun = await send('POST', `oidc/${encodeURIComponent(id)}/begin/`, body);
       // Binds what comes back to this tab; worth nothing without the code that comes with it.
-      sessionStorage.setItem('loop-sign-in', JSON.stringify({ state: begun.state, binding: begun.binding }));
+      sessionStorage.setItem('loop-sign-in', JSON.stringify({ provider: id, state: begun.state, binding: begun.binding }));
       location.assign(begun.authorization_url);
     }));
     place.append(button);
   }
 }
 
-async function comeBack(query) {
+/** The sign-in that this tab has begun elsewhere; it is taken up once. */
+function takeBegun() {
   const begun = JSON.parse(sessionStorage.getItem('loop-sign-in') ?? 'null');
   sessionStorage.removeItem('loop-sign-in');
+  return begun ?? {};
+}
+
+async function comeBack(query, { state, binding }) {
   // The code leaves the address bar and the history before anything else happens.
   history.replaceState(null, '', '/account/sign-in/');
-  if (query.has('error') || begun?.state !== query.get('state')) throw new Refusal('oidc_not_valid');
-  const body = { ...begun, code: query.get('code') };
+  if (query.has('error') || state !== query.get('state')) throw new Refusal('oidc_not_valid');
+  const body = { state, binding, code: query.get('code') };
   if (query.get('iss')) body.iss = query.get('iss');
   await signIn(() => send('POST', 'oidc/complete/', body));
 }
@@ -240,6 +245,7 @@ async function refresh() {
   const [me, standing, keys, devices] = await Promise.all([call('GET', 'me/'), call('GET', '2fa/'), call('GET', 'passkeys/'), call('GET', 'sessions/')]);
   say(document, 'email', me.user.email);
   say(document, 'verified', words[me.user.email_verified ? 'verified' : 'unverified']);
+  $('[data-act="resend"]').hidden = me.user.email_verified;
   const isOn = Boolean(standing.totp_since);
   say(document, 'two-step', words[isOn ? 'is_on' : 'is_off']);
   say(document, 'codes-left', standing.recovery_codes_left);
@@ -403,6 +409,10 @@ function account() {
     $('#email form').reset();
     done($('#email form'), words.email_asked);
   });
+  onAct($('#email form'), 'resend', async () => {
+    await call('POST', 'email/verify/resend/');
+    done($('#email form'), words.resent);
+  });
   onAct(document, 'sign-out', async () => { leave(); show('sign-in'); }, $('#two-step'));
   onAct(document, 'cancel', async () => $('#proof').close(), $('#proof form'));
 }
@@ -424,6 +434,11 @@ account();
 const query = new URLSearchParams(location.search);
 show('sign-in');
 run($('#sign-in form'), async () => {
-  if (query.has('state')) await comeBack(query);
-  if (!tokens && !challenge) await providers(query.get('provider'));
+  const begun = query.has('state') ? takeBegun() : {};
+  try {
+    if (query.has('state')) await comeBack(query, begun);
+  } finally {
+    // Who was refused may try again, by the same provider or another.
+    if (!tokens && !challenge) await providers(query.get('provider') ?? begun.provider);
+  }
 });

@@ -3,6 +3,8 @@
 //! `ui/src/account.js` moves it, over the same operations that every program has. Its tokens stay in that page's memory and nowhere
 //! else: no cookie that another site could ride on, nothing in storage that another script could read, and leaving the page signs out.
 
+use std::collections::BTreeMap;
+
 use maud::{DOCTYPE, Markup, html};
 use serde_json::json;
 
@@ -18,22 +20,51 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self';
 /// The page in one language; whether somebody is signed in is for its script to know.
 pub fn security(words: &'static Words) -> Document {
     let said = &words.security;
-    let complaints = json!({
-        "required": words.complaints.required, "blank": words.complaints.required, "max_length": words.complaints.too_long,
-        "password_too_short": words.complaints.password_too_short, "password_too_common": words.complaints.password_too_common,
-        "password_entirely_numeric": words.complaints.password_entirely_numeric,
-        "password_too_similar": words.complaints.password_too_similar, "no_active_account": said.not_signed_in,
-        "throttled": words.busy, "mfa_code_not_valid": said.code_wrong, "mfa_token_not_valid": said.ended,
-        "passkey_not_valid": said.passkey_failed, "ceremony_over": said.passkey_failed, "passkeys_unavailable": said.passkey_failed,
-        "passkey": said.passkey_failed, "oidc_not_valid": words.complaints.refused, "offline": said.offline, "ended": said.ended,
-        "email.invalid": words.complaints.email_invalid, "new_email.invalid": words.complaints.email_invalid,
-        "old_password.invalid": words.complaints.password_wrong, "password.invalid": words.complaints.password_wrong,
-        "code.invalid": said.code_wrong, "email_taken": words.complaints.email_taken, "saved": said.saved,
-        "ended_others": said.ended_others, "password_changed": said.password_changed, "email_asked": said.email_asked,
-        "unknown_device": said.unknown_device, "is_on": said.is_on, "is_off": said.is_off, "verified": said.verified,
-        "unverified": said.unverified, "with": said.with, "refused": words.complaints.refused,
-        "session_confined": said.confined,
-    });
+    let complaints: BTreeMap<&str, &str> = [
+        ("required", words.complaints.required),
+        ("blank", words.complaints.required),
+        ("max_length", words.complaints.too_long),
+        ("password_too_short", words.complaints.password_too_short),
+        ("password_too_common", words.complaints.password_too_common),
+        ("password_entirely_numeric", words.complaints.password_entirely_numeric),
+        ("password_too_similar", words.complaints.password_too_similar),
+        ("no_active_account", said.not_signed_in),
+        ("throttled", words.busy),
+        ("mfa_code_not_valid", said.code_wrong),
+        ("mfa_token_not_valid", said.ended),
+        ("passkey_not_valid", said.passkey_failed),
+        ("ceremony_over", said.passkey_failed),
+        ("passkeys_unavailable", said.passkey_failed),
+        ("passkey", said.passkey_failed),
+        ("oidc_not_valid", words.complaints.refused),
+        ("offline", said.offline),
+        ("ended", said.ended),
+        ("email.invalid", words.complaints.email_invalid),
+        ("new_email.invalid", words.complaints.email_invalid),
+        ("old_password.invalid", words.complaints.password_wrong),
+        ("password.invalid", words.complaints.password_wrong),
+        ("code.invalid", said.code_wrong),
+        ("email_taken", words.complaints.email_taken),
+        ("saved", said.saved),
+        ("ended_others", said.ended_others),
+        ("password_changed", said.password_changed),
+        ("email_asked", said.email_asked),
+        ("unknown_device", said.unknown_device),
+        ("is_on", said.is_on),
+        ("is_off", said.is_off),
+        ("verified", said.verified),
+        ("unverified", said.unverified),
+        ("with", said.with),
+        ("refused", words.complaints.refused),
+        ("session_confined", said.confined),
+        ("account_not_linked", said.not_linked),
+        ("no_account", said.no_account),
+        ("company_access_denied", said.no_account),
+        ("email_not_verified", said.not_vouched),
+        ("provider_unavailable", said.provider_away),
+        ("resent", said.resent),
+    ]
+    .into();
     let markup = html! {
         (DOCTYPE)
         html lang=(words.language) {
@@ -42,7 +73,7 @@ pub fn security(words: &'static Words) -> Document {
                 script type="module" src=(assets::url("account.js")) integrity=(assets::integrity("account.js")) {}
             }
             body.letter-page {
-                main #main data-words=(complaints) {
+                main #main data-words=(json!(complaints)) {
                     p.mark { (wordmark()) }
                     noscript { p.complaint { (said.no_script) } }
                     (sign_in(words))
@@ -232,6 +263,7 @@ fn email(words: &Words) -> Markup {
             h2 #email-title { (it.email_title) " " span.badge data-show="verified" {} }
             form.stack method="post" {
                 (said())
+                button.button.quiet type="button" data-act="resend" hidden { (it.resend) }
                 (field("email", "new_email", it.new_email, "email", "email"))
                 (field("email", "password", words.password, "password", "current-password"))
                 (button(it.change_email))

@@ -105,6 +105,12 @@ pub struct Security {
     pub own_provider: &'static str,
     /// For a session that one company's provider has opened.
     pub confined: &'static str,
+    /// For who comes by a provider to an account whose address nobody has confirmed.
+    pub not_linked: &'static str,
+    pub no_account: &'static str,
+    /// For who comes by a provider that does not answer for their address.
+    pub not_vouched: &'static str,
+    pub provider_away: &'static str,
     pub second_title: &'static str,
     pub code_hint: &'static str,
     pub code: &'static str,
@@ -153,6 +159,8 @@ pub struct Security {
     pub new_email: &'static str,
     pub change_email: &'static str,
     pub email_asked: &'static str,
+    pub resend: &'static str,
+    pub resent: &'static str,
     pub proof_title: &'static str,
     pub proof: &'static str,
     pub cancel: &'static str,
