@@ -5,6 +5,7 @@ mod bills;
 mod catalogue;
 mod collection;
 mod metering;
+mod nodes;
 mod subscriptions;
 
 use loopd_kernel::billing::daily;

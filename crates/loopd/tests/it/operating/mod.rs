@@ -16,5 +16,6 @@ mod stopping;
 mod traces;
 mod transfer;
 mod transfer_files;
+mod transfer_killed;
 mod transfer_links;
 mod trouble;

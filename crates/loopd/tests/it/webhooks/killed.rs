@@ -4,40 +4,12 @@
 
 use std::sync::mpsc;
 
-use loopd_store::{Db, Row, StoreError, View, params};
 use loopd_testkit::json;
-use loopd_types::Result;
 
 use super::{DELIVERIES, appointment, endpoint};
-use crate::support::{Program, Reaction, Received, Receiver, eventually};
-
-/// The database behind the server's back.
-pub struct Backdoor(pub Db);
+use crate::support::{Backdoor, Program, Reaction, Received, Receiver, eventually};
 
 impl Backdoor {
-    pub async fn to(database: &loopd_testkit::Database) -> Self {
-        Self(Db::open(database.config()).await.expect("the database can be opened"))
-    }
-
-    pub async fn run(&self, sql: &'static str) {
-        let done = self.0.write(View::System, move |tx| Ok(tx.execute(sql, &[])?)).await;
-        done.unwrap_or_else(|problem| panic!("{sql}: {problem:?}"));
-    }
-
-    /// The rows of a query, each as a number.
-    pub async fn numbers(&self, sql: &'static str) -> Vec<i64> {
-        self.rows(sql, |row| row.i64(0)).await
-    }
-
-    pub async fn rows<T: Send + 'static>(
-        &self,
-        sql: &'static str,
-        read: impl Fn(&Row<'_>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Vec<T> {
-        let read = self.0.read(View::System, move |reader| Ok(reader.query(sql, &[], &read)?));
-        read.await.unwrap_or_else(|problem| panic!("{sql}: {problem:?}"))
-    }
-
     /// A killed node's leases run out.
     pub async fn leases_run_out(&self) {
         self.run("UPDATE webhook_lanes SET lease_until = 0 WHERE lease_until IS NOT NULL").await;
@@ -52,20 +24,7 @@ impl Backdoor {
 
     /// Locks what an outcome is written to until the answer is dropped; on SQLite that is everything.
     async fn hold_outcomes(&self) -> mpsc::Sender<()> {
-        let (hold, held) = mpsc::channel::<()>();
-        let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
-        let (db, held) = (self.0.clone(), std::sync::Mutex::new(held));
-        tokio::spawn(async move {
-            let work = move |tx: &mut loopd_store::Tx<'_>| {
-                tx.execute("UPDATE webhook_deliveries SET attempts = attempts WHERE status = 'pending'", &params![])?;
-                let _ = begun.send(());
-                let _ = held.lock().expect("one holder").recv();
-                Ok(())
-            };
-            db.write_unlimited(work).await.expect("a lock can be held");
-        });
-        begins.recv().await.expect("it is locked");
-        hold
+        self.hold("UPDATE webhook_deliveries SET attempts = attempts WHERE status = 'pending'").await
     }
 }
 

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use loopd_testkit::{Client, Database, Engine, json};
 
-use super::killed::Backdoor;
 use super::{DELIVERIES, appointment, state};
-use crate::support::{Program, Reaction, Received, Receiver, eventually};
+use crate::support::{Backdoor, Program, Reaction, Received, Receiver, eventually};
 
 /// Makes an endpoint at a path of the receiver; gives its id.
 async fn endpoint(owner: &Client, receiver: &Receiver, path: &str, ordered: bool) -> String {
