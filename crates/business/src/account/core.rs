@@ -81,6 +81,32 @@ impl Core {
             .responds(200, "The row.", self.row())
     }
 
+    /// `GET /<path>/` for superusers, of what belongs to no company.
+    pub fn list_for_operator(self, summary: &str) -> Operation {
+        let operation = Operation::get(self.operation_id("list"), self.url(), move |call: Call| async move {
+            list(&call, View::System, move |reader, query| {
+                self.listing.list(reader, query, None, Conditions::default())
+            })
+            .await
+        });
+        self.document(operation, summary).superuser().params(list_params(self.listing)).responds(
+            200,
+            "One page.",
+            schema::paginated(self.row()),
+        )
+    }
+
+    /// `GET /<path>/{id}/` for superusers.
+    pub fn retrieve_for_operator(self, summary: &str) -> Operation {
+        let operation = Operation::get(self.operation_id("retrieve"), self.item_url(), move |call: Call| async move {
+            let id = call.id()?;
+            let find = move |reader: &mut Reader<'_>| self.listing.find(reader, id, None, Conditions::default());
+            let found = call.kernel.db.read(View::System, find).await?;
+            Ok(Reply::json_bytes(200, found.ok_or_else(Problem::not_found)?))
+        });
+        self.document(operation, summary).superuser().responds(200, "The row.", self.row())
+    }
+
     /// A write in one company that answers with the row it touched.
     ///
     /// `work` gets the body and gives the id of the row.

@@ -5,6 +5,7 @@ mod audit;
 mod auth;
 mod billing;
 mod companies;
+mod company_imports;
 pub(crate) mod core;
 mod credentials;
 mod developers;
@@ -52,6 +53,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(invitations::operations());
     all.extend(own_account::operations());
     all.extend(exports::operations());
+    all.extend(company_imports::operations());
     all.extend(erasures::operations());
     let access = access::operations(&all);
     all.extend(access);
@@ -87,6 +89,7 @@ pub fn components() -> BTreeMap<String, Value> {
         webhooks::ATTEMPTS,
         invitations::INVITATIONS,
         exports::EXPORTS,
+        company_imports::IMPORTS,
     ];
     let mut all: BTreeMap<String, Value> = all.into_iter().map(|core| (core.name.to_owned(), core.schema())).collect();
     all.insert(events::COMPONENT.to_owned(), events::event());

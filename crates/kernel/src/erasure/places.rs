@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 60] = [
+pub const PLACES: [Place; 61] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -49,6 +49,7 @@ pub const PLACES: [Place; 60] = [
     place("billing_payments", Fate::Searched(Scope::Addresses, None), TAX),
     place("companies", Fate::Nobodys, ""),
     place("company_exports", Fate::Nobodys, ""),
+    place("company_imports", Fate::Nobodys, ""),
     place("counters", Fate::Nobodys, ""),
     place("coupon_redemptions", Fate::Nobodys, ""),
     place("coupons", Fate::Nobodys, ""),

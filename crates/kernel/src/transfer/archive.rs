@@ -5,17 +5,41 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use loopd_types::{Result, hex};
+use loopd_types::{Problem, Result, hex};
 use sha2::{Digest as _, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 use tempfile::NamedTempFile;
 
 use super::pipe::Sink;
 use super::{Member, not_written, refused};
+
+/// Where an archive is read from, as often as need be and by one reader at a time.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Path(PathBuf),
+    /// A file that may have no name, and is then gone with the process, however that ends.
+    Open(Arc<File>),
+}
+
+impl Source {
+    /// From its beginning.
+    fn open(&self) -> Result<File> {
+        match self {
+            Self::Path(path) => {
+                File::open(path).map_err(|error| refused(format!("{} cannot be opened: {error}", path.display())))
+            }
+            Self::Open(file) => {
+                let again = file.try_clone().and_then(|mut file| file.seek(SeekFrom::Start(0)).map(|_| file));
+                again.map_err(|error| Problem::unavailable(format!("the archive cannot be read again: {error}")))
+            }
+        }
+    }
+}
 
 /// Longest line that is read: a row larger than this is no row of ours.
 const MAX_LINE: u64 = 64 * 1024 * 1024;
@@ -160,11 +184,10 @@ impl Member {
 /// # Errors
 /// As `visit` refuses; `archive_invalid` for what is cut short, damaged, or holds anything but plain files.
 pub fn each(
-    path: &Path,
+    from: &Source,
     mut visit: impl FnMut(&str, &mut Content<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Vec<Member>> {
-    let file = File::open(path).map_err(|error| refused(format!("{} cannot be opened: {error}", path.display())))?;
-    let mut archive = Archive::new(GzDecoder::new(BufReader::new(file)));
+    let mut archive = Archive::new(GzDecoder::new(BufReader::new(from.open()?)));
     let (mut members, mut names) = (Vec::new(), HashSet::new());
     for entry in archive.entries().map_err(damaged)? {
         let entry = entry.map_err(damaged)?;
@@ -190,7 +213,7 @@ pub fn each(
     Ok(members)
 }
 
-fn damaged(error: io::Error) -> loopd_types::Problem {
+fn damaged(error: io::Error) -> Problem {
     refused(match error.kind() {
         io::ErrorKind::UnexpectedEof => "it is cut short".to_owned(),
         _ => format!("it is damaged or no archive at all ({error})"),

@@ -8,7 +8,7 @@ use loopd_store::ddl::{ColumnDef, TableDef};
 use loopd_store::migrate;
 use loopd_types::Result;
 
-use super::archive::{self, Content};
+use super::archive::{self, Content, Source};
 use super::contents::{self, Contents};
 use super::schema::{self, Table};
 use super::{
@@ -27,12 +27,13 @@ const MOST_NUMBER: i64 = 999_999_999;
 /// `archive_invalid`: cut short, damaged, altered, incomplete, written by a newer Loopd, or with tables and columns that this
 /// installation does not have.
 pub fn check(from: &Path, defined: Vec<TableDef>, watcher: &Watcher) -> Result<Manifest> {
-    look(from, defined, watcher).map(|(manifest, _)| manifest)
+    look(&Source::Path(from.to_owned()), defined, watcher).map(|(manifest, _)| manifest)
 }
 
 /// The same, with the contents that its files need.
-pub(super) fn look(from: &Path, defined: Vec<TableDef>, watcher: &Watcher) -> Result<(Manifest, Contents)> {
+pub(super) fn look(from: &Source, defined: Vec<TableDef>, watcher: &Watcher) -> Result<(Manifest, Contents)> {
     let (mut text, mut contents) = (None, Contents::default());
+    let mut all = Step { phase: "check", ..Step::default() };
     let mut found = archive::each(from, |name, content| {
         if text.is_some() {
             return Err(refused(format!("{name} follows {MANIFEST}, which is the last")));
@@ -40,8 +41,8 @@ pub(super) fn look(from: &Path, defined: Vec<TableDef>, watcher: &Watcher) -> Re
         match kind(name) {
             Some(Kind::Words) if name == MANIFEST => text = Some(content.all(MOST_MANIFEST)?),
             Some(Kind::Words) => {}
-            Some(Kind::Rows) => rows(name, content, &mut contents, watcher)?,
-            Some(Kind::File) => bytes(name, content, watcher)?,
+            Some(Kind::Rows) => rows(name, content, &mut contents, watcher, &mut all)?,
+            Some(Kind::File) => bytes(name, content, watcher, &all)?,
             None => return Err(refused(format!("nothing in it may be called {name:?}"))),
         }
         Ok(ControlFlow::Continue(()))
@@ -79,9 +80,10 @@ fn kind(name: &str) -> Option<Kind> {
     }
 }
 
-fn rows(name: &str, content: &mut Content<'_>, files: &mut Contents, watcher: &Watcher) -> Result<()> {
+/// Looks rows through; `all` counts those of every member.
+fn rows(name: &str, content: &mut Content<'_>, files: &mut Contents, watcher: &Watcher, all: &mut Step) -> Result<()> {
     let mut line = String::new();
-    let mut step = Step { phase: "check", at: name.to_owned(), ..Step::default() };
+    let mut step = Step { at: name.to_owned(), ..all.clone() };
     while content.next(&mut line)? {
         if name == contents::ROWS {
             files.add(&line)?;
@@ -91,11 +93,12 @@ fn rows(name: &str, content: &mut Content<'_>, files: &mut Contents, watcher: &W
             watcher(&step)?;
         }
     }
+    all.all_rows += step.rows;
     watcher(&step)
 }
 
-fn bytes(name: &str, content: &mut Content<'_>, watcher: &Watcher) -> Result<()> {
-    let mut step = Step { phase: "check", at: name.to_owned(), of_bytes: content.size, ..Step::default() };
+fn bytes(name: &str, content: &mut Content<'_>, watcher: &Watcher, all: &Step) -> Result<()> {
+    let mut step = Step { at: name.to_owned(), of_bytes: content.size, ..all.clone() };
     loop {
         let read = content.piece()?.len();
         if read == 0 {

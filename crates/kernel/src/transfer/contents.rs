@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
@@ -12,7 +11,7 @@ use loopd_store::{Reader, params};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 use tokio::runtime::Handle;
 
-use super::archive::{self, Writer};
+use super::archive::{self, Source, Writer};
 use super::{Member, Step, Watcher, export, not_written, pipe, refused};
 use crate::Kernel;
 use crate::file::{self, Received, Wanted};
@@ -108,7 +107,7 @@ pub fn write(
             Err(_) => return Err(content.lost("is not in the file store")),
         };
         let (mut refusal, mut read) = (None, 0);
-        let from_store = FromStore { runtime, chunks, rest: Bytes::new() };
+        let from_store = FromStore::new(runtime, chunks);
         let heard = Heard {
             inner: from_store,
             hear: |bytes: usize| {
@@ -130,10 +129,16 @@ pub fn write(
 }
 
 /// What comes from the store, for whoever reads on a thread that may block.
-struct FromStore<'r> {
+pub struct FromStore<'r> {
     runtime: &'r Handle,
     chunks: file::Chunks,
     rest: Bytes,
+}
+
+impl<'r> FromStore<'r> {
+    pub fn new(runtime: &'r Handle, chunks: file::Chunks) -> Self {
+        Self { runtime, chunks, rest: Bytes::new() }
+    }
 }
 
 impl Read for FromStore<'_> {
@@ -223,6 +228,28 @@ impl Contents {
         self.0.is_empty()
     }
 
+    /// What would come into the store, where nothing does.
+    pub fn imagined(&self) -> Arrived {
+        let of = |(sha256, needed): (&String, &Needed)| {
+            let content = |(id, content_type): &(Uuid, String)| {
+                let (company, blob_key) = (CompanyId(0), String::new());
+                let size_bytes = needed.size_bytes;
+                (
+                    *id,
+                    Received {
+                        company,
+                        size_bytes,
+                        sha256: sha256.clone(),
+                        content_type: content_type.clone(),
+                        blob_key,
+                    },
+                )
+            };
+            needed.files.iter().map(content).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of).collect()
+    }
+
     pub fn bytes(&self) -> u64 {
         self.0.values().map(|needed| needed.size_bytes * needed.files.len() as u64).sum()
     }
@@ -236,7 +263,7 @@ pub type Arrived = HashMap<Uuid, Received>;
 pub async fn arrive(
     kernel: &Arc<Kernel>,
     company: CompanyId,
-    from: PathBuf,
+    from: Source,
     contents: Contents,
     watcher: Watcher,
 ) -> (Arrived, Result<()>) {

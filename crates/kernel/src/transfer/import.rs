@@ -9,15 +9,15 @@
 //! back when the row does not come.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use loopd_store::ddl::TableDef;
 use loopd_store::{Tx, Value, View, params};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 use serde::Serialize;
 
-use super::contents::{self, Arrived};
+use super::archive::Source;
+use super::contents::{self, Arrived, Contents};
 use super::people::People;
 use super::rows::{Rows, Target};
 use super::{
@@ -49,6 +49,9 @@ pub struct Imported {
     pub people_made: u64,
 }
 
+/// What is done last in the transaction that brings a company in; a refusal takes all of it back.
+pub type Settle = Arc<dyn Fn(&mut Tx<'_>, &Imported) -> Result<()> + Send + Sync>;
+
 /// Reads the archive at `from` into the database and the file store. The company keeps its number, and so its code, when that is free,
 /// and gets the next one otherwise; its slug gets a number when somebody has it.
 ///
@@ -58,21 +61,13 @@ pub struct Imported {
 pub async fn import(
     kernel: &Arc<Kernel>,
     defined: Vec<TableDef>,
-    from: &Path,
+    from: Source,
     actor: &Actor,
     watcher: Watcher,
+    settle: Option<Settle>,
 ) -> Result<Imported> {
-    let (path, tables, hears) = (from.to_owned(), defined.clone(), watcher.clone());
-    let looked = tokio::task::spawn_blocking(move || check::look(&path, tables, &hears)).await;
-    let (manifest, contents) = looked.map_err(Problem::internal)??;
-    let mut arriving = Arriving {
-        manifest,
-        tables: schema::tables(defined),
-        from: from.to_owned(),
-        watcher,
-        number: None,
-        contents: Arc::default(),
-    };
+    let (mut arriving, contents) = Arriving::look(defined, from, watcher).await?;
+    arriving.settle = settle;
     if contents.is_empty() {
         return arriving.write(kernel, actor).await;
     }
@@ -93,6 +88,39 @@ pub async fn import(
     }
     outcome
 }
+
+/// Does all that [`import`] does to the database and takes it back; gives what would have come. Nothing goes into the file store.
+///
+/// # Errors
+/// As [`import`].
+pub async fn rehearse(
+    kernel: &Arc<Kernel>,
+    defined: Vec<TableDef>,
+    from: Source,
+    actor: &Actor,
+    watcher: Watcher,
+) -> Result<Imported> {
+    let (mut arriving, contents) = Arriving::look(defined, from, watcher).await?;
+    arriving.contents = Arc::new(contents.imagined());
+    arriving.is_rehearsal = true;
+    let came = Arc::new(Mutex::new(None));
+    let would = came.clone();
+    arriving.settle = Some(Arc::new(move |_, imported| {
+        *would.lock().unwrap_or_else(PoisonError::into_inner) = Some(imported.clone());
+        // Takes the transaction back.
+        Err(Problem::conflict(REHEARSED, "It would have come."))
+    }));
+    match arriving.write(kernel, actor).await {
+        Err(problem) if problem.code() == REHEARSED => {
+            let came = came.lock().unwrap_or_else(PoisonError::into_inner).take();
+            came.ok_or_else(|| Problem::internal("a rehearsal without an end"))
+        }
+        Err(problem) => Err(problem),
+        Ok(_) => Err(Problem::internal("a rehearsal was written")),
+    }
+}
+
+const REHEARSED: &str = "rehearsed";
 
 /// A number that is kept for a company before it is there: contents lie under its code.
 struct Number {
@@ -153,14 +181,28 @@ fn id(about: &Company) -> Result<Uuid> {
 struct Arriving {
     manifest: Manifest,
     tables: Vec<schema::Table>,
-    from: PathBuf,
+    from: Source,
     watcher: Watcher,
     /// The number that its contents lie under; `None` when there are none.
     number: Option<CompanyId>,
     contents: Arc<Arrived>,
+    settle: Option<Settle>,
+    /// Its contents are imagined.
+    is_rehearsal: bool,
 }
 
 impl Arriving {
+    /// Looks the archive through; gives the contents that its files need, too.
+    async fn look(defined: Vec<TableDef>, from: Source, watcher: Watcher) -> Result<(Self, Contents)> {
+        let (source, tables, hears) = (from.clone(), defined.clone(), watcher.clone());
+        let looked = tokio::task::spawn_blocking(move || check::look(&source, tables, &hears)).await;
+        let (manifest, contents) = looked.map_err(Problem::internal)??;
+        let tables = schema::tables(defined);
+        let (number, settle, is_rehearsal) = (None, None, false);
+        let arriving = Self { manifest, tables, from, watcher, number, contents: Arc::default(), settle, is_rehearsal };
+        Ok((arriving, contents))
+    }
+
     async fn write(self, kernel: &Arc<Kernel>, actor: &Actor) -> Result<Imported> {
         let (shared, actor) = (kernel.clone(), actor.clone());
         kernel.db.write_unlimited(move |tx| self.arrive(tx, &shared, &actor)).await
@@ -194,6 +236,8 @@ impl Arriving {
         };
         let mut rows = Rows::new(&targets, company, &adapt);
         let (of, mut done, mut count) = (targets.len() as u64, 0, 0);
+        let of_rows = self.manifest.members.iter().filter(|member| member.table.is_some());
+        let of_rows = of_rows.filter_map(|member| member.rows).sum();
         // Read a second time: what goes in is what these digests are of, whatever was looked at before.
         let mut found = archive::each(&self.from, |name, lines| {
             if contents::digest_of(name).is_some() {
@@ -208,7 +252,8 @@ impl Arriving {
                 return Ok(ControlFlow::Continue(()));
             };
             let table = &targets[target].table.name;
-            let mut step = Step { phase: "read", at: table.clone(), done, of, all_rows: count, ..Step::default() };
+            let mut step =
+                Step { phase: "read", at: table.clone(), done, of, all_rows: count, of_rows, ..Step::default() };
             rows.arrive(tx, target, |line| {
                 if !lines.next(line)? {
                     return Ok(false);
@@ -228,7 +273,7 @@ impl Arriving {
         found.retain(|member| member.name != MANIFEST);
         let said = self.manifest.members.iter().filter(|member| contents::digest_of(&member.name).is_none());
         check::compare(&said.cloned().collect::<Vec<Member>>(), &found)?;
-        if !self.contents.is_empty() {
+        if !self.contents.is_empty() && !self.is_rehearsal {
             file::settle_arrived(tx, company, self.contents.values())?;
         }
         // What happened elsewhere was billed there.
@@ -249,7 +294,9 @@ impl Arriving {
         };
         // In the installation's log: the company's own is as it came.
         kernel.audit_installation(tx, actor, entry)?;
-        Ok(Imported {
+        // Whoever is known here may be let in at once.
+        kernel.cache.users.clear_on_commit(tx);
+        let imported = Imported {
             company,
             id: about.id.clone(),
             code,
@@ -261,7 +308,11 @@ impl Arriving {
             bytes: self.contents.values().map(|content| content.size_bytes).sum(),
             people_known: people.known,
             people_made: people.made,
-        })
+        };
+        if let Some(settle) = &self.settle {
+            settle(tx, &imported)?;
+        }
+        Ok(imported)
     }
 
     /// The number that it gets, or has been kept for it.

@@ -11,8 +11,10 @@
 mod archive;
 mod check;
 mod contents;
+mod course;
 mod export;
 mod import;
+pub mod incoming;
 pub mod ordered;
 mod people;
 mod pipe;
@@ -22,16 +24,20 @@ mod schema;
 mod work;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use loopd_store::ddl::ColumnKind;
+use loopd_store::ddl::{ColumnKind, TableDef};
 use loopd_types::{Problem, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::Kernel;
+use crate::job::{Job, Runner};
+
+pub use archive::Source;
 pub use check::check;
 pub use export::{Lost, To, export};
-pub use import::{Imported, import};
+pub use import::{Imported, Settle, import, rehearse};
 pub use pipe::pipe;
-pub use work::{register, sweep};
 
 const FORMAT: &str = "loopd-company";
 /// Raised when an older Loopd could no longer read what is written.
@@ -187,6 +193,35 @@ pub type Watcher = Arc<dyn Fn(&Step) -> Result<()> + Send + Sync>;
 const STEP_ROWS: u64 = 10_000;
 /// Bytes between two steps.
 const STEP_BYTES: u64 = 1024 * 1024;
+
+/// The jobs that make archives and bring them in; `tables` are those of resources and modules.
+pub fn register(runner: &mut Runner, tables: Vec<TableDef>) {
+    let tables = Arc::new(tables);
+    long(runner, ordered::JOB, &tables, |kernel, tables, job| async move { work::work(&kernel, &tables, &job).await });
+    long(runner, incoming::JOB, &tables, |kernel, tables, job| async move {
+        incoming::work::work(&kernel, &tables, &job).await
+    });
+}
+
+/// How long one archive may take.
+const LONGEST: Duration = Duration::from_secs(12 * 3600);
+
+fn long<F, R>(runner: &mut Runner, kind: &str, tables: &Arc<Vec<TableDef>>, work: F)
+where
+    F: Fn(Arc<Kernel>, Arc<Vec<TableDef>>, Job) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<()>> + Send + 'static,
+{
+    let tables = tables.clone();
+    runner.register_long(kind, LONGEST, Arc::new(move |kernel, job| Box::pin(work(kernel, tables.clone(), job))));
+}
+
+/// Removes archives that were kept long enough, and gives up exports and imports whose job is no more; how many.
+///
+/// # Errors
+/// 503; what is left is found again.
+pub async fn sweep(kernel: &Arc<Kernel>) -> Result<u64> {
+    Ok(work::sweep(kernel).await? + incoming::work::sweep(kernel).await?)
+}
 
 /// The refusal of an archive that is not whole, not ours or not for this installation.
 fn refused(words: impl std::fmt::Display) -> Problem {

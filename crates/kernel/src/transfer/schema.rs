@@ -196,8 +196,9 @@ mod tests {
         "workspaces",
     ];
     /// Tables of the kernel that belong to the installation or to people.
-    const NOBODYS: [&str; 21] = [
+    const NOBODYS: [&str; 22] = [
         "account_tokens",
+        "company_imports",
         "coupons",
         "developer_profiles",
         "idempotency_keys",

@@ -1,40 +1,25 @@
 //! Making the archive that was asked for: the job, what it tells on the way, and the end of what is kept no more.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use loopd_store::ddl::TableDef;
 use loopd_store::{View, params};
 use loopd_types::{CompanyId, DAY_US, HOUR_US, Kind, Problem, Result, Timestamp, Uuid};
 use serde_json::json;
 
-use super::ordered::{self, JOB, Ordered, PERMISSION, job_key, noted};
-use super::{Step, To, Watcher, export, pipe};
+use super::course::{Course, Figures};
+use super::ordered::{self, Ordered, PERMISSION, job_key, noted};
+use super::{To, export, pipe};
 use crate::Kernel;
 use crate::access::{Actor, Tenant};
 use crate::file::{self, NewFile, Purpose, Received, Wanted};
-use crate::job::{Job, MOST_ATTEMPTS, Runner};
+use crate::job::{Job, MOST_ATTEMPTS};
 use crate::mail::{self, Letter, Template};
 
-/// How often the row tells how far it is, and the worker hears that it was cancelled or taken over.
-const TELL_EVERY: Duration = Duration::from_secs(1);
-/// How long one archive may take.
-const LONGEST: Duration = Duration::from_secs(12 * 3600);
 /// What one sweep takes in.
-const AT_ONCE: usize = 100;
+pub(super) const AT_ONCE: usize = 100;
 
-/// `tables` are those of resources and modules.
-pub fn register(runner: &mut Runner, tables: Vec<TableDef>) {
-    let tables = Arc::new(tables);
-    let handler = Arc::new(move |kernel: Arc<Kernel>, job: Job| {
-        let tables = tables.clone();
-        Box::pin(async move { work(&kernel, &tables, &job).await }) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
-    });
-    runner.register_long(JOB, LONGEST, handler);
-}
-
-async fn work(kernel: &Arc<Kernel>, tables: &[TableDef], job: &Job) -> Result<()> {
+pub async fn work(kernel: &Arc<Kernel>, tables: &[TableDef], job: &Job) -> Result<()> {
     let Some(id) = job.payload["export"].as_str().and_then(|id| Uuid::parse_str(id).ok()) else { return Ok(()) };
     let Some(found) = start(kernel, job.company, id).await? else { return Ok(()) };
     let made = match enter(kernel, &found).await {
@@ -78,40 +63,18 @@ async fn enter(kernel: &Arc<Kernel>, found: &Ordered) -> Result<Arc<Tenant>> {
     Ok(tenant)
 }
 
-/// How far it is, and whether anybody still wants it.
-#[derive(Default)]
-struct Course {
-    rows: AtomicU64,
-    of_rows: AtomicU64,
-    bytes: AtomicU64,
-    of_bytes: AtomicU64,
-    is_over: AtomicBool,
-}
-
-impl Course {
-    fn hear(&self, step: &Step) -> Result<()> {
-        self.rows.store(step.all_rows + step.rows, Ordering::Relaxed);
-        self.of_rows.store(step.of_rows, Ordering::Relaxed);
-        self.bytes.store(step.bytes, Ordering::Relaxed);
-        self.of_bytes.store(step.of_bytes, Ordering::Relaxed);
-        if self.is_over.load(Ordering::Relaxed) { Err(over()) } else { Ok(()) }
-    }
-
-    /// Writes it down; whether the export is still this worker's.
-    async fn tell(&self, kernel: &Kernel, found: &Ordered) -> Result<bool> {
-        let count = |number: &AtomicU64| i64::try_from(number.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        let (rows, of_rows) = (count(&self.rows), count(&self.of_rows));
-        let (bytes, of_bytes) = (count(&self.bytes), count(&self.of_bytes));
-        let (company, id, attempt, now) = (found.company, found.id, found.attempt, kernel.now());
-        let told = kernel.db.write(View::Company(company), move |tx| {
-            Ok(tx.execute(
-                "UPDATE company_exports SET rows_done = $4, rows_total = $5, bytes_done = $6, bytes_total = $7, updated_at = $8 \
-                 WHERE company_id = $1 AND id = $2 AND attempt = $3 AND state = 'running'",
-                &params![company, id, attempt, rows, of_rows, bytes, of_bytes, now],
-            )?)
-        });
-        Ok(told.await? == 1)
-    }
+/// Writes down how far it is; whether the export is still this worker's.
+async fn tell_course(kernel: &Kernel, found: &Ordered, course: &Course) -> Result<bool> {
+    let Figures { rows, of_rows, bytes, of_bytes, .. } = course.figures();
+    let (company, id, attempt, now) = (found.company, found.id, found.attempt, kernel.now());
+    let told = kernel.db.write(View::Company(company), move |tx| {
+        Ok(tx.execute(
+            "UPDATE company_exports SET rows_done = $4, rows_total = $5, bytes_done = $6, bytes_total = $7, updated_at = $8 \
+             WHERE company_id = $1 AND id = $2 AND attempt = $3 AND state = 'running'",
+            &params![company, id, attempt, rows, of_rows, bytes, of_bytes, now],
+        )?)
+    });
+    Ok(told.await? == 1)
 }
 
 fn over() -> Problem {
@@ -121,27 +84,16 @@ fn over() -> Problem {
 /// Streams the archive into the store.
 async fn make(kernel: &Arc<Kernel>, tables: &[TableDef], found: &Ordered) -> Result<Received> {
     let course = Arc::new(Course::default());
-    let heard = course.clone();
-    let watcher: Watcher = Arc::new(move |step| heard.hear(step));
+    let watcher = course.watcher(over);
     let (sink, chunks) = pipe();
     let wanted = Wanted { content_type: "application/gzip".into(), ..Wanted::up_to(u64::MAX) };
     let stored = file::receive(kernel, found.company, chunks, &wanted);
     let exported = export::export(kernel, found.company, tables.to_vec(), To::Stream(sink), found.lost, watcher);
     let both = async { tokio::join!(stored, exported) };
-    tokio::pin!(both);
-    let (stored, exported) = loop {
-        tokio::select! {
-            done = &mut both => break done,
-            () = tokio::time::sleep(TELL_EVERY) => match course.tell(kernel, found).await {
-                Ok(true) => {}
-                Ok(false) => course.is_over.store(true, Ordering::Relaxed),
-                Err(problem) => tracing::warn!(export = %found.id, cause = problem.cause(), "how far an export is could not be written"),
-            },
-        }
-    };
+    let (stored, exported) = course.told_meanwhile(both, || tell_course(kernel, found, &course)).await;
     match (stored, exported) {
         (Ok(received), Ok(_)) => {
-            let _ = course.tell(kernel, found).await;
+            let _ = tell_course(kernel, found, &course).await;
             Ok(received)
         }
         (Ok(received), Err(problem)) => {
@@ -231,7 +183,7 @@ fn ourselves() -> Actor {
 ///
 /// # Errors
 /// 503; what is left is found again.
-pub async fn sweep(kernel: &Arc<Kernel>) -> Result<u64> {
+pub(super) async fn sweep(kernel: &Arc<Kernel>) -> Result<u64> {
     let now = kernel.now();
     let (kept, gone) = (
         format!(

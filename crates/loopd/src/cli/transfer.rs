@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use loopd_business::engine::Registry;
-use loopd_kernel::transfer::{self, Lost, Step, To, Watcher};
+use loopd_kernel::transfer::{self, Lost, Source, Step, To, Watcher};
 use loopd_kernel::{Kernel, audit};
 use loopd_store::View;
 use loopd_types::CompanyCode;
@@ -97,7 +97,8 @@ pub async fn import(settings: Settings, from: &Path, check: bool, output: &Outpu
         return Ok(());
     }
     let (kernel, registry) = open(&settings).await?;
-    let came = transfer::import(&kernel, registry.tables(), from, &operator(), watcher(output)).await.map_err(words)?;
+    let (source, tables) = (Source::Path(from.to_owned()), registry.tables());
+    let came = transfer::import(&kernel, tables, source, &operator(), watcher(output), None).await.map_err(words)?;
     let renumbered =
         if came.code == came.code_before { String::new() } else { format!(", {} before", came.code_before) };
     let mut text = format!(

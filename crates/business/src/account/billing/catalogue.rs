@@ -129,33 +129,6 @@ async fn retrieve_plan(call: Call) -> Result<Reply> {
     Ok(Reply::json_bytes(200, found.ok_or_else(Problem::not_found)?))
 }
 
-/// `GET /<path>/` for superusers.
-fn list_for_operator(core: Core, summary: &str) -> Operation {
-    let operation = Operation::get(core.operation_id("list"), core.url(), move |call: Call| async move {
-        list(&call, View::System, move |reader, query| core.listing.list(reader, query, None, Conditions::default()))
-            .await
-    });
-    core.document(operation, summary).superuser().params(list_params(core.listing)).responds(
-        200,
-        "One page.",
-        schema::paginated(core.row()),
-    )
-}
-
-/// `GET /<path>/{id}/` for superusers.
-fn retrieve_for_operator(core: Core, summary: &str) -> Operation {
-    let operation = Operation::get(core.operation_id("retrieve"), core.item_url(), move |call: Call| async move {
-        let id = call.id()?;
-        let found = call
-            .kernel
-            .db
-            .read(View::System, move |reader| core.listing.find(reader, id, None, Conditions::default()))
-            .await?;
-        Ok(Reply::json_bytes(200, found.ok_or_else(Problem::not_found)?))
-    });
-    core.document(operation, summary).superuser().responds(200, "The row.", core.row())
-}
-
 fn coupons() -> Vec<Operation> {
     let body = schema::object([
         ("code", schema::text(1, 40)),
@@ -190,8 +163,8 @@ fn coupons() -> Vec<Operation> {
         })
     };
     vec![
-        list_for_operator(COUPONS, "List all coupons (superusers)"),
-        retrieve_for_operator(COUPONS, "Read a coupon (superusers)"),
+        COUPONS.list_for_operator("List all coupons (superusers)"),
+        COUPONS.retrieve_for_operator("Read a coupon (superusers)"),
         operate(COUPONS, create, 201, |tx, kernel, actor, _, body| coupon::create(tx, kernel, actor, body)),
         operate(COUPONS, update, 200, |tx, kernel, actor, id, body| {
             coupon::update(tx, kernel, actor, given(id)?, body).and(given(id))
@@ -225,7 +198,7 @@ fn meters() -> Vec<Operation> {
         })
     };
     vec![
-        list_for_operator(METERS, "List all meters (superusers)"),
+        METERS.list_for_operator("List all meters (superusers)"),
         operate(METERS, create, 201, |tx, kernel, actor, _, body| meter::create(tx, kernel, actor, body)),
         switch("deactivate", "Let a meter count no more (superusers)", false),
         switch("activate", "Let a meter count again (superusers)", true),
@@ -258,8 +231,8 @@ fn tax_rates() -> Vec<Operation> {
         .responds(409, IN_FORCE, schema::component("Error"));
     let remove = Operation::delete(TAX_RATES.operation_id("destroy"), TAX_RATES.item_url(), remove_rate);
     vec![
-        list_for_operator(TAX_RATES, "List all tax rates (superusers)"),
-        retrieve_for_operator(TAX_RATES, "Read a tax rate (superusers)"),
+        TAX_RATES.list_for_operator("List all tax rates (superusers)"),
+        TAX_RATES.retrieve_for_operator("Read a tax rate (superusers)"),
         operate(TAX_RATES, create, 201, |tx, kernel, actor, _, body| tax::create(tx, kernel, actor, body)),
         operate(TAX_RATES, update, 200, |tx, kernel, actor, id, body| {
             tax::update(tx, kernel, actor, given(id)?, body).and(given(id))

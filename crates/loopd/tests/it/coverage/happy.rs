@@ -95,7 +95,7 @@ each_engine! {
         resources(world, &mut tour).await;
         core(world, &mut tour).await;
         files(world, &mut tour).await;
-        exports(&mut tour).await;
+        exports(world, &mut tour).await;
         subscribe(world, &mut tour).await;
         billing(world, &mut tour).await;
         by_hand(world, &mut tour).await;
@@ -208,8 +208,7 @@ async fn files(world: &World, tour: &mut Tour) {
     }
 }
 
-/// Lists a resource and reads one record of it in every way.
-async fn exports(tour: &mut Tour) {
+async fn exports(world: &World, tour: &mut Tour) {
     let base = "/api/v1/company-exports/";
     // Cancelled before it is made, unless the runner is faster: then the next.
     loop {
@@ -225,8 +224,27 @@ async fn exports(tour: &mut Tour) {
         tour.get(path).await;
     }
     tour.post(&format!("{item}link/"), json!({})).await;
+    let archive = owner.get(&format!("{item}content/")).await.expect_status(200).body;
+    let shelved = owner.post("/api/v1/files/?name=archive.tar.gz").body("application/gzip", archive).await;
+    imports(world, tour, &shelved.expect_status(201).text_at("/id")).await;
 }
 
+/// The same company again, which is refused by the job; cancelled before, unless the runner is faster.
+async fn imports(world: &World, tour: &mut Tour, file: &str) {
+    let operator = world.superuser_named("importer").await;
+    let base = "/api/v1/company-imports/";
+    loop {
+        let made = tour.post_as(&operator, base, json!({"file": file, "dry_run": true})).await.text_at("/id");
+        let item = format!("{base}{made}/");
+        tour.get_as(&operator, &item).await;
+        if tour.post_as(&operator, &format!("{item}cancel/"), json!({})).await.status == 200 {
+            break;
+        }
+    }
+    tour.get_as(&operator, base).await;
+}
+
+/// Lists a resource and reads one record of it in every way.
 async fn look(tour: &mut Tour, base: &str) {
     let list = tour.get(base).await;
     if let Some(id) = list.json().pointer("/results/0/id").and_then(Value::as_str) {

@@ -15,6 +15,7 @@ mod settings;
 mod stopping;
 mod traces;
 mod transfer;
+mod transfer_api;
 mod transfer_files;
 mod transfer_killed;
 mod transfer_links;

@@ -263,7 +263,8 @@ async fn in_a_bucket(engine: Engine, archive: &Path) {
         let watcher: transfer::Watcher = Arc::new(|_| Ok(()));
         let tables = world.engine.registry.tables();
         let actor = loopd_kernel::Actor { user: None, credential: None, origin: None, reason: Some("a test") };
-        transfer::import(&world.kernel, tables, archive, &actor, watcher).await
+        let source = transfer::Source::Path(archive.to_owned());
+        transfer::import(&world.kernel, tables, source, &actor, watcher, None).await
     };
     // A bucket that takes nothing leaves no trace, not even of the company's number.
     bucket.fail(Some(http::StatusCode::FORBIDDEN));
