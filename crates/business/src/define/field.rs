@@ -39,6 +39,24 @@ pub struct Field {
     pub derived: Option<Rule<DeriveFn>>,
     /// Summed up from the record's lines or from other records at every write of those.
     pub rollup: Option<RollUp>,
+    /// What it tells of a person, if it does: an erasure of the person takes it out.
+    pub personal: Option<Personal>,
+}
+
+/// What a field tells of a person.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Personal {
+    /// An address or number by which the person is known and found, or a text that may hold one.
+    Contact,
+    Name,
+    /// What documents say of whom they are for: a postal address, a taxpayer's number. Stays with the name where one that a law keeps
+    /// refers to the record.
+    Particular,
+    /// Anything else that is theirs: notes about them, what they wrote.
+    Other,
+    /// A reference to whom the record is about: what it tells of them goes with them.
+    Subject,
 }
 
 /// What an absent field becomes.
@@ -85,7 +103,14 @@ impl Field {
             input_only: false,
             derived: None,
             rollup: None,
+            personal: None,
         }
+    }
+
+    /// Marks what the field tells of a person.
+    pub fn personal(mut self, what: Personal) -> Self {
+        self.personal = Some(what);
+        self
     }
 
     pub fn required(mut self) -> Self {

@@ -44,6 +44,11 @@ pub struct Resource {
     pub public: Vec<Public>,
     /// Who finds the records, among those who may view them.
     pub audience: Audience,
+    /// What a record says is a person's: with them go its title, description, tags, data and external id too.
+    pub is_personal: bool,
+    /// On what ground records stay with the names in them when a person is erased; addresses and numbers go all the same. Whom they are
+    /// about keeps name and particulars with them.
+    pub kept_by: Option<String>,
 }
 
 /// Who finds records of a kind, among those who may view them. Rules, the system and superusers find all.
@@ -147,6 +152,8 @@ impl Resource {
             automatic: Vec::new(),
             search: owned(&["title", "description"]),
             ordering: None,
+            is_personal: false,
+            kept_by: None,
             append_only: false,
             read_only: false,
             hooks: Hooks::default(),
@@ -229,6 +236,16 @@ impl Resource {
     }
     pub fn ordering(mut self, field: &str) -> Self {
         self.ordering = Some(field.to_owned());
+        self
+    }
+    /// Says that a record is a person's altogether: its title, description, tags, data and external id too.
+    pub fn personal(mut self) -> Self {
+        self.is_personal = true;
+        self
+    }
+    /// Keeps names when a person is erased, on this ground: a sentence for the report.
+    pub fn kept_by(mut self, ground: &str) -> Self {
+        self.kept_by = Some(ground.to_owned());
         self
     }
     pub fn append_only(mut self) -> Self {

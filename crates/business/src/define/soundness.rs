@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::base::{COLUMNS, LINE_COLUMNS, NAMES};
-use super::field::{Field, Preset, RollUp};
-use super::kind::Kind;
+use super::field::{Field, Personal, Preset, RollUp};
+use super::kind::{Kind, Stored};
 use super::module::{CustomAccess, Method, Module, Run};
 use super::parse::parse;
 use super::resource::{Audience, PublicVerb, Resource, Titled};
@@ -31,7 +31,7 @@ impl fmt::Display for Flaw {
 }
 
 /// First path parts under `/api/v1/` that belong to the core or to the sibling surfaces.
-const CORE_PATHS: [&str; 44] = [
+const CORE_PATHS: [&str; 45] = [
     "auth",
     "companies",
     "workspaces",
@@ -57,6 +57,7 @@ const CORE_PATHS: [&str; 44] = [
     "custom-fields",
     "saved-views",
     "audit-logs",
+    "data-subjects",
     "search",
     "jobs",
     "import",
@@ -298,6 +299,17 @@ impl Check<'_> {
         }
         if field.required && field.read_only {
             self.flaw(at, "a field cannot be required and read-only");
+        }
+        match (field.personal, &field.kind) {
+            (None, _) | (Some(Personal::Subject), Kind::Reference { .. }) => {}
+            (Some(Personal::Subject), _) => self.flaw(at, "only a reference says whom a record is about"),
+            (Some(Personal::Contact | Personal::Name), kind) if kind.stored() != Stored::Text => {
+                self.flaw(at, "a name, or what a person is found by, is a text")
+            }
+            (Some(_), Kind::Reference { .. } | Kind::References { .. } | Kind::User) => {
+                self.flaw(at, "a link tells nothing of a person but whom a record is about: subject")
+            }
+            (Some(_), _) => {}
         }
         if let Some(target) = field.kind.target()
             && !self.resources.contains_key(target)

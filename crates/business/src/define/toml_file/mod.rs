@@ -150,7 +150,7 @@ fn resolve_all(resource: &mut Resource, rules: &Rules) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::define::Kind;
+    use crate::define::{Kind, Personal};
 
     const CLINIC: &str = r#"
 slug = "clinic"
@@ -204,6 +204,27 @@ help = "The visit is over."
             ("visit", "planned", true)
         );
         assert_eq!(visits.find_field("fee").unwrap().kind, Kind::Money { currency: "currency".into() });
+    }
+
+    #[test]
+    fn a_file_says_what_it_tells_of_people() {
+        let marked = CLINIC
+            .replace("number = \"VIS\"", "number = \"VIS\"\npersonal = true\nkept_by = \"the law keeps it\"")
+            .replace("[[resources.actions]]\nname = \"open\"", "[[resources.fields]]\nname = \"email\"\nkind = \"email\"\npersonal = \"contact\"\nhelp = \"Theirs.\"\n\n[[resources.actions]]\nname = \"open\"");
+        let module = load_str(Path::new("clinic.toml"), &marked, &[], &Rules::default()).unwrap();
+        let visits = module.find_resource("visits").unwrap();
+        assert_eq!((visits.is_personal, visits.kept_by.as_deref()), (true, Some("the law keeps it")));
+        assert_eq!(visits.find_field("email").unwrap().personal, Some(Personal::Contact));
+        let no_link = marked.replace("personal = \"contact\"", "personal = \"subject\"");
+        assert_eq!(
+            refusal(&no_link),
+            "clinic.toml:25: clinic/visits/email: only a reference says whom a record is about"
+        );
+        let no_text = CLINIC.replace("kind = \"date-time\"", "kind = \"date-time\"\npersonal = \"name\"");
+        assert_eq!(
+            refusal(&no_text),
+            "clinic.toml:13: clinic/visits/starts_at: a name, or what a person is found by, is a text"
+        );
     }
 
     #[test]

@@ -5,8 +5,8 @@ use serde_json::Value as Json;
 
 use crate::define::rule::Rule;
 use crate::define::{
-    Action, Field, Hooks, Kind, Lines, Module, Preset, Public, PublicVerb, Resource, RollUp, Titled, UniqueSet,
-    resource,
+    Action, Field, Hooks, Kind, Lines, Module, Personal, Preset, Public, PublicVerb, Resource, RollUp, Titled,
+    UniqueSet, resource,
 };
 
 #[derive(Deserialize)]
@@ -50,6 +50,11 @@ struct ResourceFile {
     ordering: Option<String>,
     #[serde(default)]
     append_only: bool,
+    /// What a record says is a person's altogether.
+    #[serde(default)]
+    personal: bool,
+    /// On what ground names stay when a person is erased.
+    kept_by: Option<String>,
     #[serde(default)]
     read_only: bool,
     #[serde(default)]
@@ -161,6 +166,8 @@ struct FieldFile {
     indexed: bool,
     #[serde(default)]
     sparse: bool,
+    /// `contact`, `name`, `particular`, `other` or `subject`.
+    personal: Option<Personal>,
     example: Option<Json>,
     goes_to: Option<String>,
     #[serde(default)]
@@ -266,6 +273,8 @@ impl ResourceFile {
             search,
             ordering,
             append_only,
+            personal,
+            kept_by,
             read_only,
             hooks,
             public,
@@ -294,6 +303,8 @@ impl ResourceFile {
         made.search = search.unwrap_or(made.search);
         made.ordering = ordering;
         made.append_only = append_only;
+        made.is_personal = personal;
+        made.kept_by = kept_by;
         made.read_only = read_only;
         made.hooks = hooks.into_hooks();
         made.public = public.into_iter().map(PublicFile::into_public).collect();
@@ -423,6 +434,7 @@ impl FieldFile {
         field.filterable = self.filterable.unwrap_or(field.filterable);
         field.indexed = self.indexed;
         field.sparse = self.sparse;
+        field.personal = self.personal;
         field.example = self.example;
         field.goes_to = self.goes_to;
         field.input_only = self.input_only;

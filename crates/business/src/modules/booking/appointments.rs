@@ -30,7 +30,7 @@ fn fields() -> Resource {
         .field(reference("service", "booking/services").help("What is booked."))
         .field(reference("staff", "booking/staff-members").help("Who serves the customer."))
         .field(reference("resource", "booking/resources").help("The room, chair or machine that is needed."))
-        .field(reference("customer", "booking/customers").help("Who comes."))
+        .field(reference("customer", "booking/customers").personal(Personal::Subject).help("Who comes."))
         .field(
             date_time("starts_at")
                 .indexed()
@@ -45,7 +45,7 @@ fn fields() -> Resource {
         .field(integer("party_size").min(1).max(10_000).default(1).help("How many people come."))
         .field(money("price").help("What the visit costs; the service's price and currency when it is not given."))
         .field(text("channel", 40).help("Where the booking came from: web, phone, walk-in.").example("web"))
-        .field(long_text("notes").help("Notes for the staff."))
+        .field(long_text("notes").personal(Personal::Other).help("Notes for the staff."))
         .field(text("cancel_reason", 500).read_only().help("Why it was cancelled."))
         .field(date_time("checked_in_at").read_only().help("When the customer arrived."))
         .field(date_time("completed_at").read_only().help("When the visit was over."))

@@ -45,11 +45,14 @@ pub fn services() -> Resource {
 pub fn staff_members() -> Resource {
     Resource::unnumbered("staff-members")
         .help("Somebody who serves customers.")
+        .personal()
         .title_from(&["name"])
-        .field(text("name", 255).help("Name as customers see it; the title when none is given."))
+        .field(
+            text("name", 255).personal(Personal::Name).help("Name as customers see it; the title when none is given."),
+        )
         .field(user("user").help("The account of this person, if there is one."))
-        .field(email("email").help("Where notices go."))
-        .field(phone("phone").help("Telephone."))
+        .field(email("email").personal(Personal::Contact).help("Where notices go."))
+        .field(phone("phone").personal(Personal::Contact).help("Telephone."))
         .field(object("working_hours").help(
             "Weekly hours: {\"mon\": [[\"08:00\", \"17:00\"]]}. Schedules, where there are some, take their place.",
         ))

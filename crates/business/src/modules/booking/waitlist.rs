@@ -21,7 +21,7 @@ pub fn waitlist_entries() -> Resource {
         .help("A customer who waits for a free time.")
         .title_optional()
         .field(reference("service", "booking/services").help("What they wait for."))
-        .field(reference("customer", "booking/customers").help("Who waits."))
+        .field(reference("customer", "booking/customers").personal(Personal::Subject).help("Who waits."))
         .field(reference("staff", "booking/staff-members").help("With whom; with anybody when empty."))
         .field(integer("party_size").min(1).max(10_000).default(1).help("How many people come."))
         .field(date_time("window_starts_at").help("Earliest time that suits."))

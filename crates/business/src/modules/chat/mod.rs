@@ -50,9 +50,9 @@ fn channels() -> Resource {
                 .fixed(),
         )
         .field(reference("widget", "chat/widgets").read_only().help("The widget that a visitor came by."))
-        .field(text("visitor_name", 120).read_only().help("How the visitor wants to be called."))
-        .field(email("visitor_email").read_only().sparse().help("Where an answer reaches the visitor later."))
-        .field(text("visitor_page", 500).read_only().help("The page that the visitor was on."))
+        .field(text("visitor_name", 120).personal(Personal::Name).read_only().help("How the visitor wants to be called."))
+        .field(email("visitor_email").personal(Personal::Contact).read_only().sparse().help("Where an answer reaches the visitor later."))
+        .field(text("visitor_page", 500).personal(Personal::Other).read_only().help("The page that the visitor was on."))
         .field(boolean("is_default").default(false).read_only().help("Takes messages that name no channel."))
         .states(&["active", "archived"])
         .action(Action::new("join", &["active"]).effect(channel::join).routine().help("Become a member."))
@@ -102,9 +102,13 @@ fn messages() -> Resource {
     Resource::unnumbered("messages")
         .seen_through("channel")
         .help("One message in a channel. Without a channel it goes to the company's default one.")
+        .personal()
         .title_optional()
         .field(
-            reference("channel", "chat/channels").fixed().help("Where it was said; the default channel when absent."),
+            reference("channel", "chat/channels")
+                .personal(Personal::Subject)
+                .fixed()
+                .help("Where it was said; the default channel when absent."),
         )
         .field(
             user("author")
@@ -113,7 +117,11 @@ fn messages() -> Resource {
                 .help("Who said it; nobody of the company's for a visitor's words."),
         )
         .field(boolean("from_visitor").default(false).read_only().help("Said by the visitor of a website."))
-        .field(long_text("body").help("What was said; the description, else the title, when absent."))
+        .field(
+            long_text("body")
+                .personal(Personal::Other)
+                .help("What was said; the description, else the title, when absent."),
+        )
         .field(reference("reply_to", "chat/messages").fixed().help("The message that this one answers."))
         .field(json("attachments").help("What comes with it: a list of names and addresses."))
         .field(reference("forwarded_from", "chat/messages").read_only().help("The message that it repeats."))

@@ -171,12 +171,17 @@ fn sites() -> Resource {
 fn authors() -> Resource {
     Resource::unnumbered("authors")
         .help("Somebody whose name stands under posts.")
+        .personal()
         .title_from(&["name"])
-        .field(text("name", 255).help("The name as readers see it; the title when none is given."))
+        .field(
+            text("name", 255)
+                .personal(Personal::Name)
+                .help("The name as readers see it; the title when none is given."),
+        )
         .field(slug("slug").unique().help("Part of the address of the author's page."))
-        .field(long_text("bio").help("A few words about them."))
-        .field(email("email").help("Where readers may write to."))
-        .field(url("photo").help("Address of a picture."))
+        .field(long_text("bio").personal(Personal::Other).help("A few words about them."))
+        .field(email("email").personal(Personal::Contact).help("Where readers may write to."))
+        .field(url("photo").personal(Personal::Other).help("Address of a picture."))
         .field(user("user").help("The account of this person, if there is one."))
         .search(&["title", "name", "bio"])
 }

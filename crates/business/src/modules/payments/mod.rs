@@ -39,6 +39,9 @@ const TAX_RATES: &str = "payments/tax-rates";
 const ACCOUNTS: &str = "payments/accounts";
 const ENTRIES: &str = "payments/ledger-entries";
 
+/// On what ground books stay when a person is erased.
+const TAX_LAW: &str = "tax law keeps what was invoiced and paid, with the names on it; addresses and numbers go";
+
 /// The ways to pay.
 const METHODS: [&str; 6] = ["cash", "mtn_momo", "airtel_money", "card", "bank", "other"];
 
@@ -89,9 +92,10 @@ pub fn module_with(providers: &Providers) -> Module {
 
 fn invoices() -> Resource {
     Resource::new("invoices", "INV")
+        .kept_by(TAX_LAW)
         .help("What a customer owes. Totals are computed by the server; an issued invoice is corrected by credit notes, never changed.")
         .title_optional()
-        .field(reference("customer", CUSTOMERS).help("Who owes it."))
+        .field(reference("customer", CUSTOMERS).personal(Personal::Subject).help("Who owes it."))
         .field(currency("currency"))
         .field(money("amount").help("What is owed when there are no lines, tax included. With lines it is empty: they decide.").example(25000))
         .field(money("subtotal").derived(invoice::subtotal).help("Sum of the lines before discount and tax."))
@@ -206,10 +210,11 @@ fn invoice_lines() -> Lines {
 
 fn payments() -> Resource {
     Resource::new("payments", "PAY")
+        .kept_by(TAX_LAW)
         .help("Money from a customer, for an invoice or on account. Mobile money is asked for with initiate; other means are confirmed by hand.")
         .title_optional()
         .field(reference("invoice", INVOICES).help("What is paid; without one the money is the customer's credit."))
-        .field(reference("customer", CUSTOMERS).help("Who pays; the invoice's customer when absent."))
+        .field(reference("customer", CUSTOMERS).personal(Personal::Subject).help("Who pays; the invoice's customer when absent."))
         .field(reference("link", LINKS).help("The payment link it came by."))
         .field(choice("method", &METHODS).default("cash").help("How it is paid."))
         .field(currency("currency"))
@@ -220,7 +225,7 @@ fn payments() -> Resource {
                 .read_only()
                 .help("Set once something was refunded. manual: nothing is sent by this system; give the money back by hand."),
         )
-        .field(phone("payer_phone").help("Whose mobile money is asked; with the country's code.").example("250788123456"))
+        .field(phone("payer_phone").personal(Personal::Contact).help("Whose mobile money is asked; with the country's code.").example("250788123456"))
         .field(text("reference", 120).help("Number of the bank transfer, cheque or mobile money transaction."))
         .field(code("provider").read_only().help("Who was asked: mtn-momo, airtel-money, sandbox."))
         .field(text("provider_ref", 64).read_only().sparse().help("Our reference with the provider, made before it was asked."))

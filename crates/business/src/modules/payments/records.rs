@@ -1,15 +1,18 @@
 //! The definitions of what stands around invoices and payments.
 
-use super::{ACCOUNTS, CUSTOMERS, INVOICES, METHODS, PAYMENTS, REFUNDS, SETTLEMENTS, invoice, link, payout, receipt};
+use super::{
+    ACCOUNTS, CUSTOMERS, INVOICES, METHODS, PAYMENTS, REFUNDS, SETTLEMENTS, TAX_LAW, invoice, link, payout, receipt,
+};
 use crate::define::*;
 
 pub fn refunds() -> Resource {
     Resource::new("refunds", "RFD")
+        .kept_by(TAX_LAW)
         .help("The note that money was given back. Made by the action refund of a payment, which sends no money by itself.")
         .title_optional()
         .field(reference("payment", PAYMENTS).help("What was given back of it."))
         .field(reference("invoice", INVOICES).help("The payment's invoice."))
-        .field(reference("customer", CUSTOMERS).help("Who got it."))
+        .field(reference("customer", CUSTOMERS).personal(Personal::Subject).help("Who got it."))
         .field(choice("method", &METHODS).default("cash").help("How it went back: as it was paid."))
         .field(currency("currency"))
         .field(money("amount").help("How much."))
@@ -23,10 +26,11 @@ pub fn refunds() -> Resource {
 
 pub fn credit_notes() -> Resource {
     Resource::new("credit-notes", "CRN")
+        .kept_by(TAX_LAW)
         .help("What was taken off an issued invoice. Made by the action credit-note of an invoice.")
         .title_optional()
         .field(reference("invoice", INVOICES).help("The invoice that it corrects."))
-        .field(reference("customer", CUSTOMERS).help("Whose invoice it is."))
+        .field(reference("customer", CUSTOMERS).personal(Personal::Subject).help("Whose invoice it is."))
         .field(currency("currency"))
         .field(money("amount").help("How much, tax included."))
         .field(money("tax_amount").help("The tax in it, in the invoice's own proportion."))
@@ -39,11 +43,12 @@ pub fn credit_notes() -> Resource {
 
 pub fn receipts() -> Resource {
     Resource::new("receipts", "RCP")
+        .kept_by(TAX_LAW)
         .help("Proof of a payment, issued when it succeeds. A fiscal service that hears payments.receipt.issued puts its number here.")
         .title_optional()
         .field(reference("payment", PAYMENTS).help("What was paid."))
         .field(reference("invoice", INVOICES).help("For what."))
-        .field(reference("customer", CUSTOMERS).help("By whom."))
+        .field(reference("customer", CUSTOMERS).personal(Personal::Subject).help("By whom."))
         .field(choice("method", &METHODS).default("cash").help("How."))
         .field(currency("currency"))
         .field(money("amount").help("How much."))
@@ -92,14 +97,15 @@ pub fn payment_links() -> Resource {
 
 pub fn payouts() -> Resource {
     Resource::new("payouts", "POT")
+        .kept_by(TAX_LAW)
         .help("Money that leaves the company: submitted, approved, sent.")
         .title_optional()
         .field(choice("method", &METHODS).default("bank").help("How it is sent."))
         .field(currency("currency"))
         .field(money("amount").required().help("How much."))
-        .field(text("beneficiary_name", 255).help("Who gets it."))
-        .field(phone("beneficiary_phone").help("Their mobile money number."))
-        .field(text("beneficiary_account", 120).help("Their bank account."))
+        .field(text("beneficiary_name", 255).personal(Personal::Name).help("Who gets it."))
+        .field(phone("beneficiary_phone").personal(Personal::Contact).help("Their mobile money number."))
+        .field(text("beneficiary_account", 120).personal(Personal::Contact).help("Their bank account."))
         .field(text("reference", 120).help("Number of the transfer."))
         .field(user("submitted_by").read_only().help("Who asked for it."))
         .field(date_time("submitted_at").read_only().help("When."))
@@ -144,12 +150,13 @@ pub fn payouts() -> Resource {
 pub fn customers() -> Resource {
     Resource::new("customers", "CUS")
         .help("Somebody who is invoiced.")
+        .personal()
         .title_from(&["name"])
-        .field(text("name", 255).help("Name of the customer; the title when none is given."))
-        .field(phone("phone").sparse().help("Telephone.").example("+250788123456"))
-        .field(email("email").sparse().help("E-mail address."))
-        .field(text("tax_id", 64).sparse().help("Taxpayer number (TIN)."))
-        .field(text("address", 500).help("Postal address."))
+        .field(text("name", 255).personal(Personal::Name).help("Name of the customer; the title when none is given."))
+        .field(phone("phone").personal(Personal::Contact).sparse().help("Telephone.").example("+250788123456"))
+        .field(email("email").personal(Personal::Contact).sparse().help("E-mail address."))
+        .field(text("tax_id", 64).personal(Personal::Particular).sparse().help("Taxpayer number (TIN)."))
+        .field(text("address", 500).personal(Personal::Particular).help("Postal address."))
         .field(
             integer("payment_terms_days").min(0).max(3_650).help("Days to pay; sets the due date of their invoices."),
         )
@@ -199,6 +206,7 @@ pub fn accounts() -> Resource {
 
 pub fn ledger_entries() -> Resource {
     Resource::unnumbered("ledger-entries")
+        .kept_by(TAX_LAW)
         .help("One side of a posting. Entries of one transaction balance; none is ever changed or deleted, mistakes are reversed.")
         .title_optional()
         .field(code("transaction").indexed().help("What was posted together."))
