@@ -12,6 +12,7 @@ use crate::billing::calls::Calls;
 use crate::catalogue::Catalogue;
 use crate::credential::usage::Usage;
 use crate::egress::Egress;
+use crate::erasure::records::Records;
 use crate::event::signal::Signals;
 use crate::event::stream::Streams;
 use crate::file::Blobs;
@@ -67,6 +68,7 @@ pub struct Kernel {
     /// Wired once, by the binary.
     collectors: OnceLock<Collectors>,
     people_columns: OnceLock<Vec<PeopleColumn>>,
+    personal_records: OnceLock<Vec<Records>>,
     ids: Ids,
 }
 
@@ -122,6 +124,7 @@ impl Kernel {
             spans: Mutex::new(spans),
             collectors: OnceLock::new(),
             people_columns: OnceLock::new(),
+            personal_records: OnceLock::new(),
             ids: Ids::default(),
         }))
     }
@@ -154,6 +157,17 @@ impl Kernel {
     /// Says where products' records name people, before anything is served.
     pub fn set_people_columns(&self, columns: Vec<PeopleColumn>) {
         let is_first = self.people_columns.set(columns).is_ok();
+        debug_assert!(is_first, "these are wired once, before they are asked for");
+    }
+
+    /// Products' tables, and what they tell of people.
+    pub fn personal_records(&self) -> &[Records] {
+        self.personal_records.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Says what products' tables tell of people, before anything is served.
+    pub fn set_personal_records(&self, records: Vec<Records>) {
+        let is_first = self.personal_records.set(records).is_ok();
         debug_assert!(is_first, "these are wired once, before they are asked for");
     }
 

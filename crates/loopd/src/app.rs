@@ -209,6 +209,7 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     let catalogue = Catalogue::new(registry.products(VERSION));
     let kernel = Kernel::new(db, world.clock.clone(), world.rng.clone(), kernel_settings, catalogue)?;
     kernel.set_people_columns(registry.people_columns());
+    kernel.set_personal_records(registry.personal_records());
     if settings.allows_sandbox(collector::SANDBOX) {
         kernel.set_collectors(Collectors::sandbox());
     }

@@ -8,6 +8,7 @@ mod companies;
 mod company_imports;
 pub(crate) mod core;
 mod credentials;
+mod data_subjects;
 mod developers;
 mod erasures;
 mod events;
@@ -55,6 +56,7 @@ pub fn operations() -> Vec<Operation> {
     all.extend(exports::operations());
     all.extend(company_imports::operations());
     all.extend(erasures::operations());
+    all.extend(data_subjects::operations());
     let access = access::operations(&all);
     all.extend(access);
     all

@@ -19,6 +19,7 @@ pub mod export;
 pub mod import;
 pub mod input;
 pub mod list;
+mod personal;
 pub(crate) mod read;
 pub mod record;
 pub mod registry;

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use loopd_kernel::erasure::records::Records;
 use loopd_kernel::kernel::PeopleColumn;
 use loopd_kernel::{Product, SettingsSection};
 use loopd_store::ddl::TableDef;
 
 use super::audience::AudienceSql;
 use super::count::Counting;
+use super::personal;
 use super::runtime::ResourceRuntime;
 use super::tables;
 use crate::define::{Field, Flaw, Kind, Module, RollUp, settings, soundness};
@@ -93,6 +95,11 @@ impl Registry {
             all
         };
         self.resources.iter().flat_map(of).collect()
+    }
+
+    /// What every table tells of people, by the definitions.
+    pub fn personal_records(&self) -> Vec<Records> {
+        personal::records(self)
     }
 
     /// The tables of all resources and the modules' own, each after those it links to. For `store::ddl` at start.

@@ -73,6 +73,20 @@ impl Tenant {
         role_holds && self.scopes.as_ref().is_none_or(|key| key.scopes.covers(wanted))
     }
 
+    /// Not for who is limited to some workspaces: what this goes before knows no workspace.
+    ///
+    /// # Errors
+    /// 403 `workspace_access_denied`.
+    pub fn require_all_workspaces(&self) -> Result<()> {
+        match self.workspaces {
+            None => Ok(()),
+            Some(_) => Err(Problem::forbidden(
+                "workspace_access_denied",
+                "This reaches into every workspace of the company, and you are limited to some.",
+            )),
+        }
+    }
+
     fn role_allows(&self, permission: &str) -> bool {
         let adds = |further: &Arc<PermissionSet>| !permission.starts_with("core.") && further.allows(permission);
         self.permissions.allows(permission) || self.further.as_ref().is_some_and(adds)

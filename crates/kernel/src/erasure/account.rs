@@ -16,7 +16,7 @@ use crate::membership::{self, lock_company};
 use crate::{Kernel, audit, credential, event};
 
 /// From the first transaction to the job.
-const PAUSE_US: i64 = 3 * SECOND_US;
+pub(super) const PAUSE_US: i64 = 3 * SECOND_US;
 
 /// By whom an erasure was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,10 +134,17 @@ pub fn begin(tx: &mut Tx<'_>, kernel: &Kernel, asked: Asked<'_>, user: Uuid) -> 
     let letter = mail::queue(tx, kernel, &letter)?;
     let erasure = kernel.new_id();
     let companies = companies.into_iter().map(|company| company.0).collect();
-    let progress = Progress { people, companies, about, letter: Some(letter), done: Vec::new() };
-    write(tx, kernel, asked, erasure, user, &wanted, &progress, &lines)?;
+    let progress = Progress { people, companies, about, letter: Some(letter), done: Vec::new(), at: None };
+    let row = Row {
+        company: INSTALLATION,
+        id: erasure,
+        kind: "account",
+        subject: Some(user),
+        through: asked.through.as_str(),
+    };
+    write(tx, kernel, &row, asked.actor.user, &wanted, &progress, &lines)?;
     // Requests that were let in before this may still write their rows.
-    work::enqueue(tx, kernel, erasure, kernel.now().plus(PAUSE_US))?;
+    work::enqueue(tx, kernel, INSTALLATION, erasure, kernel.now().plus(PAUSE_US))?;
     let (target, changes) = (user.to_string(), json!({"erasure": erasure.to_string()}).to_string());
     let entry = audit::Entry {
         action: "erase",
@@ -151,29 +158,37 @@ pub fn begin(tx: &mut Tx<'_>, kernel: &Kernel, asked: Asked<'_>, user: Uuid) -> 
     Ok(erasure)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the columns of a row")]
-fn write(
+/// What a row of the table says of an erasure from its beginning on.
+pub(super) struct Row {
+    pub company: CompanyId,
+    pub id: Uuid,
+    pub kind: &'static str,
+    pub subject: Option<Uuid>,
+    pub through: &'static str,
+}
+
+pub(super) fn write(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
-    asked: Asked<'_>,
-    erasure: Uuid,
-    user: Uuid,
+    row: &Row,
+    asked_by: Option<Uuid>,
     wanted: &Wanted,
     progress: &Progress,
     lines: &[Line],
 ) -> Result<()> {
     let plain = serde_json::to_vec(wanted).map_err(Problem::internal)?;
-    let sealed = kernel.vault.seal(kernel.rng.as_ref(), &work::context(erasure), &plain)?;
+    let sealed = kernel.vault.seal(kernel.rng.as_ref(), &work::context(row.id), &plain)?;
     let json = |value: serde_json::Result<String>| value.map(Value::Json).map_err(Problem::internal);
     tx.execute(
         "INSERT INTO erasures (company_id, id, kind, subject, asked_through, asked_by, state, wanted, progress, report, created_at) \
-         VALUES ($1, $2, 'account', $3, $4, $5, 'running', $6, $7, $8, $9)",
+         VALUES ($1, $2, $3, $4, $5, $6, 'running', $7, $8, $9, $10)",
         &params![
-            INSTALLATION,
-            erasure,
-            user,
-            asked.through.as_str(),
-            asked.actor.user,
+            row.company,
+            row.id,
+            row.kind,
+            row.subject,
+            row.through,
+            asked_by,
             sealed,
             json(serde_json::to_string(progress))?,
             json(serde_json::to_string(lines))?,
@@ -423,33 +438,59 @@ fn forget_addresses(
     for email in &wanted.emails {
         let letters = tx.execute("DELETE FROM mail_messages WHERE recipient = $1", &params![email])?;
         report::add(lines, "mail_messages", "", |line| line.erased += letters);
-        tx.execute(
-            "UPDATE invitations SET status = 'revoked', token_hash = NULL, answered_at = $2, updated_at = $2, version = version + 1 \
-             WHERE email = $1 AND status = 'pending'",
-            &params![email, kernel.now()],
-        )?;
+        withdraw_invitations(tx, kernel, None, email)?;
     }
     for company in companies {
-        let sql = "SELECT email, name, address, payer FROM billing_accounts WHERE company_id = $1";
-        let found = tx.first(sql, &params![*company], |row| {
-            Ok([row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.text(2)?.to_owned(), row.text(3)?.to_owned()])
-        })?;
-        let Some(now) = found else { continue };
-        // Nothing is sent to a pseudonym: without an address bills go to the company's owners.
-        let blank = now.each_ref().map(|text| match wanted.replace(text, Scope::Anywhere) {
-            Some(_) => String::new(),
-            None => text.clone(),
-        });
-        if blank != now {
-            let [email, name, address, payer] = &blank;
-            tx.execute(
-                "UPDATE billing_accounts SET email = $2, name = $3, address = $4, payer = $5, \
-                 payment_method = CASE WHEN payer <> $5 THEN 'manual' ELSE payment_method END, updated_at = $6, version = version + 1 \
-                 WHERE company_id = $1",
-                &params![*company, email, name, address, payer, kernel.now()],
-            )?;
-            report::add(lines, "billing_accounts", places::ground("billing_accounts"), |line| line.pseudonymised += 1);
-        }
+        forget_payer(tx, kernel, *company, wanted, lines)?;
+    }
+    Ok(())
+}
+
+/// Invitations that wait for this address, of one company or of all.
+pub(super) fn withdraw_invitations(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: Option<CompanyId>,
+    email: &str,
+) -> Result<()> {
+    let mut sql = "UPDATE invitations SET status = 'revoked', token_hash = NULL, answered_at = $2, updated_at = $2, version = version + 1 \
+                   WHERE email = $1 AND status = 'pending'"
+        .to_owned();
+    let mut values = params![email, kernel.now()].to_vec();
+    if let Some(company) = company {
+        sql.push_str(" AND company_id = $3");
+        values.push(company.into());
+    }
+    tx.execute(&sql, &values)?;
+    Ok(())
+}
+
+/// A company's bills that go to them. Nothing is sent to a pseudonym: without an address bills go to the company's owners.
+pub(super) fn forget_payer(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    wanted: &Wanted,
+    lines: &mut Vec<Line>,
+) -> Result<()> {
+    let sql = "SELECT email, name, address, payer FROM billing_accounts WHERE company_id = $1";
+    let found = tx.first(sql, &params![company], |row| {
+        Ok([row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.text(2)?.to_owned(), row.text(3)?.to_owned()])
+    })?;
+    let Some(now) = found else { return Ok(()) };
+    let blank = now.each_ref().map(|text| match wanted.replace(text, Scope::Anywhere) {
+        Some(_) => String::new(),
+        None => text.clone(),
+    });
+    if blank != now {
+        let [email, name, address, payer] = &blank;
+        tx.execute(
+            "UPDATE billing_accounts SET email = $2, name = $3, address = $4, payer = $5, \
+             payment_method = CASE WHEN payer <> $5 THEN 'manual' ELSE payment_method END, updated_at = $6, version = version + 1 \
+             WHERE company_id = $1",
+            &params![company, email, name, address, payer, kernel.now()],
+        )?;
+        report::add(lines, "billing_accounts", places::ground("billing_accounts"), |line| line.pseudonymised += 1);
     }
     Ok(())
 }

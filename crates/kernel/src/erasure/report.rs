@@ -36,7 +36,7 @@ const COLUMNS: [Column; 10] = [
     column("finished_at", "e.finished_at", ColumnKind::Time).nullable(),
 ];
 
-/// Adds to a table's line.
+/// Adds to a table's line; a table of which there is nothing to tell has none.
 pub(super) fn add(lines: &mut Vec<Line>, table: &str, ground: &str, change: impl FnOnce(&mut Line)) {
     let at = lines.iter().position(|line| line.table == table).unwrap_or_else(|| {
         lines.push(Line { table: table.to_owned(), ..Line::default() });
@@ -47,14 +47,22 @@ pub(super) fn add(lines: &mut Vec<Line>, table: &str, ground: &str, change: impl
     if line.pseudonymised + line.kept > 0 {
         ground.clone_into(&mut line.ground);
     }
+    lines.retain(|line| line.erased + line.pseudonymised + line.kept > 0);
 }
 
-/// Changes what was found and done so far: the report and what was gone through, as `change` leaves them.
-pub(super) fn update<P>(
+/// Lets one process at a time go on with an erasure, until the end of the transaction.
+pub(super) fn lock(tx: &mut Tx<'_>, erasure: Uuid) -> Result<()> {
+    let sql = format!("SELECT 1 FROM erasures WHERE id = $1{}", dialect::for_update(tx.engine()));
+    Ok(tx.one(&sql, &params![erasure], |_| Ok(()))?)
+}
+
+/// Changes what was found and done so far: the report and what was gone through, as `change` leaves them. Gives what `change` gives; others
+/// wait for this transaction.
+pub(super) fn update<P, T>(
     tx: &mut Tx<'_>,
     erasure: Uuid,
-    change: impl FnOnce(&mut Vec<Line>, &mut P) -> Result<()>,
-) -> Result<()>
+    change: impl FnOnce(&mut Vec<Line>, &mut P) -> Result<T>,
+) -> Result<T>
 where
     P: Serialize + for<'d> Deserialize<'d>,
 {
@@ -63,12 +71,12 @@ where
         tx.one(&sql, &params![erasure], |row| Ok((row.json(0)?.to_owned(), row.json(1)?.to_owned())))?;
     let mut report = serde_json::from_str(&report).map_err(Problem::internal)?;
     let mut progress = serde_json::from_str(&progress).map_err(Problem::internal)?;
-    change(&mut report, &mut progress)?;
+    let given = change(&mut report, &mut progress)?;
     let report = serde_json::to_string(&report).map_err(Problem::internal)?;
     let progress = serde_json::to_string(&progress).map_err(Problem::internal)?;
     tx.execute(
         "UPDATE erasures SET report = $2, progress = $3 WHERE id = $1",
         &params![erasure, Value::Json(report), Value::Json(progress)],
     )?;
-    Ok(())
+    Ok(given)
 }

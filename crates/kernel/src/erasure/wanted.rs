@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 /// What stands where a name stood.
 pub const NOBODY: &str = "Erased person";
@@ -94,6 +95,18 @@ impl Wanted {
         }
     }
 
+    /// A name as it was written, in whatever order; each of its words counts only in rows about the person.
+    pub fn add_full_name(&mut self, name: &str) {
+        let words: Vec<&str> = name.split_whitespace().collect();
+        words.iter().for_each(|word| self.add_word(word));
+        if let [first, rest @ ..] = words.as_slice()
+            && !rest.is_empty()
+        {
+            let rest = rest.join(" ");
+            self.names.extend([words.join(" "), format!("{rest} {first}"), format!("{rest}, {first}")]);
+        }
+    }
+
     /// A name that counts only in rows about the person.
     pub fn add_word(&mut self, word: &str) {
         let word = word.trim();
@@ -146,6 +159,16 @@ impl Wanted {
         (out != json).then_some(out)
     }
 
+    /// Of a list of rows that somebody sent (lists of cells, or `{"cells": […], "errors": […]}`), those in which the person is lose all their
+    /// words but the names of fields and codes.
+    pub fn blank_rows(&self, rows: &mut Json) {
+        for row in rows.as_array_mut().into_iter().flatten() {
+            if self.replace_json(&row.to_string(), Scope::Anywhere).is_some() {
+                blank_texts(row);
+            }
+        }
+    }
+
     /// Patterns for `lower(text) LIKE`: every text in which [`Wanted::replace`] finds something fits one of them, and perhaps others.
     pub fn patterns(&self, scope: Scope) -> Vec<String> {
         let mut all: Vec<String> = self.emails.iter().map(|email| pattern(email)).collect();
@@ -161,6 +184,18 @@ impl Wanted {
             all.extend(self.words.iter().map(|word| pattern(word)));
         }
         all
+    }
+}
+
+fn blank_texts(json: &mut Json) {
+    match json {
+        Json::String(text) => text.clear(),
+        Json::Array(items) => items.iter_mut().for_each(blank_texts),
+        Json::Object(fields) => {
+            let words = fields.iter_mut().filter(|(name, _)| !["field", "code"].contains(&name.as_str()));
+            words.for_each(|(_, value)| blank_texts(value));
+        }
+        _ => {}
     }
 }
 
@@ -341,6 +376,18 @@ mod tests {
         assert_eq!(ann().replace_json(json, Scope::Anywhere).as_deref(), Some(expected));
         assert_eq!(ann().replace_json(r#"{"x":"y\\"}"#, Scope::Anywhere), None);
         assert_eq!(ann().replace_json("not json \"", Scope::Anywhere), None);
+    }
+
+    #[test]
+    fn of_rows_that_somebody_sent_only_theirs_are_emptied() {
+        let mut cells = serde_json::json!([["Ann", "ann@x.rw", "nuts"], ["Bob", "bob@x.rw", "fish"]]);
+        ann().blank_rows(&mut cells);
+        assert_eq!(cells, serde_json::json!([["", "", ""], ["Bob", "bob@x.rw", "fish"]]));
+        let errors = serde_json::json!([{"field": "note", "code": "max_length", "message": "\"nuts\" is long"}]);
+        let mut refused = serde_json::json!([{"row": 2, "cells": ["0788123456", "nuts"], "errors": errors}]);
+        ann().blank_rows(&mut refused);
+        let left = serde_json::json!([{"field": "note", "code": "max_length", "message": ""}]);
+        assert_eq!(refused, serde_json::json!([{"row": 2, "cells": ["", ""], "errors": left}]));
     }
 
     #[test]

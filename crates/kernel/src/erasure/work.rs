@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loopd_store::ddl::{ColumnDef, ColumnKind};
-use loopd_store::{Reader, Row, StoreError, Tx, Value, View, migrate, params};
+use loopd_store::{Reader, StoreError, Tx, Value, View, params};
 use loopd_types::{CompanyId, MINUTE_US, Problem, Result, Timestamp, Uuid};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use super::places::{Fate, PLACES, Place, ground};
-use super::report;
+use super::places::ground;
+use super::search::{self, Task};
 use super::wanted::{Scope, Wanted};
+use super::{person, records, report};
 use crate::audit::INSTALLATION;
 use crate::job::{self, NewJob, Runner};
 use crate::{Kernel, company};
@@ -36,6 +36,26 @@ pub(super) struct Progress {
     pub letter: Option<Uuid>,
     /// `<company>:<table>`
     pub done: Vec<String>,
+    /// How far the table is that is gone through now.
+    #[serde(default)]
+    pub at: Option<Position>,
+}
+
+impl Progress {
+    pub(super) fn is_done(&self, company: CompanyId, table: &str) -> bool {
+        self.done.contains(&step(company, table))
+    }
+}
+
+/// A row, and all before it in the order of the table's key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Position {
+    pub table: String,
+    pub key: Vec<Json>,
+}
+
+fn step(company: CompanyId, table: &str) -> String {
+    format!("{}:{table}", company.0)
 }
 
 /// What [`go_on`] came to.
@@ -54,7 +74,10 @@ pub fn register(runner: &mut Runner) {
             let erasure = erasure.ok_or_else(|| Problem::internal("an erasure's job names no erasure"))?;
             if go_on(&kernel, erasure, PATIENCE).await? == State::Writing {
                 let (shared, later) = (kernel.clone(), kernel.now().plus(MINUTE_US));
-                kernel.db.write(View::System, move |tx| Ok(enqueue(tx, &shared, erasure, later)?)).await?;
+                kernel
+                    .db
+                    .write(View::System, move |tx| Ok(enqueue(tx, &shared, INSTALLATION, erasure, later)?))
+                    .await?;
             }
             Ok(())
         })
@@ -62,9 +85,15 @@ pub fn register(runner: &mut Runner) {
     runner.register(KIND, handler);
 }
 
-pub(super) fn enqueue(tx: &mut Tx<'_>, kernel: &Kernel, erasure: Uuid, run_at: Timestamp) -> Result<(), StoreError> {
+pub(super) fn enqueue(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    erasure: Uuid,
+    run_at: Timestamp,
+) -> Result<(), StoreError> {
     let payload = json!({"id": erasure.to_string()}).to_string();
-    job::enqueue(tx, kernel, &NewJob { kind: KIND, company: INSTALLATION, payload, run_at, unique_key: None })
+    job::enqueue(tx, kernel, &NewJob { kind: KIND, company, payload, run_at, unique_key: None })
 }
 
 pub(super) fn context(erasure: Uuid) -> String {
@@ -76,42 +105,69 @@ pub(super) fn context(erasure: Uuid) -> String {
 /// # Errors
 /// 404; the database's, and then it can be gone on with later.
 pub async fn go_on(kernel: &Arc<Kernel>, erasure: Uuid, patience: Duration) -> Result<State> {
-    let Some((wanted, progress)) = load(kernel, erasure).await? else { return Ok(State::Done) };
     // What this process still remembers of them goes with the rest.
     kernel.flush_refusals(true).await?;
-    let tables = searched_tables();
-    for company in std::iter::once(INSTALLATION).chain(progress.companies.iter().copied().map(CompanyId)) {
-        for table in &tables {
-            let name = format!("{}:{}", company.0, table.place.table);
-            if !progress.done.contains(&name) {
-                table.search(kernel, erasure, company, &wanted, &progress).await?;
-                mark(kernel, erasure, name, 0).await?;
-            }
+    loop {
+        let Some((kind, wanted, progress)) = load(kernel, erasure).await? else { return Ok(State::Done) };
+        if go_through(kernel, erasure, kind == "account", &wanted, &progress).await? {
+            return finish(kernel, erasure, wanted, progress, patience).await;
         }
     }
-    for company in std::iter::once(INSTALLATION).chain(company::all_ids(kernel).await?) {
-        let name = format!("{}:addresses", company.0);
-        if !progress.done.contains(&name) {
-            let kept = forget_network_addresses(kernel, erasure, company, &progress.people).await?;
-            mark(kernel, erasure, name, kept).await?;
-        }
-    }
-    finish(kernel, erasure, wanted, progress, patience).await
 }
 
-async fn load(kernel: &Arc<Kernel>, erasure: Uuid) -> Result<Option<(Arc<Wanted>, Arc<Progress>)>> {
-    let sql = "SELECT wanted, progress FROM erasures WHERE id = $1";
+/// Goes through what is left; `false` when another process went on meanwhile, and how far it is has to be looked at again.
+async fn go_through(
+    kernel: &Arc<Kernel>,
+    erasure: Uuid,
+    is_account: bool,
+    wanted: &Arc<Wanted>,
+    progress: &Arc<Progress>,
+) -> Result<bool> {
+    // Companies' own records are theirs: the erasure of an account leaves them alone.
+    let tables = search::tables(kernel, !is_account);
+    let mut at = progress.at.clone();
+    let installation = is_account.then_some(INSTALLATION);
+    for company in installation.into_iter().chain(progress.companies.iter().copied().map(CompanyId)) {
+        let about = match is_account {
+            true => progress.about.iter().map(|name| (name.clone(), None)).collect(),
+            false => records::reach(kernel, company, &progress.about).await?,
+        };
+        let (kernel, wanted) = (kernel.clone(), wanted.clone());
+        let task = Task { kernel, erasure, company, wanted, about: Arc::new(about), letter: progress.letter };
+        if !is_account {
+            person::take_files_away(&task).await?;
+        }
+        for table in tables.iter().filter(|table| !progress.is_done(company, &table.name)) {
+            let was = at.take().filter(|position| position.table == table.name);
+            if !table.search(&task, was).await? {
+                return Ok(false);
+            }
+            mark(&task.kernel, erasure, step(company, &table.name), 0).await?;
+        }
+    }
+    let everywhere = if is_account { company::all_ids(kernel).await? } else { Vec::new() };
+    for company in installation.into_iter().chain(everywhere) {
+        if !progress.is_done(company, "addresses") {
+            let kept = forget_network_addresses(kernel, erasure, company, &progress.people).await?;
+            mark(kernel, erasure, step(company, "addresses"), kept).await?;
+        }
+    }
+    Ok(true)
+}
+
+async fn load(kernel: &Arc<Kernel>, erasure: Uuid) -> Result<Option<(String, Arc<Wanted>, Arc<Progress>)>> {
+    let sql = "SELECT wanted, progress, kind FROM erasures WHERE id = $1";
     let found = kernel.db.read(View::System, move |reader| {
         Ok(reader.first(sql, &params![erasure], |row| {
-            Ok((row.opt_bytes(0)?.map(<[u8]>::to_vec), row.json(1)?.to_owned()))
+            Ok((row.opt_bytes(0)?.map(<[u8]>::to_vec), row.json(1)?.to_owned(), row.text(2)?.to_owned()))
         })?)
     });
-    let (sealed, progress) = found.await?.ok_or_else(Problem::not_found)?;
+    let (sealed, progress, kind) = found.await?.ok_or_else(Problem::not_found)?;
     let Some(sealed) = sealed else { return Ok(None) };
     let plain = kernel.vault.open(&context(erasure), &sealed)?;
     let wanted: Wanted = serde_json::from_slice(&plain).map_err(Problem::internal)?;
     let progress: Progress = serde_json::from_str(&progress).map_err(Problem::internal)?;
-    Ok(Some((Arc::new(wanted), Arc::new(progress))))
+    Ok(Some((kind, Arc::new(wanted), Arc::new(progress))))
 }
 
 /// Something was gone through; so many rows of the audit log tell of the person by their id.
@@ -123,6 +179,7 @@ async fn mark(kernel: &Arc<Kernel>, erasure: Uuid, name: String, kept: u64) -> R
                 return Ok(());
             }
             progress.done.push(name.clone());
+            progress.at = None;
             if kept > 0 {
                 report::add(lines, "audit_logs", ground("audit_logs"), |line| line.kept += kept);
             }
@@ -130,204 +187,6 @@ async fn mark(kernel: &Arc<Kernel>, erasure: Uuid, name: String, kept: u64) -> R
         })
     };
     kernel.db.write(View::System, work).await
-}
-
-/// A table that is searched, with what of it.
-struct Searched {
-    place: Place,
-    scope: Scope,
-    about: Option<&'static str>,
-    key: Vec<ColumnDef>,
-    texts: Vec<ColumnDef>,
-}
-
-/// Every text of these tables that is no part of a key: a column that is added later is searched by itself.
-fn searched_tables() -> Vec<Searched> {
-    let tables = migrate::tables();
-    let searched = |place: &Place| {
-        let Fate::Searched(scope, about) = place.fate else { return None };
-        let table = tables.iter().find(|table| table.name == place.table)?;
-        let is_key = |column: &&ColumnDef| table.primary_key.contains(&column.name) && column.name != "company_id";
-        let is_text = |column: &&ColumnDef| {
-            matches!(column.kind, ColumnKind::Text | ColumnKind::Json) && !table.primary_key.contains(&column.name)
-        };
-        let key = table.columns.iter().filter(is_key).cloned().collect();
-        let texts = table.columns.iter().filter(is_text).cloned().collect();
-        Some(Searched { place: *place, scope, about, key, texts })
-    };
-    PLACES.iter().filter_map(searched).collect()
-}
-
-/// A row's key, as it was read.
-type Key = Vec<Value>;
-
-impl Searched {
-    /// Goes through one company's rows in the order of their key.
-    async fn search(
-        &self,
-        kernel: &Arc<Kernel>,
-        erasure: Uuid,
-        company: CompanyId,
-        wanted: &Arc<Wanted>,
-        progress: &Arc<Progress>,
-    ) -> Result<()> {
-        let mut after: Option<Key> = None;
-        loop {
-            let (sql, values) = self.find(company, wanted, progress, after.as_ref());
-            let width = self.key.len();
-            let read = move |row: &Row<'_>| {
-                Ok(((0..width).map(|i| row.value(i)).collect::<Result<Key, StoreError>>()?, row.i64(width)? > 0))
-            };
-            let rows = kernel.db.read_long(View::System, move |reader| Ok(reader.query(&sql, &values, read)?)).await?;
-            let is_last = rows.len() < WINDOW;
-            after = rows.last().map(|(key, _)| key.clone());
-            let here: Vec<Key> = rows.into_iter().filter_map(|(key, is_here)| is_here.then_some(key)).collect();
-            for keys in here.chunks(BATCH) {
-                self.replace_all(kernel, erasure, company, keys.to_vec(), wanted, progress).await?;
-            }
-            if is_last {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn replace_all(
-        &self,
-        kernel: &Arc<Kernel>,
-        erasure: Uuid,
-        company: CompanyId,
-        keys: Vec<Key>,
-        wanted: &Arc<Wanted>,
-        progress: &Arc<Progress>,
-    ) -> Result<()> {
-        let (wanted, progress, table) = (wanted.clone(), progress.clone(), self.place.table);
-        let (select, update, scope, texts) = (self.select(), self.update(), self.scope, self.texts.clone());
-        let work = move |tx: &mut Tx<'_>| {
-            let mut changed = 0;
-            for key in keys.iter().filter(|key| !is_letter(table, key, &progress)) {
-                changed += u64::from(replace(tx, &select, &update, company, key, &texts, scope, &wanted, &progress)?);
-            }
-            report::update(tx, erasure, |lines, _: &mut Progress| {
-                report::add(lines, table, ground(table), |line| line.pseudonymised += changed);
-                Ok(())
-            })
-        };
-        kernel.db.write(View::System, work).await
-    }
-
-    /// The keys of the next rows, and whether the person may be in them: a bounded piece of a log, whatever is found in it.
-    fn find(
-        &self,
-        company: CompanyId,
-        wanted: &Wanted,
-        progress: &Progress,
-        after: Option<&Key>,
-    ) -> (String, Vec<Value>) {
-        let mut values = vec![Value::from(company)];
-        let mut bind = |value: Value| {
-            values.push(value);
-            format!("${}", values.len())
-        };
-        let mut like = |scope: Scope| -> String {
-            let mut any = Vec::new();
-            for pattern in wanted.patterns(scope) {
-                let marker = bind(Value::Text(pattern));
-                any.extend(self.texts.iter().map(|text| format!("lower(CAST({} AS TEXT)) LIKE {marker}", text.name)));
-            }
-            if any.is_empty() { "1 = 0".to_owned() } else { any.join(" OR ") }
-        };
-        let mut is_here = like(self.scope);
-        if let Some(column) = self.about {
-            let words = like(Scope::About);
-            let markers: Vec<String> = progress.about.iter().map(|id| bind(Value::Text(id.clone()))).collect();
-            is_here = format!("{is_here} OR (CAST({column} AS TEXT) IN ({}) AND ({words}))", markers.join(", "));
-        }
-        let names = self.names();
-        let flag = format!("CASE WHEN {is_here} THEN 1 ELSE 0 END");
-        let mut sql = format!("SELECT {names}, CAST({flag} AS BIGINT) FROM {} WHERE company_id = $1", self.place.table);
-        if let Some(after) = after {
-            let markers: Vec<String> = after.iter().map(|value| bind(value.clone())).collect();
-            sql.push_str(&format!(" AND ({names}) > ({})", markers.join(", ")));
-        }
-        (format!("{sql} ORDER BY {names} LIMIT {WINDOW}"), values)
-    }
-
-    fn names(&self) -> String {
-        self.key.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
-    }
-
-    /// `company_id` is `$1`, the key follows.
-    fn condition(&self) -> String {
-        let keys = self.key.iter().enumerate().map(|(at, column)| format!(" AND {} = ${}", column.name, at + 2));
-        format!("WHERE company_id = $1{}", keys.collect::<String>())
-    }
-
-    /// Reads what the row is about, and its texts.
-    fn select(&self) -> String {
-        let about = self.about.map_or_else(|| "''".to_owned(), |column| format!("CAST({column} AS TEXT)"));
-        let texts: String = self.texts.iter().map(|text| format!(", {}", text.name)).collect();
-        format!("SELECT {about}{texts} FROM {} {}", self.place.table, self.condition())
-    }
-
-    fn update(&self) -> String {
-        let from = self.key.len() + 2;
-        let sets: Vec<String> =
-            self.texts.iter().enumerate().map(|(at, text)| format!("{} = ${}", text.name, from + at)).collect();
-        format!("UPDATE {} SET {} {}", self.place.table, sets.join(", "), self.condition())
-    }
-}
-
-/// The letter that tells them is needed until it is sent.
-fn is_letter(table: &str, key: &Key, progress: &Progress) -> bool {
-    let id = match key.as_slice() {
-        [Value::Uuid(id)] => Some(*id),
-        [Value::Text(id)] => Uuid::parse_str(id).ok(),
-        _ => None,
-    };
-    table == "mail_messages" && id.is_some() && id == progress.letter
-}
-
-/// Takes the person out of one row; whether they were in it.
-#[expect(clippy::too_many_arguments, reason = "a statement, a row, and what is looked for")]
-fn replace(
-    tx: &mut Tx<'_>,
-    select: &str,
-    update: &str,
-    company: CompanyId,
-    key: &Key,
-    texts: &[ColumnDef],
-    scope: Scope,
-    wanted: &Wanted,
-    progress: &Progress,
-) -> Result<bool> {
-    let mut values = vec![Value::from(company)];
-    values.extend(key.iter().cloned());
-    let read = |row: &Row<'_>| {
-        let about = row.text(0)?.to_owned();
-        let texts = texts.iter().enumerate().map(|(at, column)| match column.kind {
-            ColumnKind::Json => Ok(row.opt_json(at + 1)?.map(str::to_owned)),
-            _ => Ok(row.opt_text(at + 1)?.map(str::to_owned)),
-        });
-        Ok((about, texts.collect::<Result<Vec<Option<String>>, StoreError>>()?))
-    };
-    // Gone meanwhile: retention was faster.
-    let Some((about, found)) = tx.first(select, &values, read)? else { return Ok(false) };
-    let scope = if progress.about.contains(&about) { Scope::About } else { scope };
-    let mut is_changed = false;
-    for (column, text) in texts.iter().zip(found) {
-        let is_json = column.kind == ColumnKind::Json;
-        let replaced = text.as_deref().and_then(|text| match is_json || text.starts_with(['{', '[']) {
-            true => wanted.replace_json(text, scope),
-            false => wanted.replace(text, scope),
-        });
-        is_changed |= replaced.is_some();
-        let text = replaced.or(text);
-        values.push(text.map_or(Value::Null, |text| if is_json { Value::Json(text) } else { Value::Text(text) }));
-    }
-    if is_changed {
-        tx.execute(update, &values)?;
-    }
-    Ok(is_changed)
 }
 
 /// From where they did what they did; that they did it stays. Gives how many rows tell of it.

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 
 pub use file::{File, read_csv, read_json};
 pub use run::{JOB, begin, register, run};
-pub use store::{COLUMNS, RETENTION, errors, tables};
+pub use store::{COLUMNS, RETENTION, errors, lists_of_rows, tables};
 
 /// Rows of one transaction.
 pub const CHUNK_ROWS: usize = 100;

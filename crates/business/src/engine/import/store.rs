@@ -68,6 +68,11 @@ pub fn tables() -> Vec<TableDef> {
     vec![imports, chunks]
 }
 
+/// Columns of a table of imports with lists of rows that somebody sent.
+pub fn lists_of_rows(table: &str) -> &'static [&'static str] {
+    if table == CHUNKS { &["cells", "refusals"] } else { &[] }
+}
+
 /// Imports that ended a while ago: first the rows that they refused, then they themselves.
 pub const RETENTION: [Rule; 2] = [
     Rule {

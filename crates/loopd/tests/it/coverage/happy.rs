@@ -96,6 +96,7 @@ each_engine! {
         core(world, &mut tour).await;
         files(world, &mut tour).await;
         exports(world, &mut tour).await;
+        data_subjects(&mut tour).await;
         subscribe(world, &mut tour).await;
         billing(world, &mut tour).await;
         by_hand(world, &mut tour).await;
@@ -242,6 +243,14 @@ async fn imports(world: &World, tour: &mut Tour, file: &str) {
         }
     }
     tour.get_as(&operator, base).await;
+}
+
+async fn data_subjects(tour: &mut Tour) {
+    let who = json!({"email": "somebody@mail.example"});
+    tour.post("/api/v1/data-subjects/find/", who.clone()).await;
+    let erased = tour.post("/api/v1/data-subjects/erase/", who).await;
+    tour.get("/api/v1/data-subjects/erasures/").await;
+    tour.get(&format!("/api/v1/data-subjects/erasures/{}/", erased.text_at("/id"))).await;
 }
 
 /// Lists a resource and reads one record of it in every way.

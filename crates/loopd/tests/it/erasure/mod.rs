@@ -3,3 +3,4 @@
 mod accounts;
 mod commands;
 mod dump;
+mod people;
