@@ -50,7 +50,8 @@ pub fn operations() -> Vec<Operation> {
             .param(Param::header("Last-Event-ID", schema::string()).describe("The id of the last event that was seen; stronger than `after`."))
             .param(Param::query("follow", schema::boolean()).describe("`false`: end at the end of the log instead of waiting for more."))
             .response(
-                ResponseDoc::empty(200, "The stream.").with(Content::of("text/event-stream", schema::string())),
+                ResponseDoc::empty(200, "The stream: `data` is an event as `/platform-events/` lists it, or why the stream ends.")
+                    .with(Content::of("text/event-stream", sent_schema())),
             )
             .responds(410, "The log no longer reaches back that far.", schema::component("Error"))
             .responds(429, "The company has as many streams as it may.", schema::component("Error"))
@@ -88,6 +89,12 @@ pub(super) fn event() -> Value {
         ("data", schema::any()),
     ];
     schema::object(fields).required(["id", "position", "type", "company", "subject", "actor", "created_at", "data"])
+}
+
+/// One event of the stream; documents before OpenAPI 3.2 describe a stream by what each of its events is.
+fn sent_schema() -> Value {
+    schema::object([("id", schema::string()), ("event", schema::string()), ("data", schema::string())])
+        .required(["data"])
 }
 
 fn page() -> Value {
