@@ -131,7 +131,14 @@ async fn a_view_hides_other_companies_rows_even_from_a_forgetful_statement() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_that_collide_run_again() {
-    let Some(db) = TestDb::postgres().await else { return };
+    // PostgreSQL looks for a deadlock only after a second, so on a slow machine a round of collisions may cost that much and let one
+    // call through: few connections, and as much patience and as many tries as the worst order of events can take.
+    let patient = |config: &mut loopd_store::Config| {
+        config.pool_size = 4;
+        config.acquire_timeout = Duration::from_secs(300);
+        config.retries = 200;
+    };
+    let Some(db) = TestDb::postgres_with(patient).await else { return };
     db.write(View::System, |tx| {
         Ok(tx.batch("CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT); INSERT INTO t VALUES (1, 0), (2, 0)")?)
     })
