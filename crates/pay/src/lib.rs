@@ -1,4 +1,8 @@
-//! Loomal: machine payments. Its paths (`/v0/…`, `/facilitator/…`) speak their own error dialects already (`web::Surface`).
+//! Loomal: machine payments. Its paths (`/v0/…`, `/facilitator/…`) speak their own error dialects (`web::Surface`).
+
+pub mod evm;
+pub mod settlement;
+pub mod x402;
 
 use loopd_web::Operation;
 
