@@ -206,7 +206,9 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     if let Some(memory) = settings.password_memory_kib {
         kernel_settings.password_memory_kib = memory;
     }
-    let catalogue = Catalogue::new(registry.products(VERSION));
+    let mut products = registry.products(VERSION);
+    products.push(loopd_pay::product(VERSION));
+    let catalogue = Catalogue::new(products);
     let kernel = Kernel::new(db, world.clock.clone(), world.rng.clone(), kernel_settings, catalogue)?;
     kernel.set_people_columns(registry.people_columns());
     kernel.set_personal_records(registry.personal_records());

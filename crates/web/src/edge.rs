@@ -43,6 +43,8 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RATE_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+const X_RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RATE_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 /// Longest `X-Request-ID` that is taken over.
 const MAX_REQUEST_ID: usize = 128;
 /// For pages that bring no policy of their own: everything from this host, nothing inline.
@@ -151,7 +153,7 @@ impl App {
             }
         });
         compress::compress(&mut reply, text_header(&parts, &ACCEPT_ENCODING)).await;
-        self.dress(&mut reply, &parts, &client, &request_id, &trail);
+        self.dress(&mut reply, surface, &parts, &client, &request_id, &trail);
         let took = started.elapsed();
         let status = reply.status.as_u16();
         inner.metrics.record(surface, status, took);
@@ -278,9 +280,15 @@ impl App {
         } else {
             read_body(body, operation.max_body_bytes, self.0.settings.body_timeout, upload::may_linger(parts)).await?
         };
-        let json = pipeline::read_json(operation, parts, &body)?;
         let origin = pipeline::origin(parts, client.address, request_id);
-        let admission = pipeline::admit(kernel, operation, parts, origin, trail).await?;
+        // LOOP complains of a body before it asks who sends it (DRF's order); the surfaces with keys of their own ask first.
+        let (json, admission) = if let Access::Key(_) = operation.access {
+            let admission = pipeline::admit(kernel, operation, parts, origin, trail).await?;
+            (pipeline::read_json(operation, parts, &body)?, admission)
+        } else {
+            let json = pipeline::read_json(operation, parts, &body)?;
+            (json, pipeline::admit(kernel, operation, parts, origin, trail).await?)
+        };
         if has_stream {
             pipeline::check_streamed_type(operation, parts)?;
         }
@@ -339,7 +347,15 @@ impl App {
     }
 
     /// Adds what every answer carries.
-    fn dress(&self, reply: &mut Reply, parts: &Parts, client: &Client, request_id: &str, trail: &Trail) {
+    fn dress(
+        &self,
+        reply: &mut Reply,
+        surface: Surface,
+        parts: &Parts,
+        client: &Client,
+        request_id: &str,
+        trail: &Trail,
+    ) {
         let headers = &mut reply.headers;
         headers.insert(REQUEST_ID, crate::reply::header_value(request_id));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -369,6 +385,12 @@ impl App {
             headers.insert(RATE_LIMIT, decision.limit.into());
             headers.insert(RATE_REMAINING, decision.remaining.into());
             headers.insert(RATE_RESET, decision.reset_s.into());
+        }
+        if let (Some(decision), Surface::Loomal | Surface::Loopwave) = (&trail.decision, surface) {
+            // The names that these two surfaces' pages give them; the reset is a moment (Unix seconds), as their clients' libraries expect.
+            let resets_at = self.0.kernel.now().seconds() + i64::from(decision.reset_s);
+            headers.insert(X_RATE_REMAINING, decision.remaining.into());
+            headers.insert(X_RATE_RESET, resets_at.into());
         }
         if self.0.lifecycle.phase() > Phase::Serving && parts.version < Version::HTTP_2 {
             // The next request of this client belongs on another node.

@@ -84,6 +84,7 @@ fn describe(operation: &Operation, refusals: &mut BTreeSet<u16>) -> Value {
         "security": match operation.access {
             Access::Public => json!([]),
             Access::Superuser => json!([{"jwtAuth": []}]),
+            Access::Key(keyed) => json!([{keyed.door.scheme: keyed.scope.into_iter().collect::<Vec<_>>()}]),
             _ => json!([{"jwtAuth": []}, {"internalKey": []}]),
         },
     });
@@ -119,7 +120,7 @@ fn parameters(operation: &Operation) -> Value {
         all.push(shared("CompanyId"));
         all.push(shared("WorkspaceId"));
     }
-    if operation.access != Access::Public {
+    if !matches!(operation.access, Access::Public | Access::Key(_)) {
         all.push(shared("AppId"));
     }
     if takes_key(operation) {

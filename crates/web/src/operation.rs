@@ -8,6 +8,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::Method;
+use loopd_kernel::access::Door;
+use loopd_kernel::credential;
 use loopd_types::Result;
 use serde_json::Value;
 
@@ -78,6 +80,18 @@ pub enum Access {
         permission: Arc<str>,
     },
     Superuser,
+    /// The holder of a key of a surface's own.
+    Key(Keyed),
+}
+
+/// Which keys of a surface open an operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keyed {
+    pub door: &'static Door,
+    /// Kinds that may call; among those of the door.
+    pub kinds: &'static [credential::Kind],
+    /// What the key must have been given.
+    pub scope: Option<&'static str>,
 }
 
 /// Which budget a call counts against (spec/loop.md 5.11).
@@ -302,6 +316,10 @@ impl Operation {
     }
     pub fn superuser(self) -> Self {
         self.access(Access::Superuser)
+    }
+    /// A key of these kinds, with `scope` if one is named.
+    pub fn keyed(self, door: &'static Door, kinds: &'static [credential::Kind], scope: Option<&'static str>) -> Self {
+        self.access(Access::Key(Keyed { door, kinds, scope }))
     }
     /// Sets access; everything but `Public` counts against the caller's budget from here on.
     pub fn access(mut self, access: Access) -> Self {

@@ -15,7 +15,7 @@ use loopd_types::{CompanyId, Kind, Problem, Result, Uuid};
 use serde_json::{Map, Value};
 
 use crate::idempotent::{Key, fingerprint, read_key};
-use crate::operation::{Access, Operation, RateClass};
+use crate::operation::{Access, Keyed, Operation, RateClass};
 use crate::{Query, negotiate};
 
 // spec/loop.md 5.11
@@ -94,6 +94,9 @@ pub(crate) async fn admit(
     if operation.access == Access::Public {
         return Ok(Admission { caller: Caller::anonymous(origin), tenants: Vec::new(), is_union: false });
     }
+    if let Access::Key(keyed) = &operation.access {
+        return admit_key(kernel, keyed, operation, parts, origin, trail).await;
+    }
     let address = origin.address;
     let caller = match identify(kernel, parts, origin).await {
         Err(problem) if problem.kind() == Kind::Unauthenticated => {
@@ -128,7 +131,7 @@ pub(crate) async fn admit(
         kernel.admit_first_party_app(&caller).await?;
     }
     let (tenants, is_union) = match &operation.access {
-        Access::Public | Access::Authenticated => (Vec::new(), false),
+        Access::Public | Access::Authenticated | Access::Key(_) => (Vec::new(), false),
         Access::Superuser if caller.is_superuser() => (Vec::new(), false),
         Access::Superuser => return Err(Problem::permission_denied()),
         Access::Tenant { product, permission } => {
@@ -154,6 +157,45 @@ pub(crate) async fn admit(
         kernel.note_call(only.company, product.as_deref());
     }
     Ok(Admission { caller, tenants, is_union })
+}
+
+/// The same for the keys of a surface of its own: key, budget, kind, scope, company.
+async fn admit_key(
+    kernel: &Kernel,
+    keyed: &Keyed,
+    operation: &Operation,
+    parts: &Parts,
+    origin: Origin,
+    trail: &mut Trail,
+) -> Result<Admission> {
+    let (door, address) = (keyed.door, origin.address);
+    // A credential that cannot be read is none at all here: both have the same words.
+    let authorization = header(parts, AUTHORIZATION.as_str()).unwrap_or(None);
+    let api_key = door.header.and_then(|name| header(parts, name).unwrap_or(None));
+    let caller = match kernel.admit_key(door, Presented { api_key, authorization }, origin).await {
+        Err(problem) if problem.kind() == Kind::Unauthenticated => {
+            hit(kernel, door.attempts, &network(address), trail).await?;
+            return Err(problem);
+        }
+        admitted => admitted?,
+    };
+    let Some(key) = caller.key().cloned() else { return Err(Problem::internal("a key's caller has no key")) };
+    trail.credential = key.id;
+    trail.company = Kernel::company_of_key(&key);
+    if kernel.limits.is_enabled() && operation.rate != RateClass::Unlimited {
+        let rate = key.rate_limit.map_or(door.rate, |limit| Rate { limit, ..door.rate });
+        hit(kernel, rate, &key.identity(), trail).await?;
+    }
+    if !keyed.kinds.iter().any(|kind| kind.slug == key.kind) {
+        return Err(Problem::forbidden("wrong_key_kind", door.wrong_kind));
+    }
+    if let Some(scope) = keyed.scope {
+        key.require_word(door, scope)?;
+    }
+    let is_write = !operation.method.is_safe() && operation.has_effect;
+    let tenant = kernel.enter_by_key(door, &caller, &key, is_write).await?;
+    kernel.note_call(tenant.company, Some(door.product));
+    Ok(Admission { caller, tenants: vec![tenant], is_union: false })
 }
 
 async fn identify(kernel: &Kernel, parts: &Parts, origin: Origin) -> Result<Caller> {
@@ -227,6 +269,9 @@ pub(crate) fn bind_key(
     let user = admission.caller.user().map(|user| user.id);
     let scope = match (admission.tenants.as_slice(), user) {
         ([tenant], Some(user)) => format!("company:{}:{user}", tenant.company.0),
+        ([tenant], None) if let Some(key) = admission.caller.key() => {
+            format!("company:{}:{}", tenant.company.0, key.identity())
+        }
         (_, Some(user)) => format!("user:{user}"),
         (_, None) if operation.any_origin => {
             format!("public:{}:{fingerprint}", network(admission.caller.origin.address))

@@ -81,6 +81,8 @@ pub struct KeyAccess {
     /// `None`: all of its user's companies.
     pub companies: Option<Vec<CompanyId>>,
     pub scopes: PermissionSet,
+    /// The scopes as they were given, for surfaces whose words are no permissions (`payments:accept`).
+    pub words: Vec<String>,
     pub expires_at: Option<loopd_types::Timestamp>,
 }
 
@@ -291,6 +293,7 @@ impl Kernel {
             rate_limit: None,
             companies: None,
             scopes: PermissionSet::all(),
+            words: Vec::new(),
             expires_at: None,
         })))
     }

@@ -204,10 +204,7 @@ impl Kernel {
         self.admit_app(caller, &access).await?;
         let tenant = build(caller, membership, access, need.workspace, is_superuser)?;
         if let Some(product) = need.product {
-            require_product(&tenant, product, need.is_write, self.now())?;
-            if let Some(over) = tenant.calls_are_over(product, self.now()).filter(|_| !is_superuser) {
-                return Err(reached(over));
-            }
+            self.require_open(&tenant, product, need.is_write)?;
         }
         if let Some(permission) = need.permission
             && !need.or_permission.is_some_and(|other| tenant.may_either(permission, other))
@@ -218,6 +215,15 @@ impl Kernel {
             require_quota(&tenant, need.permission.unwrap_or(""), self.now())?;
         }
         Ok(Arc::new(tenant))
+    }
+
+    /// Whether the company's subscription to `product` is open, and its calls by API are not used up.
+    pub(super) fn require_open(&self, tenant: &Tenant, product: &str, is_write: bool) -> Result<()> {
+        require_product(tenant, product, is_write, self.now())?;
+        match tenant.calls_are_over(product, self.now()).filter(|_| !tenant.is_superuser) {
+            Some(over) => Err(reached(over)),
+            None => Ok(()),
+        }
     }
 }
 

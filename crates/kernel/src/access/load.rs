@@ -383,6 +383,7 @@ fn load_key(reader: &mut Reader<'_>, hash: &str, now: Timestamp) -> Result<Optio
                 rate_limit: row.opt_i64(9)?.and_then(|limit| u32::try_from(limit).ok()),
                 companies,
                 scopes: PermissionSet::parse(crate::role::parse_patterns(row.json(3)?)).unwrap_or_default(),
+                words: crate::role::parse_patterns(row.json(3)?),
                 expires_at: row.opt_time(4)?,
             })
         },

@@ -48,8 +48,13 @@ impl Kind {
             }
         }
         secret.push_str(&self.checksum(&secret));
-        let shown = secret[..self.prefix.len() + self.shown].to_owned();
+        let shown = self.visible(&secret).to_owned();
         (secret, shown)
+    }
+
+    /// What is shown of a key for good: prefix and first characters.
+    pub fn visible<'s>(&self, secret: &'s str) -> &'s str {
+        secret.get(..self.prefix.len() + self.shown).unwrap_or(secret)
     }
 
     /// Whether `text` can be a key of this kind at all: what cannot is not looked for.

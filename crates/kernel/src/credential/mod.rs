@@ -133,6 +133,31 @@ pub struct NewKey<'a> {
     pub by: Option<Uuid>,
 }
 
+/// Makes a key for a surface that writes by itself who did it.
+pub fn issue(tx: &mut Tx<'_>, kernel: &Kernel, new: &NewKey<'_>) -> Result<Minted> {
+    insert(tx, kernel, new)
+}
+
+/// Ends a key of whatever kind; the next request with it is refused. Whoever calls writes who did it.
+pub fn end(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, id: Uuid) -> Result<()> {
+    tx.execute(
+        "UPDATE credentials SET revoked_at = COALESCE(revoked_at, $3), updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2",
+        &params![company, id, kernel.now()],
+    )?;
+    kernel.forget_all_keys(tx);
+    Ok(())
+}
+
+/// Changes what a key of whatever kind may; counts at its next request. Whoever calls writes who did it.
+pub fn set_scopes(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, id: Uuid, scopes: &[String]) -> Result<()> {
+    tx.execute(
+        "UPDATE credentials SET scopes = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
+        &params![company, id, Value::Json(Json::from(scopes.to_vec()).to_string()), kernel.now()],
+    )?;
+    kernel.forget_all_keys(tx);
+    Ok(())
+}
+
 /// Stores a new key's hash and gives its secret, once.
 fn insert(tx: &mut Tx<'_>, kernel: &Kernel, new: &NewKey<'_>) -> Result<Minted> {
     let (secret, shown) = new.kind.mint(kernel.rng.as_ref());
@@ -287,11 +312,7 @@ fn revoked() -> Problem {
 /// 404.
 pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
     get(tx, tenant, id)?;
-    tx.execute(
-        "UPDATE credentials SET revoked_at = COALESCE(revoked_at, $3), updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2",
-        &params![tenant.company, id, kernel.now()],
-    )?;
-    kernel.forget_all_keys(tx);
+    end(tx, kernel, tenant.company, id)?;
     written(tx, kernel, tenant, "revoke", "core.internal_api_key.revoked", id)
 }
 

@@ -13,7 +13,7 @@ const USED: &str =
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 25] = [
+const LEFT_OUT: [(&str, &str); 28] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -44,12 +44,16 @@ const LEFT_OUT: [(&str, &str); 25] = [
         "oidc_providers",
         "their secrets are sealed here, and their front ends are this installation's: set them up where the company arrives",
     ),
+    ("pay_endpoints", PROJECTS),
+    ("pay_payments", PROJECTS),
+    ("pay_projects", PROJECTS),
     ("oidc_memberships", "they follow a provider that stays behind"),
     ("mail_messages", "letters were sent from here, with links that open accounts here"),
     ("usage_counters", USED),
     ("usage_cursors", USED),
 ];
 
+const PROJECTS: &str = "projects take money into wallets whose keys are sealed here, and their receipts name this installation: make new ones";
 const UPLOADS: &str = "uploads that are not finished";
 
 /// Rows that stay behind, of tables that take part: table, which rows go along, and what is said of the others.

@@ -19,6 +19,9 @@ pub enum Key {
     Create {
         #[arg(long, value_enum, default_value = "internal")]
         kind: Kind,
+        /// For a project: what it mostly does, which decides its scopes unless some are given.
+        #[arg(long, value_enum, default_value = "seller")]
+        purpose: Purpose,
         /// The company's code.
         #[arg(long)]
         company: String,
@@ -58,12 +61,27 @@ pub enum Key {
 pub enum Kind {
     /// LOOP's internal server key (`loop_ik_…`).
     Internal,
+    /// Makes a Loomal project with its wallet, and prints its key (`loid-…`).
+    Project,
+    /// Manages Loomal projects (`lopk-…`).
+    Platform,
+}
+
+/// On which side of payments a project stands.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Purpose {
+    Seller,
+    Buyer,
 }
 
 pub async fn run(settings: Settings, command: Key, output: &Output) -> anyhow::Result<()> {
     let kernel = open(&settings).await?;
     match command {
-        Key::Create { kind: Kind::Internal, company, scope, name, user, network, days } => {
+        Key::Create { kind: Kind::Project, company, scope, name, purpose, .. } => {
+            project(&kernel, &company, scope, name, purpose, output).await
+        }
+        Key::Create { kind: Kind::Platform, company, name, .. } => platform(&kernel, &company, name, output).await,
+        Key::Create { kind: Kind::Internal, company, scope, name, user, network, days, .. } => {
             let networks = (!network.is_empty()).then_some(network);
             let limits = Limits { networks, ..Limits::default() };
             let expires_at = days.map(|days| kernel.now().plus(i64::from(days) * DAY_US));
@@ -137,6 +155,68 @@ async fn create(kernel: &std::sync::Arc<Kernel>, code: &str, wanted: Wanted, out
             minted.secret
         ),
         &json!({"id": minted.id.to_string(), "key": minted.secret, "company": code, "scopes": shown}),
+    );
+    Ok(())
+}
+
+async fn tenant_of(kernel: &Kernel, code: &str) -> anyhow::Result<Tenant> {
+    let company = company_of(kernel, code).await?;
+    let access = kernel.company_access(company).await.map_err(words)?;
+    Ok(Tenant::system(access.ok_or_else(|| anyhow!("there is no company {code}"))?, "command line"))
+}
+
+async fn project(
+    kernel: &std::sync::Arc<Kernel>,
+    code: &str,
+    scopes: Vec<String>,
+    name: String,
+    purpose: Purpose,
+    output: &Output,
+) -> anyhow::Result<()> {
+    if let Some(unknown) = scopes.iter().find(|scope| !loopd_pay::project::SCOPES.contains(&scope.as_str())) {
+        bail!("`{unknown}` is no scope of a project; there are {}", loopd_pay::project::SCOPES.join(", "));
+    }
+    let new = loopd_pay::project::New {
+        name: Some(name),
+        purpose: match purpose {
+            Purpose::Seller => loopd_pay::project::Purpose::Seller,
+            Purpose::Buyer => loopd_pay::project::Purpose::Buyer,
+        },
+        scopes: (!scopes.is_empty()).then_some(scopes),
+    };
+    let (tenant, shared) = (tenant_of(kernel, code).await?, kernel.clone());
+    let made = kernel
+        .db
+        .write(tenant.view(), move |tx| loopd_pay::project::store::create(tx, &shared, &tenant, &new))
+        .await
+        .map_err(words)?;
+    let project = &made.project;
+    output.say(
+        &format!(
+            "{}\n\nKeep it now: it is not shown again. Send it as Authorization: Bearer. The project is {} ({}), its wallet {}.",
+            made.raw_key, project.name, project.public_id, project.wallet_address
+        ),
+        &json!({
+            "id": project.public_id, "key": made.raw_key, "company": code, "name": project.name, "scopes": project.scopes,
+            "wallet": project.wallet_address,
+        }),
+    );
+    Ok(())
+}
+
+async fn platform(kernel: &std::sync::Arc<Kernel>, code: &str, name: String, output: &Output) -> anyhow::Result<()> {
+    let (tenant, shared) = (tenant_of(kernel, code).await?, kernel.clone());
+    let minted = kernel
+        .db
+        .write(tenant.view(), move |tx| loopd_pay::project::platform::create(tx, &shared, &tenant, &name))
+        .await
+        .map_err(words)?;
+    output.say(
+        &format!(
+            "{}\n\nKeep it now: it is not shown again. Send it as Authorization: Bearer to /v0/platform/…, from servers only.",
+            minted.secret
+        ),
+        &json!({"id": minted.id.to_string(), "key": minted.secret, "company": code}),
     );
     Ok(())
 }
