@@ -264,20 +264,25 @@ impl Writer<'_> {
 
 /// A failure of the store as a refusal: nothing was kept, and the client may try again.
 pub(crate) fn refusal(error: &object_store::Error) -> Problem {
-    // A file that may not grow is refused by a limit of the process or of the file system: the operator's to widen, as a full disk.
-    let is_full = |kind| {
-        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
-    };
     let mut cause = error.source();
     while let Some(error) = cause {
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| is_full(error.kind())) {
-            let full = "There is no room for files at present. Nothing was kept; try again later.";
-            return Problem::new(Kind::InsufficientStorage, "storage_full", full).with_cause(words(error));
+            return no_room(words(error));
         }
         cause = error.source();
     }
     Problem::unavailable(words(error))
+}
+
+/// A file that may not grow is refused by a limit of the process or of the file system: the operator's to widen, as a full disk.
+pub(super) fn is_full(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+pub(super) fn no_room(cause: String) -> Problem {
+    let full = "There is no room for files at present. Nothing was kept; try again later.";
+    Problem::new(Kind::InsufficientStorage, "storage_full", full).with_cause(cause)
 }
 
 /// An error with what lies behind it: these name the file, or the bucket's answer, only further down.

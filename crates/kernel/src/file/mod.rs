@@ -11,6 +11,7 @@
 //! ```
 //! A transaction that fails afterwards is followed by [`discard`]; if that never happens, the sweep does it a day later.
 
+mod aside;
 pub mod attachment;
 mod blob;
 mod content_type;
@@ -28,6 +29,7 @@ use std::ops::Range;
 use loopd_store::Tx;
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 
+pub use aside::{Aside, lay_aside, nameless, not_laid};
 pub use blob::{Blobs, Chunks, Place, S3};
 pub use content_type::{is_active, may_show_inline};
 pub use copy::{Copied, copy_contents};

@@ -3,19 +3,17 @@
 //! The row says that it is finished in the transaction that brings the company in. So a server that is killed has done all of it or
 //! nothing, and a job that is done again finds out which.
 
-use std::io::{self, Read as _};
 use std::sync::Arc;
 
+use futures_util::TryStreamExt as _;
 use loopd_store::ddl::TableDef;
 use loopd_store::{Tx, View, params};
 use loopd_types::{HOUR_US, Kind, Problem, Result, Uuid};
 use serde_json::json;
-use tokio::runtime::Handle;
 
 use super::{Incoming, job_key, locked, noted};
 use crate::access::Actor;
 use crate::job::{Job, MOST_ATTEMPTS};
-use crate::transfer::contents::FromStore;
 use crate::transfer::course::{Course, Figures};
 use crate::transfer::work::AT_ONCE;
 use crate::transfer::{Imported, Settle, Source, import, rehearse};
@@ -89,14 +87,11 @@ async fn fetch(kernel: &Arc<Kernel>, found: &Incoming) -> Result<Source> {
         Err(problem) if problem.kind() == Kind::Unavailable => return Err(problem),
         Err(problem) => return Err(gone().with_cause(problem)),
     };
-    let runtime = Handle::current();
-    let copied = tokio::task::spawn_blocking(move || -> io::Result<Source> {
-        let mut beside = tempfile::tempfile()?;
-        let copied = io::copy(&mut FromStore::new(&runtime, chunks).take(length), &mut beside)?;
-        if copied == length { Ok(Source::Open(Arc::new(beside))) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-    });
-    let copied = copied.await.map_err(Problem::internal)?;
-    copied.map_err(|error| Problem::unavailable(format!("the archive cannot be laid beside the store: {error}")))
+    let beside = file::lay_aside(chunks.map_err(Problem::unavailable)).await?;
+    if beside.size_bytes != length {
+        return Err(Problem::unavailable("the archive's content ended early in the file store"));
+    }
+    Ok(Source::Open(Arc::new(beside.file)))
 }
 
 const OVER: &str = "import_over";
