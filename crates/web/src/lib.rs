@@ -46,6 +46,7 @@ pub use metrics::Metrics;
 pub use operation::{Access, Content, Handler, Operation, Param, Place, RateClass, RequestBody, ResponseDoc, Streamed};
 pub use page::PageWriter;
 pub use payload::{BoxError, Payload, StreamBody};
+pub use pipeline::{holds_nul, parse_error};
 pub use proxy::Peer;
 pub use query::{PageNumber, PageRequest, Query};
 pub use reply::{Reply, names_tag};

@@ -318,7 +318,7 @@ pub(crate) fn check_streamed_type(operation: &Operation, parts: &Parts) -> Resul
 }
 
 /// 400 `parse_error` in DRF's words.
-pub(crate) fn parse_error(detail: impl std::fmt::Display) -> Problem {
+pub fn parse_error(detail: impl std::fmt::Display) -> Problem {
     Problem::invalid("parse_error", format!("JSON parse error - {detail}"))
 }
 
@@ -328,20 +328,22 @@ fn find(haystack: &[u8], needle: &[u8]) -> bool {
 
 /// The top-level field that holds a NUL somewhere.
 fn field_with_nul(value: &Value) -> Option<String> {
-    fn holds(value: &Value) -> bool {
-        match value {
-            Value::String(text) => text.contains('\0'),
-            Value::Array(items) => items.iter().any(holds),
-            Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || holds(value)),
-            _ => false,
-        }
-    }
     match value {
         Value::Object(map) => map
             .iter()
-            .find(|(key, value)| key.contains('\0') || holds(value))
+            .find(|(key, value)| key.contains('\0') || holds_nul(value))
             .map(|(key, _)| if key.contains('\0') { loopd_types::NON_FIELD.to_owned() } else { key.clone() }),
-        other => holds(other).then(|| loopd_types::NON_FIELD.to_owned()),
+        other => holds_nul(other).then(|| loopd_types::NON_FIELD.to_owned()),
+    }
+}
+
+/// Whether a text or a key anywhere in it has a NUL, which no database text can hold.
+pub fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        _ => false,
     }
 }
 

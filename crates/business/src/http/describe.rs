@@ -12,11 +12,12 @@ use crate::define::{Action, Kind};
 use crate::engine::bulk::MAX_OPERATIONS;
 use crate::engine::import::MOST_ROWS;
 use crate::engine::request::{base_filters, is_sortable};
+use crate::files::{AFTERWARDS, IDLE};
 
 /// A bulk request holds many records; this is what 500 ordinary ones need.
 const BULK_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// A file of some hundred thousand cells; larger ones come in parts.
-const IMPORT_BODY_BYTES: usize = 32 * 1024 * 1024;
+const IMPORT_BODY_BYTES: u64 = 100 * 1024 * 1024;
 
 struct Words {
     base: String,
@@ -300,7 +301,8 @@ where
             Param::query("mapping", schema::string())
                 .describe("From columns to fields, as a JSON object: `{\"Full name\": \"title\", \"Notes\": null}`."),
         ])
-        .max_body(IMPORT_BODY_BYTES)
+        .streams_body(IMPORT_BODY_BYTES, IDLE)
+        .timeout(AFTERWARDS)
         .accepts(
             true,
             Content::json(json!({
@@ -315,6 +317,7 @@ where
         .accepts(true, Content::of("text/csv", schema::string()))
         .responds(200, "What became of the rows.", schema::component("ImportAnswer"))
         .responds(202, "The rows are kept; a job makes the records.", schema::component("ImportAnswer"))
+        .responds(507, "`storage_full`: nothing was kept.", schema::component("Error"))
 }
 
 /// An answer with the ETag that `If-Match` takes.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use loopd_kernel::file;
+use loopd_kernel::listing::Conditions;
 use loopd_store::View;
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 use loopd_web::{Call, Content, Operation, Reply, ResponseDoc, schema};
@@ -11,9 +13,8 @@ use serde_json::{Map, Value as Json, json};
 use super::records::Door;
 use crate::account::core::Core;
 use crate::define::parse::not_a_dictionary;
-use crate::engine::import::{self, SHOWN_ERRORS, Way, Wish, store};
+use crate::engine::import::{self, File, SHOWN_ERRORS, Way, Wish, store};
 use crate::engine::{Cx, Registry};
-use loopd_kernel::listing::Conditions;
 
 const IMPORTS: Core = Core { path: "imports", name: "Import", listing: &import::COLUMNS };
 
@@ -54,7 +55,7 @@ pub fn schemas() -> BTreeMap<String, Json> {
 }
 
 /// `POST …/import/`
-pub(super) async fn import(door: Door, call: Call) -> Result<Reply> {
+pub(super) async fn import(door: Door, mut call: Call) -> Result<Reply> {
     let (engine, tenant) = (door.engine(&call), call.tenant()?.clone());
     call.query().refuse_unknown(|name| ["dry_run", "mode", "mapping"].contains(&name))?;
     let wish = Wish {
@@ -67,17 +68,7 @@ pub(super) async fn import(door: Door, call: Call) -> Result<Reply> {
         },
         mapping: Map::new(),
     };
-    let is_csv =
-        call.header("content-type").is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("text/csv"));
-    let (file, mapping) = if is_csv {
-        let mapping = call.query().get("mapping").map(serde_json::from_str).transpose();
-        let mapping = mapping.map_err(|_| Problem::field("mapping", "invalid", "Value must be valid JSON."))?;
-        (import::read_csv(&call.body)?, mapping)
-    } else {
-        let body = call.json_ref()?;
-        let rows = body.get("rows").ok_or_else(|| Problem::field("rows", "required", "This field is required."))?;
-        (import::read_json(rows)?, body.get("mapping").filter(|mapping| !mapping.is_null()).cloned())
-    };
+    let (file, mapping) = read(&mut call).await?;
     let mapping = match mapping {
         None => Map::new(),
         Some(Json::Object(mapping)) => mapping,
@@ -106,6 +97,20 @@ pub(super) async fn import(door: Door, call: Call) -> Result<Reply> {
         Ok(Reply::json(status, &answer)?.with_header(http::header::LOCATION, &place))
     })
     .await
+}
+
+/// The file of a call, and what it says of where its columns go.
+async fn read(call: &mut Call) -> Result<(File, Option<Json>)> {
+    let is_csv =
+        call.header("content-type").is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("text/csv"));
+    let mapping = call.query().get("mapping").filter(|_| is_csv).map(serde_json::from_str::<Json>).transpose();
+    let mapping = mapping.map_err(|_| Problem::field("mapping", "invalid", "Value must be valid JSON."))?;
+    let aside = file::lay_aside(call.upload()?.into_stream()).await?;
+    call.bind_content(&aside.sha256);
+    if !is_csv && aside.size_bytes == 0 {
+        return Err(Problem::field("rows", "required", "This field is required."));
+    }
+    aside.read(move |file| if is_csv { Ok((import::read_csv(file)?, mapping)) } else { import::read_json(file) }).await
 }
 
 /// `GET /imports/{id}/errors/`: who may not make such records sees none of their cells.

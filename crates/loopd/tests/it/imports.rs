@@ -147,6 +147,32 @@ each_engine! {
         assert!(refused.contains("\n408,email: "), "rows are told by their place in the file: {refused}");
     }
 
+    async fn a_key_that_was_used_for_a_file_is_used_for_no_other(world: &World) {
+        let owner = world.owner().await;
+        let keyed = owner.with_header("idempotency-key", "monday");
+        let send = |text: &str| csv(&keyed, IMPORT, text);
+        let first = send("name\nAda\n").await.expect_status(200);
+        let again = send("name\nAda\n").await.expect_status(200);
+        assert_eq!((again.header("idempotency-replayed"), again.json()), (Some("true"), first.json()));
+        send("name\nBob\n").await.expect_refusal(409, "idempotency_conflict");
+        // The same rows in other words are another request.
+        keyed.post(IMPORT).json(&json!({"rows": [{"name": "Ada"}]})).await.expect_refusal(409, "idempotency_conflict");
+        assert_eq!(count(&owner, CUSTOMERS).await, 1);
+    }
+
+    async fn a_file_has_a_greatest_length_and_so_has_a_row(world: &World) {
+        let owner = world.owner().await;
+        let refused = csv(&owner, IMPORT, "").header("content-length", "104857601").await;
+        refused.expect_refusal(413, "payload_too_large");
+        let wide = format!("name,description\nAda,{}\n", "x".repeat(1 << 20));
+        let refused = csv(&owner, IMPORT, &wide).await.expect_status(400);
+        assert!(refused.text_at("/error/details/rows/0/message").starts_with("Row 1 is longer than 1048576 bytes"));
+        let nul = owner.post(IMPORT).json(&json!({"rows": [{"name": "A\u{0}"}]})).await.expect_status(400);
+        assert_eq!(nul.text_at("/error/details/rows/0/code"), "null_characters_not_allowed");
+        owner.post(IMPORT).body("application/json", r#"{"rows": [{"name": "Ada"#).await.expect_refusal(400, "parse_error");
+        assert_json!(owner.get("/api/v1/imports/").await.expect_status(200).json(), {"count": 0});
+    }
+
     async fn what_somebody_lost_the_right_to_is_not_gone_on_with(world: &World) {
         let owner = world.owner().await;
         let staff = world.member(&owner, "grace", "staff").await;

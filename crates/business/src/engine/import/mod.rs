@@ -1,22 +1,31 @@
 //! Records from a file: a list of rows in CSV or JSON, made through the same rules as one call for each.
 //!
-//! The rows are kept in the database, in chunks ([`store`]). A chunk is one transaction: its records, its refusals and the word that it
+//! A file is laid aside as it comes, and read from there into chunks, so that it is in memory nowhere ([`mod@file`]). The transaction that
+//! takes it in keeps its rows in the database ([`store`]). A chunk is one transaction: its records, its refusals and the word that it
 //! is done. So a stop costs nothing, and a repeated job makes no row twice. What is refused is kept with its reasons, to be fetched as
 //! a file, put right and sent again.
 
 mod cell;
+mod columns;
+mod csv;
 mod file;
+mod json;
 mod run;
 pub(crate) mod store;
 
 use serde_json::Value as Json;
 
-pub use file::{File, read_csv, read_json};
+pub use csv::read_csv;
+pub use file::File;
+pub use json::read_json;
 pub use run::{JOB, begin, register, run};
 pub use store::{COLUMNS, RETENTION, errors, lists_of_rows, tables};
 
-/// Rows of one transaction.
+/// Rows of one transaction, and the bytes as JSON after which it takes no other.
 pub const CHUNK_ROWS: usize = 100;
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// Length of one row in its file: what one call may send.
+const MOST_ROW_BYTES: usize = 1024 * 1024;
 /// Rows of one file.
 pub const MOST_ROWS: usize = 100_000;
 /// Complaints that an answer shows; the file of refused rows has all.

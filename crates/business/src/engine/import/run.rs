@@ -10,9 +10,10 @@ use loopd_types::{Kind, Problem, Result, Uuid};
 use serde_json::{Value as Json, json};
 
 use super::cell::{self, Known};
-use super::file::{File, targets};
+use super::columns::targets;
+use super::file::File;
 use super::store::{self, Import, Outcome};
-use super::{CHUNK_ROWS, Way, Wish};
+use super::{Way, Wish};
 use crate::engine::cx::{Cx, runtime};
 use crate::engine::runtime::ResourceRuntime;
 use crate::engine::{Engine, create, update};
@@ -42,10 +43,9 @@ pub fn begin(cx: &mut Cx<'_, '_>, resource: &Arc<ResourceRuntime>, file: &File, 
         update::require_changeable(resource)?;
         cx.tenant.require(&resource.permissions.update)?;
     }
-    if file.rows.is_empty() {
+    if file.rows == 0 {
         return Err(Problem::field("rows", "required", "The file has no rows."));
     }
-    let chunks: Vec<Vec<Vec<Json>>> = file.rows.chunks(CHUNK_ROWS).map(<[_]>::to_vec).collect();
     let import = Import {
         id: cx.new_id(),
         path: resource.path.clone(),
@@ -53,13 +53,13 @@ pub fn begin(cx: &mut Cx<'_, '_>, resource: &Arc<ResourceRuntime>, file: &File, 
         way: wish.way,
         is_dry_run: wish.is_dry_run,
         columns: file.columns.clone(),
-        targets: targets(resource, file, wish)?,
-        total: file.rows.len() as i64,
+        targets: targets(resource, &file.columns, wish)?,
+        total: file.rows as i64,
         done: 0,
         workspace: cx.tenant.workspace,
         created_by,
     };
-    store::insert(cx.tx, cx.company(), &import, &chunks, cx.now())?;
+    store::insert(cx.tx, cx.company(), &import, file, cx.now())?;
     if !import.is_dry_run {
         let id = import.id.to_string();
         let entry = audit::Entry {
@@ -72,7 +72,7 @@ pub fn begin(cx: &mut Cx<'_, '_>, resource: &Arc<ResourceRuntime>, file: &File, 
         };
         audit::record(cx.tx, cx.kernel(), cx.tenant, entry)?;
     }
-    if chunks.len() == 1 {
+    if file.pieces == 1 {
         run(cx.tx, cx.engine, cx.tenant, import.id)?;
     } else {
         let (payload, key) = (json!({"import": import.id.to_string()}).to_string(), format!("import:{}", import.id));
@@ -152,7 +152,8 @@ pub fn run(tx: &mut Tx<'_>, engine: &Engine, tenant: &Arc<Tenant>, id: Uuid) -> 
     }
     let Some((position, rows)) = store::next_chunk(tx, company, id)? else { return Ok(false) };
     let resource = runtime(engine, &import.path)?.clone();
-    let first = position * CHUNK_ROWS as i64 + 1;
+    // Chunks are done in their order.
+    let first = import.done + 1;
     let outcome = if import.is_dry_run {
         let mut tried = None;
         let back = tx.attempt(|tx| -> Result<()> {

@@ -4,10 +4,10 @@ use loopd_kernel::listing::{self, ColumnKind as Shown, Listing};
 use loopd_kernel::retention::Rule;
 use loopd_store::ddl::{ColumnDef, ColumnKind, ForeignKeyDef, OnDelete, TableDef};
 use loopd_store::{Reader, Row, StoreError, Tx, Value, dialect, params};
-use loopd_types::{CompanyId, DAY_US, Problem, Result, Timestamp, Uuid};
+use loopd_types::{CompanyId, DAY_US, Result, Timestamp, Uuid};
 use serde_json::Value as Json;
 
-use super::Way;
+use super::{File, Way};
 
 const IMPORTS: &str = "imports";
 const CHUNKS: &str = "import_chunks";
@@ -140,13 +140,7 @@ pub struct Outcome {
     pub refusals: Vec<Json>,
 }
 
-pub fn insert(
-    tx: &mut Tx<'_>,
-    company: CompanyId,
-    import: &Import,
-    chunks: &[Vec<Vec<Json>>],
-    now: Timestamp,
-) -> Result<()> {
+pub fn insert(tx: &mut Tx<'_>, company: CompanyId, import: &Import, file: &File, now: Timestamp) -> Result<()> {
     let (module, resource) = import.path.split_once('/').unwrap_or_default();
     tx.execute(
         "INSERT INTO imports (company_id, id, module, resource, state, mode, dry_run, columns, targets, total, done, created, updated, \
@@ -167,11 +161,11 @@ pub fn insert(
             now
         ],
     )?;
-    for (position, cells) in chunks.iter().enumerate() {
-        let cells = serde_json::to_string(cells).map_err(Problem::internal)?;
-        tx.push(
+    for (position, cells) in file.pieces()?.enumerate() {
+        // Not pushed: what waits to travel with others is held in memory.
+        tx.execute(
             "INSERT INTO import_chunks (company_id, import_id, position, cells, is_done, refusals) VALUES ($1, $2, $3, $4, $5, $6)",
-            params![company, import.id, position as i64, Value::Json(cells), false, Value::Json("[]".into())],
+            &params![company, import.id, position as i64, Value::Json(cells?), false, Value::Json("[]".into())],
         )?;
     }
     Ok(())

@@ -9,6 +9,7 @@ mod encrypted;
 #[cfg(target_os = "linux")]
 mod full;
 mod greeting;
+mod import_bodies;
 mod killed;
 mod licenses;
 mod settings;

@@ -267,9 +267,25 @@ impl Served {
 
     /// Bytes of memory that are resident now.
     pub fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most bytes of memory that were ever resident.
+    pub fn most_resident(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, of: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running process");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(of)).expect("a process has memory");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    /// How many files without a name the server holds open.
+    pub fn nameless_files(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("a running process");
+        let places = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        places.filter(|place| place.to_string_lossy().ends_with(" (deleted)")).count()
     }
 
     fn signal(&self, signal: &str) {
