@@ -50,11 +50,11 @@ pub trait Chain: Send + Sync {
         false
     }
 
-    /// Tries the transfer without making it, the wallet's deployment before it if the signature brings one.
+    /// Tries the transfer without making it, after making the payer's wallet if it must be made first.
     ///
     /// # Errors
     /// [`Fault::Reverted`] when it would fail, with the contract's words.
-    async fn simulate(&self, asset: Address, payment: &Payment) -> Result<(), Fault>;
+    async fn simulate(&self, asset: Address, payment: &Payment, deployment: Option<&Deployment>) -> Result<(), Fault>;
 }
 
 /// Why a chain gave no answer, or not the one that was hoped for.

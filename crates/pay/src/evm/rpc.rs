@@ -12,10 +12,10 @@ use loopd_kernel::egress::{Egress, Outbound, Unanswered, Url};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::abi::{self, Call, Deployment, Domain, PERMIT2, Permit2, Token, Wallet};
+use super::abi::{self, Call, Deployment, Domain, PERMIT2, PROXY, Permit2, Token, Wallet};
 use super::chain::{Chain, Fault};
 use super::script;
-use crate::x402::{Method, Payment};
+use crate::x402::Payment;
 
 /// What one question may cost the node: a transfer takes some 90,000, a wallet's deployment some 300,000.
 const GAS: &str = "0x4c4b40";
@@ -34,6 +34,8 @@ pub struct Rpc {
     number: AtomicU64,
     /// Whether the node has said that it is of this chain.
     is_proven: AtomicBool,
+    /// Whether x402's proxy for Permit2 stands; what stands there cannot go.
+    has_proxy: AtomicBool,
     factories: Vec<Address>,
     domains: Mutex<HashMap<Address, Domain>>,
 }
@@ -76,6 +78,7 @@ impl Rpc {
             egress: Egress::new(timeout)?,
             number: AtomicU64::new(1),
             is_proven: AtomicBool::new(false),
+            has_proxy: AtomicBool::new(false),
             factories,
             domains: Mutex::new(HashMap::new()),
         })
@@ -233,9 +236,18 @@ impl Chain for Rpc {
     }
 
     async fn has_code(&self, address: Address) -> Result<bool, Fault> {
+        if address == PROXY && self.has_proxy.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
         let code: String = self.ask("eth_getCode", json!([address.to_string(), "latest"])).await?;
         match code.strip_prefix("0x") {
-            Some(digits) => Ok(!digits.is_empty()),
+            Some(digits) => {
+                let has_code = !digits.is_empty();
+                if has_code && address == PROXY {
+                    self.has_proxy.store(true, Ordering::Relaxed);
+                }
+                Ok(has_code)
+            }
             None => Err(Fault::Lying("eth_getCode: no bytes".to_owned())),
         }
     }
@@ -267,13 +279,14 @@ impl Chain for Rpc {
         self.factories.contains(&factory)
     }
 
-    async fn simulate(&self, asset: Address, payment: &Payment) -> Result<(), Fault> {
+    async fn simulate(&self, asset: Address, payment: &Payment, deployment: Option<&Deployment>) -> Result<(), Fault> {
         let transfer = abi::transfer(asset, payment);
-        match (&payment.method, Deployment::unwrap(&payment.signature)) {
-            (Method::Authorization(_), Some((Deployment { factory, call }, _))) => {
-                self.call_in_turn(&[Call { to: factory, data: call }, transfer]).await.map(drop)
+        match deployment {
+            None => self.call(transfer.to, transfer.data).await.map(drop),
+            Some(Deployment { factory, call }) => {
+                let first = Call { to: *factory, data: call.clone() };
+                self.call_in_turn(&[first, transfer]).await.map(drop)
             }
-            _ => self.call(transfer.to, transfer.data).await.map(drop),
         }
     }
 }

@@ -3,7 +3,11 @@
 pub mod header;
 pub mod payment;
 pub mod reason;
+mod rules;
+mod signature;
+pub mod verify;
 pub mod wire;
 
 pub use payment::{Authorization, Method, Payment, Permit, Requirement, Version};
 pub use reason::{Reason, Refusal};
+pub use verify::{Verified, verify};

@@ -39,6 +39,8 @@ reasons! {
     UnsupportedNetwork = "invalid_network",
     /// A token that payments are not taken in.
     UnsupportedAsset = "unsupported_asset",
+    /// No contract stands at the asset's address.
+    NoAsset = "asset_not_deployed_contract",
     /// A way of moving money that is not understood.
     PayloadType = "unsupported_payload_type",
     /// `extra.name` or `extra.version` is missing.
@@ -59,7 +61,7 @@ reasons! {
     Balance = "invalid_exact_evm_insufficient_balance",
     TokenName = "invalid_exact_evm_token_name_mismatch",
     TokenVersion = "invalid_exact_evm_token_version_mismatch",
-    /// No contract at the asset's address that knows EIP-3009.
+    /// A token that does not know EIP-3009.
     NoEip3009 = "invalid_exact_evm_eip3009_not_supported",
     /// The transfer would fail for another reason, which the detail tells.
     Simulation = "invalid_exact_evm_transaction_simulation_failed",
@@ -73,6 +75,8 @@ reasons! {
     PermitAllowance = "permit2_allowance_required",
     PermitBalance = "permit2_insufficient_balance",
     PermitNonce = "permit2_invalid_nonce",
+    /// x402's proxy for Permit2 is not on this chain.
+    PermitProxy = "permit2_proxy_not_deployed",
     PermitSimulation = "permit2_simulation_failed",
     /// Nobody knows whether the payment is good: the chain gave no answer, or one that makes no sense. Trying again may help.
     Unexpected = "unexpected_verify_error",
