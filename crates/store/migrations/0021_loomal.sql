@@ -1,3 +1,6 @@
+-- Endpoints that a product made for a row of its own are told only of events whose subject begins with this.
+ALTER TABLE webhook_endpoints ADD COLUMN about TEXT;
+
 -- Loomal: projects that take and make machine payments in a company's name. Amounts of USDC are micro units (10^-6).
 
 -- public_id is the identity that clients know (id-b103b0e752d24018). Its key is the row of credentials whose subject is the project's id.

@@ -24,6 +24,7 @@ pub mod query;
 pub mod range;
 mod reply;
 mod router;
+pub mod rows;
 pub mod schema;
 mod sending;
 pub mod serve;

@@ -10,10 +10,10 @@ use loopd_types::{CompanyId, Problem, Result, Uuid};
 use loopd_web::{Call, Content, Operation, Param, Reply, ResponseDoc, schema};
 use serde_json::Value;
 
-use super::core::{Core, handled, list, list_params, list_query, nothing};
 use crate::engine::export::harmless;
+use loopd_web::rows::{Rows, handled, list, list_params, list_query, nothing};
 
-pub(super) const AUDIT: Core = Core { path: "audit-logs", name: "AuditLog", listing: &audit::LISTING };
+pub(super) const AUDIT: Rows = Rows::core("audit-logs", "AuditLog", &audit::LISTING);
 
 const WORDS: &str = "Newest first. `user` or `email` says who, `action` what, `target` which row (for a refusal: which operation), \
     `at__gte` and `at__lt` when; `search` looks into all words. `action=refused` are the calls that were refused, with the permission \

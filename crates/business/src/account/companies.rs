@@ -11,12 +11,12 @@ use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
 use serde_json::Value;
 
 use super::auth::describe;
-use super::core::{Core, handled, list, list_params, nothing, settled};
 use super::members::MEMBERSHIPS;
 use crate::define::{Module, settings};
+use loopd_web::rows::{Rows, handled, list, list_params, nothing, settled};
 
-pub(super) const COMPANIES: Core = Core { path: "companies", name: "Company", listing: &company::MINE };
-pub(super) const WORKSPACES: Core = Core { path: "workspaces", name: "Workspace", listing: &workspace::LISTING };
+pub(super) const COMPANIES: Rows = Rows::core("companies", "Company", &company::MINE);
+pub(super) const WORKSPACES: Rows = Rows::core("workspaces", "Workspace", &workspace::LISTING);
 
 pub fn operations() -> Vec<Operation> {
     let mut all = company_operations();
@@ -350,5 +350,5 @@ fn workspace_members() -> Operation {
         )
         .tenant(None, &MEMBERSHIPS.permission("view"))
         .params(list_params(&workspace::MEMBERS))
-        .responds(200, "One page.", schema::paginated(super::wire::row(&workspace::MEMBERS)))
+        .responds(200, "One page.", schema::paginated(loopd_web::rows::row_schema(&workspace::MEMBERS)))
 }

@@ -7,9 +7,9 @@ use loopd_store::{Tx, View};
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{Call, Operation, Reply, ResponseDoc, Schema as _, schema};
 
-use super::core::Core;
+use loopd_web::rows::Rows;
 
-pub(super) const IMPORTS: Core = Core { path: "company-imports", name: "CompanyImport", listing: &incoming::LISTING };
+pub(super) const IMPORTS: Rows = Rows::core("company-imports", "CompanyImport", &incoming::LISTING);
 
 pub fn operations() -> Vec<Operation> {
     let all = vec![

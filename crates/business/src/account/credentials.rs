@@ -7,10 +7,10 @@ use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::Value;
 
-use super::core::{Core, handled, list, list_params, nothing, settled};
+use loopd_web::rows::{Rows, handled, list, list_params, nothing, settled};
 
-pub(super) const APPS: Core = Core { path: "api-client-apps", name: "ApiClientApp", listing: &app::LISTING };
-pub(super) const KEYS: Core = Core { path: "internal-api-keys", name: "InternalApiKey", listing: &credential::LISTING };
+pub(super) const APPS: Rows = Rows::core("api-client-apps", "ApiClientApp", &app::LISTING);
+pub(super) const KEYS: Rows = Rows::core("internal-api-keys", "InternalApiKey", &credential::LISTING);
 
 pub fn operations() -> Vec<Operation> {
     let mut all = app_operations();

@@ -7,9 +7,9 @@ use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
-use super::core::{Core, list, list_params};
+use loopd_web::rows::{Rows, list, list_params};
 
-const SUBJECTS: Core = Core { path: "data-subjects", name: "DataSubject", listing: &LISTING };
+const SUBJECTS: Rows = Rows::core("data-subjects", "DataSubject", &LISTING);
 
 pub fn operations() -> Vec<Operation> {
     let op = |operation: Operation, verb: &str, summary: &str| {

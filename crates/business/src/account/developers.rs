@@ -6,10 +6,9 @@ use loopd_store::{Tx, Value as Sql, View};
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 
-use super::core::{Core, list, list_params};
+use loopd_web::rows::{Rows, list, list_params};
 
-pub(super) const PROFILES: Core =
-    Core { path: "developer-profiles", name: "DeveloperProfile", listing: &developer::LISTING };
+pub(super) const PROFILES: Rows = Rows::core("developer-profiles", "DeveloperProfile", &developer::LISTING);
 
 pub fn operations() -> Vec<Operation> {
     let op = |operation: Operation, summary: &str| PROFILES.document(operation, summary).authenticated();

@@ -10,11 +10,11 @@ use loopd_web::{Call, Operation, RateClass, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
 use super::auth::required_text;
-use super::core::{Core, list, list_params, settled};
 use super::two_factor::{proof, proved};
 use super::users::USERS;
+use loopd_web::rows::{Rows, list, list_params, settled};
 
-pub(super) const ERASURES: Core = Core { path: "erasures", name: "Erasure", listing: &LISTING };
+pub(super) const ERASURES: Rows = Rows::core("erasures", "Erasure", &LISTING);
 
 /// What an account's erasure may be refused for.
 const REFUSALS: &str = "`last_owner`: the members of `companies` would be left without an owner; transfer the ownership, or close the company, \

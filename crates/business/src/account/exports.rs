@@ -6,10 +6,10 @@ use loopd_kernel::transfer::ordered;
 use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Reply, ResponseDoc, schema};
 
-use super::core::Core;
 use crate::files::{deliver, link};
+use loopd_web::rows::Rows;
 
-pub(super) const EXPORTS: Core = Core { path: "company-exports", name: "CompanyExport", listing: &ordered::LISTING };
+pub(super) const EXPORTS: Rows = Rows::core("company-exports", "CompanyExport", &ordered::LISTING);
 
 pub fn operations() -> Vec<Operation> {
     let url = EXPORTS.item_url();

@@ -6,10 +6,10 @@ use loopd_types::Result;
 use loopd_web::{Call, Operation, RateClass, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
-use super::core::{Core, handled, nothing};
 use super::{auth, wire};
+use loopd_web::rows::{Rows, handled, nothing};
 
-pub(super) const INVITATIONS: Core = Core { path: "invitations", name: "Invitation", listing: &invitation::LISTING };
+pub(super) const INVITATIONS: Rows = Rows::core("invitations", "Invitation", &invitation::LISTING);
 
 pub fn operations() -> Vec<Operation> {
     let op = |operation: Operation, summary: &str| INVITATIONS.document(operation, summary);

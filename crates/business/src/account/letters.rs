@@ -7,9 +7,9 @@ use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
-use super::core::{Core, list, list_params};
+use loopd_web::rows::{Rows, list, list_params};
 
-pub(super) const LETTERS: Core = Core { path: "mail-messages", name: "MailMessage", listing: &mail::LISTING };
+pub(super) const LETTERS: Rows = Rows::core("mail-messages", "MailMessage", &mail::LISTING);
 
 pub fn operations() -> Vec<Operation> {
     let op = |operation: Operation, summary: &str| LETTERS.document(operation, summary).superuser();

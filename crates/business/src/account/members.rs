@@ -5,10 +5,10 @@ use loopd_types::Result;
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
-use super::core::{Core, handled, nothing, settled};
+use loopd_web::rows::{Rows, handled, nothing, settled};
 
-pub(super) const MEMBERSHIPS: Core = Core { path: "memberships", name: "Membership", listing: &membership::LISTING };
-pub(super) const ROLES: Core = Core { path: "roles", name: "Role", listing: &membership::ROLES };
+pub(super) const MEMBERSHIPS: Rows = Rows::core("memberships", "Membership", &membership::LISTING);
+pub(super) const ROLES: Rows = Rows::core("roles", "Role", &membership::ROLES);
 
 pub fn operations() -> Vec<Operation> {
     let mut all = membership_operations();

@@ -6,8 +6,7 @@ mod auth;
 mod billing;
 mod companies;
 mod company_imports;
-pub(crate) mod core;
-mod credentials;
+pub(crate) mod credentials;
 mod data_subjects;
 mod developers;
 mod erasures;
@@ -31,7 +30,7 @@ pub use companies::describe_settings;
 use loopd_web::Operation;
 use serde_json::Value;
 
-pub(crate) use wire::row as row_schema;
+pub(crate) use loopd_web::rows::row_schema;
 
 /// Every operation of the kernel's resources.
 pub fn operations() -> Vec<Operation> {

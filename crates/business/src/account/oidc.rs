@@ -12,11 +12,11 @@ use loopd_web::{Call, Claimed, Operation, RateClass, Reply, Schema as _, schema}
 use serde_json::{Value, json};
 
 use super::auth::{answer_signed_in, signed_in_schema};
-use super::core::{Core, handled, list, list_params, nothing};
+use loopd_web::rows::{Rows, handled, list, list_params, nothing};
 
-pub(super) const PROVIDERS: Core = Core { path: "oidc-providers", name: "OidcProvider", listing: &oidc::LISTING };
+pub(super) const PROVIDERS: Rows = Rows::core("oidc-providers", "OidcProvider", &oidc::LISTING);
 /// The same rows for superusers: those of the whole installation.
-const OWN: Core = Core { path: "installation-oidc-providers", name: "OidcProvider", listing: &oidc::LISTING };
+const OWN: Rows = Rows::core("installation-oidc-providers", "OidcProvider", &oidc::LISTING);
 
 pub fn operations() -> Vec<Operation> {
     let mut all = vec![

@@ -7,7 +7,7 @@ use loopd_web::{Call, Operation, RateClass, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
 use super::auth::required_text;
-use super::core::settled;
+use loopd_web::rows::settled;
 
 const DEAD: &str = "The link is unknown, replaced, used or late (`link_not_valid`), or a field is not valid.";
 

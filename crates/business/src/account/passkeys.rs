@@ -8,10 +8,10 @@ use loopd_web::{Call, Operation, RateClass, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
 use super::auth::{answer_signed_in, signed_in_schema};
-use super::core::{Core, list, list_params};
 use super::two_factor::{own_session, proof, proved};
+use loopd_web::rows::{Rows, list, list_params};
 
-pub(super) const PASSKEYS: Core = Core { path: "auth/passkeys", name: "Passkey", listing: &passkey::LISTING };
+pub(super) const PASSKEYS: Rows = Rows::core("auth/passkeys", "Passkey", &passkey::LISTING);
 
 pub fn operations() -> Vec<Operation> {
     let own = |operation: Operation, summary: &str| operation.tag("auth").summary(summary).authenticated().personal();

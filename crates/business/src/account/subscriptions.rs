@@ -6,10 +6,10 @@ use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
-use super::core::{Core, nothing, settled, system_view};
+use loopd_web::rows::{Rows, nothing, settled, system_view};
 
-pub(super) const SUBSCRIPTIONS: Core =
-    Core { path: "product-subscriptions", name: "ProductSubscription", listing: &subscription::LISTING };
+pub(super) const SUBSCRIPTIONS: Rows =
+    Rows::core("product-subscriptions", "ProductSubscription", &subscription::LISTING);
 
 /// Subscribing, activating, renewing and cancelling.
 const BILLING: &str = "core.billing.update";

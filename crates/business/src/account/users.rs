@@ -8,9 +8,9 @@ use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::json;
 
-use super::core::{Core, list, list_params, settled};
+use loopd_web::rows::{Rows, list, list_params, settled};
 
-pub(super) const USERS: Core = Core { path: "users", name: "User", listing: &account::LISTING };
+pub(super) const USERS: Rows = Rows::core("users", "User", &account::LISTING);
 
 type Switch = fn(&mut Tx<'_>, &Kernel, &Actor, Uuid) -> Result<()>;
 

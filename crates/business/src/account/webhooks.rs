@@ -8,14 +8,11 @@ use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
-use super::core::{Core, handled, list, list_params, nothing};
+use loopd_web::rows::{Rows, handled, list, list_params, nothing};
 
-pub(super) const ENDPOINTS: Core =
-    Core { path: "webhook-endpoints", name: "WebhookEndpoint", listing: &endpoint::LISTING };
-pub(super) const DELIVERIES: Core =
-    Core { path: "webhook-deliveries", name: "WebhookDelivery", listing: &delivery::LISTING };
-pub(super) const ATTEMPTS: Core =
-    Core { path: "webhook-deliveries", name: "WebhookAttempt", listing: &delivery::ATTEMPTS };
+pub(super) const ENDPOINTS: Rows = Rows::core("webhook-endpoints", "WebhookEndpoint", &endpoint::LISTING);
+pub(super) const DELIVERIES: Rows = Rows::core("webhook-deliveries", "WebhookDelivery", &delivery::LISTING);
+pub(super) const ATTEMPTS: Rows = Rows::core("webhook-deliveries", "WebhookAttempt", &delivery::ATTEMPTS);
 
 pub fn operations() -> Vec<Operation> {
     let mut all = endpoint_operations();

@@ -7,9 +7,9 @@ use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Param, Reply, ResponseDoc, Schema as _, schema};
 
 use super::{deliver, intake};
-use crate::account::core::{Core, handled, nothing};
+use loopd_web::rows::{Rows, handled, nothing};
 
-pub(crate) const FILES: Core = Core { path: "files", name: "File", listing: &file::LISTING };
+pub(crate) const FILES: Rows = Rows::core("files", "File", &file::LISTING);
 /// Rows of every purpose: what was just uploaded to be attached is shown once, to whoever did it.
 const ANY: Listing = Listing { from: "files f", ..file::LISTING };
 

@@ -9,10 +9,10 @@ use loopd_web::{Call, Content, Operation, Reply, ResponseDoc, Schema as _, schem
 use serde_json::Value as Json;
 
 use super::records::{Door, on};
-use crate::account::core::{list, list_params};
 use crate::engine::record::Record;
 use crate::engine::{read, view};
 use crate::files::{deliver, intake};
+use loopd_web::rows::{list, list_params};
 
 /// A body that only names a file.
 const NAMED_BYTES: usize = 64 * 1024;

@@ -11,12 +11,12 @@ use loopd_web::{Call, Content, Operation, Reply, ResponseDoc, schema};
 use serde_json::{Map, Value as Json, json};
 
 use super::records::Door;
-use crate::account::core::Core;
 use crate::define::parse::not_a_dictionary;
 use crate::engine::import::{self, File, SHOWN_ERRORS, Way, Wish, store};
 use crate::engine::{Cx, Registry};
+use loopd_web::rows::Rows;
 
-const IMPORTS: Core = Core { path: "imports", name: "Import", listing: &import::COLUMNS };
+const IMPORTS: Rows = Rows::core("imports", "Import", &import::COLUMNS);
 
 /// Looking at imports of every resource.
 pub(super) fn operations(registry: &Arc<Registry>) -> Vec<Operation> {

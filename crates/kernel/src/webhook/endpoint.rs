@@ -23,7 +23,7 @@ pub const LISTING: Listing = Listing {
     id: "w.id",
     order: "w.company_id, w.id",
 };
-const COLUMNS: [Column; 18] = [
+const COLUMNS: [Column; 19] = [
     column("id", "w.id", ColumnKind::Uuid),
     column("company", "w.company_id", ColumnKind::Company),
     searched("url", "w.url"),
@@ -34,6 +34,7 @@ const COLUMNS: [Column; 18] = [
     column("ordered", "w.is_ordered", ColumnKind::Bool),
     column("concurrency", "w.concurrency", ColumnKind::Int),
     column("scheme", "w.scheme", ColumnKind::Text),
+    column("about", "w.about", ColumnKind::Text).nullable(),
     column("old_secret_until", "w.old_secret_until", ColumnKind::Time).nullable(),
     column("failing_since", "w.failing_since", ColumnKind::Time).nullable(),
     column("last_success_at", "w.last_success_at", ColumnKind::Time).nullable(),
@@ -43,9 +44,10 @@ const COLUMNS: [Column; 18] = [
     column("updated_at", "w.updated_at", ColumnKind::Time),
     column("version", "w.version", ColumnKind::Int),
 ];
-const READ_ONLY: [&str; 11] = [
+const READ_ONLY: [&str; 12] = [
     "id",
     "company",
+    "about",
     "status",
     "disabled_reason",
     "old_secret_until",
@@ -83,12 +85,59 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
         return Err(Problem::conflict("limit_reached", format!("This company may have {most} webhook endpoints."))
             .with_extra("limit", most));
     }
+    let secret = signature::mint(kernel.rng.as_ref());
+    let id = insert(tx, kernel, tenant, wanted, grants, None, &secret)?;
+    Ok((id, secret.expose().clone()))
+}
+
+/// An endpoint that a product makes for a row of its own: it is told of one subject only, in the product's own scheme.
+pub struct Own<'a> {
+    pub url: &'a str,
+    pub description: &'a str,
+    /// The kind of event that it is told of.
+    pub kind: &'a str,
+    /// What the events' subjects begin with.
+    pub about: &'a str,
+    /// What the receiver needs no permission for, because the product tells it: `loomal.payments.view`.
+    pub permission: &'a str,
+    pub scheme: &'static str,
+    /// Chosen by the receiver; a new one otherwise.
+    pub secret: Option<Secret<String>>,
+}
+
+/// Makes an endpoint for a product's row. Whoever calls has checked the address with [`check_url`].
+///
+/// # Errors
+/// 503 from the database.
+pub fn create_own(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, own: Own<'_>) -> Result<Uuid> {
+    let wanted = Wanted {
+        url: Some(own.url.to_owned()),
+        description: Some(own.description.to_owned()),
+        events: Some(Value::Json(json!([own.kind]).to_string())),
+        is_ordered: None,
+        concurrency: None,
+        scheme: Some(own.scheme.to_owned()),
+    };
+    let secret = own.secret.unwrap_or_else(|| signature::mint(kernel.rng.as_ref()));
+    let grants = Value::Json(json!([[own.permission]]).to_string());
+    insert(tx, kernel, tenant, wanted, grants, Some(own.about), &secret)
+}
+
+fn insert(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    wanted: Wanted,
+    grants: Value,
+    about: Option<&str>,
+    secret: &Secret<String>,
+) -> Result<Uuid> {
     hand_over::catch_up(tx, kernel, tenant.company)?;
-    let (id, now, secret) = (kernel.new_id(), kernel.now(), signature::mint(kernel.rng.as_ref()));
-    let sealed = seal(kernel, tenant.company, id, &secret)?;
+    let (id, now) = (kernel.new_id(), kernel.now());
+    let sealed = seal(kernel, tenant.company, id, secret)?;
     tx.push(
         "INSERT INTO webhook_endpoints (company_id, id, url, description, events, status, is_ordered, concurrency, scheme, secret, grants, \
-         created_by, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, 'enabled', $6, $7, $8, $9, $10, $11, $12, $12)",
+         created_by, created_at, updated_at, about) VALUES ($1, $2, $3, $4, $5, 'enabled', $6, $7, $8, $9, $10, $11, $12, $12, $13)",
         params![
             tenant.company,
             id,
@@ -101,7 +150,8 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
             sealed,
             grants,
             tenant.actor.user,
-            now
+            now,
+            about
         ],
     )?;
     tx.push("INSERT INTO webhook_lanes (company_id, endpoint_id) VALUES ($1, $2)", params![tenant.company, id])?;
@@ -116,7 +166,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
     )?;
     let (lanes, company) = (kernel.lanes.clone(), tenant.company);
     tx.on_commit(move || lanes.listens(company));
-    Ok((id, secret.expose().clone()))
+    Ok(id)
 }
 
 /// What a body asks for; `None` for what it does not say.
@@ -156,7 +206,10 @@ impl Wanted {
 }
 
 /// An address that may be posted to. Where its name leads is judged at every attempt.
-fn check_url(kernel: &Kernel, text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// In words for the caller.
+pub fn check_url(kernel: &Kernel, text: &str) -> Result<(), String> {
     let url = Url::parse(text).map_err(|_| "Enter a valid URL.".to_owned())?;
     if url.scheme() != "https" && (url.scheme() != "http" || kernel.settings.environment.is_production()) {
         return Err("Must begin with https://.".to_owned());
@@ -283,6 +336,22 @@ pub(super) fn give_up(
     written_by(tx, kernel, company, &actor, "disable", "disabled", id, payload)
 }
 
+/// A new secret for an endpoint that a product makes.
+pub fn mint(kernel: &Kernel) -> Secret<String> {
+    signature::mint(kernel.rng.as_ref())
+}
+
+/// Deletes an endpoint that a product made; one that its people have deleted already is gone.
+///
+/// # Errors
+/// 503 from the database.
+pub fn delete_own(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
+    match find(tx, tenant.company, id)? {
+        Some(_) => delete(tx, kernel, tenant, id),
+        None => Ok(()),
+    }
+}
+
 /// Deletes an endpoint: its secrets are forgotten, what waits for it is cancelled, what was delivered stays to be read.
 ///
 /// # Errors
@@ -385,6 +454,8 @@ pub(super) struct Listener {
     pub is_ordered: bool,
     filter: Filter,
     grants: Vec<PermissionSet>,
+    /// What the subjects of its events begin with, if it is for some only.
+    about: Option<String>,
 }
 
 impl Listener {
@@ -392,7 +463,8 @@ impl Listener {
     pub fn wants(&self, event: &Event) -> bool {
         let is_own_beginning =
             event.kind == "core.webhook_endpoint.created" && event.subject.ends_with(&self.id.to_string());
-        self.filter.fits(&event.kind) && !is_own_beginning
+        let is_about = self.about.as_ref().is_none_or(|about| event.subject.starts_with(about.as_str()));
+        is_about && self.filter.fits(&event.kind) && !is_own_beginning
     }
     pub fn may_see(&self, permission: &str) -> bool {
         self.grants.iter().all(|set| set.allows(permission))
@@ -405,7 +477,7 @@ pub(super) fn listeners(reader: &mut Reader<'_>, company: CompanyId, only: Optio
         if only.is_some() { "AND id = $2 AND status <> 'deleted'" } else { "AND $2 IS NULL AND status = 'enabled'" };
     let which = which.replace("$2 IS", "CAST($2 AS UUID) IS");
     let sql = format!(
-        "SELECT id, events, is_ordered, grants FROM webhook_endpoints WHERE company_id = $1 {which} ORDER BY id"
+        "SELECT id, events, is_ordered, grants, about FROM webhook_endpoints WHERE company_id = $1 {which} ORDER BY id"
     );
     Ok(reader.query(&sql, &params![company, only], |row| {
         let patterns: Vec<String> = serde_json::from_str(row.json(1)?).unwrap_or_default();
@@ -413,6 +485,7 @@ pub(super) fn listeners(reader: &mut Reader<'_>, company: CompanyId, only: Optio
         Ok(Listener {
             id: row.uuid(0)?,
             is_ordered: row.bool(2)?,
+            about: row.opt_text(4)?.map(str::to_owned),
             // Nothing unreadable may turn into "everything".
             filter: Filter::parse(patterns).unwrap_or_else(|_| Filter::parse(["no.such"]).expect("a pattern")),
             grants: match grants.is_empty() {

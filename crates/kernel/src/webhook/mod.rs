@@ -31,7 +31,7 @@ use loopd_types::{CompanyId, Uuid};
 use tokio::sync::Notify;
 
 pub use attempt::ping;
-pub use signature::{Scheme, Schemes, Signing};
+pub use signature::{Scheme, Schemes, Signing, sign};
 
 use crate::event::signal::lock;
 use crate::job::Runner;

@@ -8,16 +8,13 @@ use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::Value;
 
-use super::super::core::{Core, list, list_params, nothing};
 use super::{given, operate};
+use loopd_web::rows::{Rows, list, list_params, nothing};
 
-pub(in crate::account) const PLANS: Core = Core { path: "plans", name: "Plan", listing: &plan::LISTING };
-pub(in crate::account) const COUPONS: Core =
-    Core { path: "billing/coupons", name: "BillingCoupon", listing: &coupon::LISTING };
-pub(in crate::account) const METERS: Core =
-    Core { path: "billing/meters", name: "BillingMeter", listing: &meter::LISTING };
-pub(in crate::account) const TAX_RATES: Core =
-    Core { path: "billing/tax-rates", name: "BillingTaxRate", listing: &tax::LISTING };
+pub(in crate::account) const PLANS: Rows = Rows::core("plans", "Plan", &plan::LISTING);
+pub(in crate::account) const COUPONS: Rows = Rows::core("billing/coupons", "BillingCoupon", &coupon::LISTING);
+pub(in crate::account) const METERS: Rows = Rows::core("billing/meters", "BillingMeter", &meter::LISTING);
+pub(in crate::account) const TAX_RATES: Rows = Rows::core("billing/tax-rates", "BillingTaxRate", &tax::LISTING);
 
 pub(super) fn operations() -> Vec<Operation> {
     let mut all = plans();

@@ -10,16 +10,12 @@ use loopd_types::{CompanyId, Problem, Result, Uuid};
 use loopd_web::{Call, Content, Operation, Reply, ResponseDoc, Schema as _, schema};
 use serde_json::Value;
 
-use super::super::core::{Core, nothing, system_view};
-use super::super::wire;
 use super::{UPDATE, VIEW, print};
+use loopd_web::rows::{Rows, nothing, system_view};
 
-pub(in crate::account) const INVOICES: Core =
-    Core { path: "billing/invoices", name: "BillingInvoice", listing: &bill::LISTING };
-pub(in crate::account) const PAYMENTS: Core =
-    Core { path: "billing/payments", name: "BillingPayment", listing: &payment::LISTING };
-pub(in crate::account) const USAGE: Core =
-    Core { path: "billing/usage", name: "BillingUsage", listing: &usage::LISTING };
+pub(in crate::account) const INVOICES: Rows = Rows::core("billing/invoices", "BillingInvoice", &bill::LISTING);
+pub(in crate::account) const PAYMENTS: Rows = Rows::core("billing/payments", "BillingPayment", &payment::LISTING);
+pub(in crate::account) const USAGE: Rows = Rows::core("billing/usage", "BillingUsage", &usage::LISTING);
 
 pub(super) fn operations() -> Vec<Operation> {
     let minor = || schema::integer_between(1, 1_000_000_000_000_000);
@@ -100,7 +96,8 @@ async fn write_note(call: Call) -> Result<Reply> {
 
 /// A bill with its lines.
 fn whole_schema() -> Value {
-    wire::row(&bill::LISTING).property("lines", schema::array(wire::row(&bill::LINES)))
+    loopd_web::rows::row_schema(&bill::LISTING)
+        .property("lines", schema::array(loopd_web::rows::row_schema(&bill::LINES)))
 }
 
 fn retrieve() -> Operation {

@@ -15,7 +15,7 @@ use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{Call, Operation, Reply};
 use serde_json::Value;
 
-use super::core::{Core, handled};
+use loopd_web::rows::{Rows, handled};
 
 pub(super) use catalogue::{COUPONS, METERS, PLANS, TAX_RATES};
 pub(super) use invoices::{INVOICES, PAYMENTS, USAGE};
@@ -33,7 +33,7 @@ pub fn operations() -> Vec<Operation> {
 }
 
 /// A write by the operator, of what belongs to no company, that answers with the row it touched.
-fn operate<F>(core: Core, operation: Operation, status: u16, work: F) -> Operation
+fn operate<F>(core: Rows, operation: Operation, status: u16, work: F) -> Operation
 where
     F: Fn(&mut Tx<'_>, &Kernel, &Actor, Option<Uuid>, Value) -> Result<Uuid> + Send + Sync + 'static,
 {

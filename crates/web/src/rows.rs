@@ -1,19 +1,19 @@
-//! What all core resources have in common: lists and reads from a [`Listing`], answers after a write, operation documents.
+//! [`Rows`]: what resources have in common whose rows come from a listing of the kernel's or a product's: lists and reads from a [`Listing`], answers after a write, operation documents.
 
 use std::sync::Arc;
 
+use crate::{Call, Operation, PageNumber, PageWriter, Param, Reply, Schema as _, schema};
 use loopd_kernel::listing::{self, Conditions, ListQuery, Listing, PageRef};
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::{Reader, Tx, View};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
-use loopd_web::{Call, Operation, PageNumber, PageWriter, Param, Reply, schema};
 use serde_json::Value;
 
-use super::wire;
-
-/// A core resource: its path, the words of its documents, and where its rows come from.
+/// A resource: its path, the words of its documents, and where its rows come from.
 #[derive(Clone, Copy)]
-pub struct Core {
+pub struct Rows {
+    /// `None` for the foundation's own, which need no subscription.
+    pub product: Option<&'static str>,
     /// `workspaces`
     pub path: &'static str,
     /// `Workspace`: the component's name.
@@ -21,20 +21,35 @@ pub struct Core {
     pub listing: &'static Listing,
 }
 
-impl Core {
+impl Rows {
+    /// One of the foundation's.
+    pub const fn core(path: &'static str, name: &'static str, listing: &'static Listing) -> Self {
+        Self { product: None, path, name, listing }
+    }
+    /// One of a product's: below its name, with its permissions, for its subscribers.
+    pub const fn of(product: &'static str, path: &'static str, name: &'static str, listing: &'static Listing) -> Self {
+        Self { product: Some(product), path, name, listing }
+    }
     pub fn url(&self) -> String {
-        format!("/api/v1/{}/", self.path)
+        match self.product {
+            None => format!("/api/v1/{}/", self.path),
+            Some(product) => format!("/api/v1/{product}/{}/", self.path),
+        }
     }
     pub fn item_url(&self) -> String {
-        format!("/api/v1/{}/{{id}}/", self.path)
+        format!("{}{{id}}/", self.url())
     }
     pub fn permission(&self, verb: &str) -> String {
         // A company's bills and what belongs to them are one thing to be allowed.
         let noun = self.path.split('/').next().unwrap_or(self.path);
-        format!("core.{noun}.{verb}")
+        format!("{}.{noun}.{verb}", self.product.unwrap_or("core"))
     }
     pub fn operation_id(&self, verb: &str) -> String {
-        format!("{}_{verb}", self.path.replace(['-', '/'], "_"))
+        let path = self.path.replace(['-', '/'], "_");
+        match self.product {
+            None => format!("{path}_{verb}"),
+            Some(product) => format!("{product}_{path}_{verb}"),
+        }
     }
     /// A row, by its component.
     pub fn row(&self) -> Value {
@@ -42,12 +57,12 @@ impl Core {
     }
     /// The component's own schema.
     pub fn schema(&self) -> Value {
-        wire::row(self.listing)
+        row_schema(self.listing)
     }
 
     /// Gives an operation this resource's tag, and summary and description.
     pub fn document(&self, operation: Operation, summary: &str) -> Operation {
-        operation.tag(self.path.split('/').next().unwrap_or(self.path)).summary(summary)
+        operation.tag(self.product.unwrap_or_else(|| self.path.split('/').next().unwrap_or(self.path))).summary(summary)
     }
 
     /// `GET /<path>/` over the caller's companies.
@@ -60,7 +75,7 @@ impl Core {
             })
             .await
         });
-        self.document(operation.union(None, &self.permission("view")), &format!("List {}", self.words()))
+        self.document(operation.union(self.product, &self.permission("view")), &format!("List {}", self.words()))
             .params(list_params(self.listing))
             .responds(200, "One page.", schema::paginated(self.row()))
     }
@@ -77,8 +92,11 @@ impl Core {
                 .await?;
             Ok(Reply::json_bytes(200, found.ok_or_else(Problem::not_found)?))
         });
-        self.document(operation.union(None, &self.permission("view")), &format!("Read one of the {}", self.words()))
-            .responds(200, "The row.", self.row())
+        self.document(
+            operation.union(self.product, &self.permission("view")),
+            &format!("Read one of the {}", self.words()),
+        )
+        .responds(200, "The row.", self.row())
     }
 
     /// `GET /<path>/` for superusers, of what belongs to no company.
@@ -117,7 +135,7 @@ impl Core {
         self.write_in(Tenant::view, operation, status, work)
     }
 
-    /// As [`Core::write`], where the write reaches beyond the company's own rows.
+    /// As [`Rows::write`], where the write reaches beyond the company's own rows.
     pub fn write_in<F>(self, view: fn(&Tenant) -> View, operation: Operation, status: u16, work: F) -> Operation
     where
         F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Value) -> Result<Uuid> + Send + Sync + 'static,
@@ -137,7 +155,7 @@ impl Core {
         })
     }
 
-    /// As [`Core::write`] for `/{id}/…`, with the id of the path.
+    /// As [`Rows::write`] for `/{id}/…`, with the id of the path.
     pub fn write_item<F>(self, operation: Operation, work: F) -> Operation
     where
         F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Uuid, Value) -> Result<()> + Send + Sync + 'static,
@@ -145,7 +163,7 @@ impl Core {
         self.write_item_in(Tenant::view, operation, work)
     }
 
-    /// As [`Core::write_item`], where the write reaches beyond the company's own rows.
+    /// As [`Rows::write_item`], where the write reaches beyond the company's own rows.
     pub fn write_item_in<F>(self, view: fn(&Tenant) -> View, operation: Operation, work: F) -> Operation
     where
         F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Uuid, Value) -> Result<()> + Send + Sync + 'static,
@@ -172,7 +190,7 @@ impl Core {
         F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Uuid, Value) -> Result<()> + Send + Sync + 'static,
     {
         let permission = self.permission(&format!("action:{name}"));
-        self.write_item(self.action_document(name, summary).tenant(None, &permission), work)
+        self.write_item(self.action_document(name, summary).tenant(self.product, &permission), work)
     }
 
     /// The document of an action, without access and handler.
@@ -282,4 +300,31 @@ pub fn list_params(listing: &Listing) -> Vec<Param> {
         );
     }
     params
+}
+
+/// The schema of a row of a listing: every column is always there.
+pub fn row_schema(listing: &Listing) -> Value {
+    let fields = listing.columns.iter().map(|column| {
+        let plain = match column.kind {
+            listing::ColumnKind::Text => schema::string(),
+            listing::ColumnKind::Uuid => schema::uuid(),
+            listing::ColumnKind::Time => schema::date_time(),
+            listing::ColumnKind::Bool => schema::boolean(),
+            listing::ColumnKind::Int => schema::integer(),
+            listing::ColumnKind::Json => json_schema(column.name),
+            listing::ColumnKind::Company => schema::pattern("^[0-9]{3,15}$"),
+        };
+        (column.name, if column.nullable { plain.nullable() } else { plain })
+    });
+    schema::object(fields).required(listing.columns.iter().map(|column| column.name))
+}
+
+fn json_schema(name: &str) -> Value {
+    match name {
+        "settings" | "changes" | "request_headers" | "response_headers" | "limits" | "seller" | "customer"
+        | "next_terms" => schema::any(),
+        "prices" | "metered" => schema::array(schema::free_object()),
+        "role_mapping" => schema::array(schema::any()),
+        _ => schema::array(schema::string()),
+    }
 }
