@@ -11,6 +11,7 @@ use loopd_kernel::advisor::Advisor;
 use loopd_kernel::billing::{Collectors, collector};
 use loopd_kernel::mail::{self, Mailer};
 use loopd_kernel::{Catalogue, Kernel, trace};
+use loopd_pay::Pay;
 use loopd_store::{Db, View, ddl, migrate};
 use loopd_types::{Clock, OsRng, Rng, SystemClock};
 use loopd_web::{App, Metrics, Operation, Phase};
@@ -41,6 +42,7 @@ pub struct Server {
     pub engine: Engine,
     ports: Ports,
     mailer: Arc<dyn Mailer>,
+    pub pay: Arc<Pay>,
     settings: Settings,
 }
 
@@ -82,6 +84,14 @@ pub fn mailer(settings: &Settings) -> anyhow::Result<Arc<dyn Mailer>> {
     })
 }
 
+/// What settles machine payments.
+///
+/// # Errors
+/// Nodes or wallets that cannot be used.
+pub fn pay(settings: &Settings) -> anyhow::Result<Arc<Pay>> {
+    Pay::new(settings.pay.clone()).map_err(|words| anyhow!(words))
+}
+
 /// The modules that are compiled in, and those of `LOOP_MODULES_DIR`.
 ///
 /// # Errors
@@ -104,7 +114,7 @@ fn lines<T: ToString>(flaws: &[T]) -> String {
 /// In words for the operator: settings, definitions, or a database that cannot be used.
 pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
     make_folder(&settings)?;
-    let (ports, mailer) = (ports(&settings, &world)?, mailer(&settings)?);
+    let (ports, mailer, pay) = (ports(&settings, &world)?, mailer(&settings)?, pay(&settings)?);
     let registry = Arc::new(registry(&settings, &ports)?);
     let db = Db::open(&settings.store()).await.map_err(|error| anyhow!("LOOP_DATABASE_URL: {error}"))?;
     migrate(&db, &registry, world.clock.as_ref()).await?;
@@ -114,9 +124,9 @@ pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
     modules::install(&engine).await?;
     loopd_kernel::subscription::offer_new_products(&kernel).await?;
     let metrics = Arc::new(Metrics::default());
-    let operations = operations(&settings, &kernel, &engine, &metrics);
+    let operations = operations(&settings, &kernel, &engine, &metrics, &pay);
     let app = App::with_metrics(kernel.clone(), settings.web(), operations, metrics).map_err(|words| anyhow!(words))?;
-    Ok(Server { app, kernel, engine, ports, mailer, settings })
+    Ok(Server { app, kernel, engine, ports, mailer, pay, settings })
 }
 
 /// Makes the folder of the SQLite file, if it is not there.
@@ -224,19 +234,20 @@ pub fn operations(
     kernel: &Arc<Kernel>,
     engine: &Engine,
     metrics: &Arc<Metrics>,
+    pay: &Arc<Pay>,
 ) -> Vec<Operation> {
-    let mut all = documented(settings, &engine.registry);
+    let mut all = documented(settings, &engine.registry, pay);
     all.extend(service::metrics(settings, kernel, metrics));
     all
 }
 
 /// The operations that need nothing but definitions to be declared: what the OpenAPI document is made of.
-pub fn documented(settings: &Settings, registry: &Arc<Registry>) -> Vec<Operation> {
+pub fn documented(settings: &Settings, registry: &Arc<Registry>, pay: &Arc<Pay>) -> Vec<Operation> {
     let mut all = loopd_business::account::operations();
     loopd_business::account::describe_settings(&mut all, registry.modules());
     all.extend(loopd_business::http::operations(registry));
     all.extend(loopd_wave::operations());
-    all.extend(loopd_pay::operations());
+    all.extend(loopd_pay::operations(pay));
     all.extend(health::operations(settings));
     let pages = service::pages(settings, registry, &all);
     all.extend(pages);
@@ -260,7 +271,7 @@ impl Server {
         if let Err(problem) = loopd_kernel::billing::calls::prepare(&self.kernel).await {
             tracing::warn!(cause = problem.cause(), "the meters of calls could not be made");
         }
-        let background = service::background(&self.engine, &self.ports, &self.mailer, stopped.clone());
+        let background = service::background(&self.engine, &self.ports, &self.mailer, &self.pay, stopped.clone());
         let mut beside = tokio::task::JoinSet::new();
         if let Some(address) = self.settings.metrics_listen {
             beside.spawn(service::serve_metrics(address, self.app.clone(), stopped.clone()));

@@ -10,6 +10,7 @@ use loopd_business::engine::{Engine, Registry};
 use loopd_business::modules::{self, Ports};
 use loopd_kernel::mail::{self, Mailer};
 use loopd_kernel::{Kernel, Presented, file, job, transfer, webhook};
+use loopd_pay::{Pay, settlement};
 use loopd_types::{Problem, Result, SECOND_US};
 use loopd_web::operation::RateClass;
 use loopd_web::{Call, Content, Metrics, Operation, Param, Reply, ResponseDoc, Surface, openapi, schema, yaml};
@@ -294,7 +295,13 @@ const FLUSH_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY_US: i64 = 600 * SECOND_US;
 
 /// Starts the job runner and the sweeps.
-pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop: watch::Receiver<bool>) -> Background {
+pub fn background(
+    engine: &Engine,
+    ports: &Ports,
+    mailer: &Arc<dyn Mailer>,
+    pay: &Arc<Pay>,
+    stop: watch::Receiver<bool>,
+) -> Background {
     let kernel = engine.kernel.clone();
     let mut runner = job::Runner::default();
     modules::register_jobs_on(&mut runner, engine, ports);
@@ -310,6 +317,7 @@ pub fn background(engine: &Engine, ports: &Ports, mailer: &Arc<dyn Mailer>, stop
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(runner.clone().run(kernel.clone(), stop.clone()));
     tasks.spawn(webhook::dispatch::run(kernel.clone(), stop.clone()));
+    tasks.spawn(settlement::keep(pay.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(sweep(kernel.clone(), stop));
     Background { kernel, runner, tasks }
 }

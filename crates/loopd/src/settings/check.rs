@@ -7,6 +7,7 @@ use std::time::Duration;
 use loopd_business::modules::payments;
 use loopd_kernel::billing::collector;
 use loopd_kernel::{Environment, mail};
+use loopd_pay::settings as pay;
 use loopd_types::Secret;
 use loopd_web::Network;
 
@@ -15,10 +16,11 @@ use super::money::{check_airtel, check_momo};
 use super::operating::{check_license, check_log, check_retention, check_tls, check_trace};
 use super::places::{check_allowed_hosts, check_files};
 use super::raw::Raw;
+use super::settlement::check_settlement;
 use super::{AiSettings, Refused, Settings, refuse};
 
 /// The sandboxes that production must name.
-const SANDBOXES: [&str; 3] = [payments::SANDBOX, mail::SANDBOX, collector::SANDBOX];
+const SANDBOXES: [&str; 4] = [payments::SANDBOX, mail::SANDBOX, collector::SANDBOX, pay::SANDBOX];
 
 impl Settings {
     pub(super) fn check(raw: Raw) -> Result<Self, Refused> {
@@ -70,6 +72,7 @@ impl Settings {
                 format!("there is no sandbox `{unknown}`; there are {}", SANDBOXES.join(" and ")),
             ));
         }
+        let pay = check_settlement(&raw, environment)?;
         let egress_allow = check_allowed_hosts(&raw.egress_allow, environment)?;
         let smtp = read_smtp(&raw.smtp_url, &raw.mail_from, environment, &base_url)?;
         let (license, log_format) = (check_license(&raw)?, check_log(&raw)?);
@@ -102,6 +105,7 @@ impl Settings {
             momo,
             airtel,
             smtp,
+            pay,
             allow_sandboxes: raw.allow_sandboxes,
             egress_allow,
             event_streams: count(raw.event_streams),

@@ -9,6 +9,7 @@ mod operating;
 mod places;
 mod raw;
 mod secret;
+mod settlement;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +54,8 @@ pub struct Settings {
     pub airtel: Option<payments::AirtelSettings>,
     /// Without it letters stay in the sandbox, if that may run.
     pub smtp: Option<SmtpSettings>,
+    /// How machine payments are settled.
+    pub pay: loopd_pay::Settings,
     pub allow_sandboxes: Vec<String>,
     /// Hosts in the own network that tenants' webhooks may lead to.
     pub egress_allow: Vec<String>,

@@ -36,6 +36,13 @@ fn what_cannot_be_used_is_refused_by_name() {
         ("LOOP_TRACE_SAMPLE", "half", "no number"),
         ("LOOP_OTLP_ENDPOINT", "collector:4318", "must begin"),
         ("LOOP_AUDIT_RETENTION_DAYS", "0", "between"),
+        ("LOOP_SETTLEMENT", "bank", "none of"),
+        ("LOOP_EVM_RPC_URL", "base=ws://node", "number 1"),
+        ("LOOP_EVM_PRIVATE_KEY", "00", "number 1"),
+        ("LOOP_FACILITATOR_URL", "facilitator.example.com", "must begin"),
+        ("LOOP_SANDBOX_GRANT", "-1", "between"),
+        ("LOOP_EVM_CONFIRMATIONS", "0", "between"),
+        ("LOOP_EVM_MAX_FEE", "0", "between"),
         ("LOOP_LISTNE", "x", "no setting"),
     ] {
         let refused = load(&[(name, value)]).unwrap_err();
@@ -47,6 +54,33 @@ fn what_cannot_be_used_is_refused_by_name() {
     assert_eq!(load(&[("LOOP_TLS_CERT", "cert.pem")]).unwrap_err().name, "LOOP_TLS_KEY");
     let both = [("LOOP_TLS_CERT", "c"), ("LOOP_TLS_KEY", "k"), ("LOOP_ACME_DOMAINS", "a.example.com")];
     assert_eq!(load(&both).unwrap_err().name, "LOOP_ACME_DOMAINS");
+}
+
+#[test]
+fn an_engine_of_settlement_has_what_it_needs() {
+    use loopd_pay::settings::Mode;
+
+    let key = "11".repeat(32);
+    let mode = |pairs: &[(&str, &str)]| load(pairs).map(|settings| settings.pay.mode).map_err(|refused| refused.name);
+    let refused = |name: &str| Err(name.to_owned());
+    let (rpc, node) = (("LOOP_SETTLEMENT", "rpc"), ("LOOP_EVM_RPC_URL", "https://node.example.com"));
+    assert_eq!(mode(&[]), Ok(Mode::Sandbox));
+    assert_eq!(mode(&[rpc]), refused("LOOP_EVM_RPC_URL"));
+    assert_eq!(mode(&[rpc, node]), refused("LOOP_EVM_PRIVATE_KEY"));
+    assert_eq!(mode(&[rpc, node, ("LOOP_EVM_PRIVATE_KEY", &key)]), Ok(Mode::Rpc));
+    assert_eq!(mode(&[("LOOP_SETTLEMENT", "facilitator")]), refused("LOOP_FACILITATOR_URL"));
+    let twice = ("LOOP_EVM_RPC_URL", "https://one.example.com,8453=https://two.example.com");
+    assert_eq!(mode(&[twice]), refused("LOOP_EVM_RPC_URL"));
+    let production = [
+        ("LOOP_ENVIRONMENT", "production"),
+        ("LOOP_SECRET_KEY", "0123456789012345678901234567890123456789"),
+        ("LOOP_BASE_URL", "https://example.com"),
+    ];
+    let (sandbox, named) = (("LOOP_SETTLEMENT", "sandbox"), ("LOOP_ALLOW_SANDBOXES", "settlement"));
+    assert_eq!(mode(&production), Ok(Mode::Off));
+    assert_eq!(mode(&[&production[..], &[sandbox]].concat()), refused("LOOP_SETTLEMENT"));
+    assert_eq!(mode(&[&production[..], &[sandbox, named]].concat()), Ok(Mode::Sandbox));
+    assert_eq!(mode(&[&production[..], &[named]].concat()), Ok(Mode::Sandbox));
 }
 
 #[test]

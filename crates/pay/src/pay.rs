@@ -1,0 +1,102 @@
+//! [`Pay`]: how this installation takes payments.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use loopd_kernel::Kernel;
+
+use crate::Settings;
+use crate::evm::{Chain, Networks, Rpc};
+use crate::settings::Mode;
+use crate::settlement::sandbox::{Ledger, Sandbox};
+use crate::settlement::{Engine, Flights, Settlement};
+use crate::x402::{self, Payment, Reason, Refusal, Requirement, Verified};
+
+/// Built once by the binary, before the database is opened; what needs the database is handed the kernel.
+pub struct Pay {
+    pub settings: Settings,
+    networks: Networks,
+    nodes: Vec<Arc<Rpc>>,
+    engine: Option<Arc<dyn Engine>>,
+    pub(crate) flights: Flights,
+}
+
+/// How long one question to a node may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Pay {
+    /// Builds the engine that the settings name.
+    ///
+    /// # Errors
+    /// In words, when it cannot be built from them.
+    pub fn new(settings: Settings) -> Result<Arc<Self>, String> {
+        let node = |node: &crate::settings::Node| {
+            let made = Rpc::new(node.chain, node.url.expose(), TIMEOUT, Vec::new());
+            made.map(Arc::new).map_err(|words| format!("LOOP_EVM_RPC_URL of chain {}: {words}", node.chain))
+        };
+        let nodes = settings.nodes.iter().map(node).collect::<Result<Vec<_>, _>>()?;
+        let engine: Option<Arc<dyn Engine>> = match settings.mode {
+            Mode::Off => None,
+            Mode::Sandbox => Some(Arc::new(Sandbox { grant: settings.grant })),
+            Mode::Rpc | Mode::Facilitator => None,
+        };
+        Ok(Arc::new(Self { settings, networks: Networks::known(), nodes, engine, flights: Flights::default() }))
+    }
+
+    /// What moves the money; `None` when payments are off.
+    pub fn engine(&self) -> Option<&Arc<dyn Engine>> {
+        self.engine.as_ref()
+    }
+
+    /// The chains that are known, whether or not payments are taken on them.
+    pub fn networks(&self) -> &Networks {
+        &self.networks
+    }
+
+    /// Judges a payment where it would be settled.
+    ///
+    /// # Errors
+    /// [`Refusal`], as [`x402::verify`]; `invalid_network` where nothing is settled.
+    pub async fn verify(
+        &self,
+        kernel: &Arc<Kernel>,
+        payment: &Payment,
+        requirement: &Requirement,
+    ) -> Result<Verified, Refusal> {
+        let Some(chain) = self.chain(kernel, requirement.chain) else {
+            let words = format!("payments are not taken on eip155:{}", requirement.chain);
+            return Err(Refusal::new(Reason::UnsupportedNetwork, words));
+        };
+        x402::verify(chain.as_ref(), payment, requirement, kernel.now()).await
+    }
+
+    /// Where payments on a chain are verified: the sandbox's ledger, or the chain's node; `None` when there is neither.
+    pub fn chain(&self, kernel: &Arc<Kernel>, id: u64) -> Option<Arc<dyn Chain>> {
+        if self.is_sandbox() {
+            let network = self.networks.get(id)?.clone();
+            return Some(Arc::new(Ledger { kernel: kernel.clone(), network, grant: self.settings.grant }));
+        }
+        let node: Arc<dyn Chain> = self.nodes.iter().find(|node| node.id() == id)?.clone();
+        Some(node)
+    }
+
+    /// The chains that payments are taken on.
+    pub fn chains(&self) -> Vec<u64> {
+        match self.settings.mode {
+            Mode::Off => Vec::new(),
+            Mode::Sandbox => self.networks.iter().map(|network| network.chain).collect(),
+            Mode::Rpc | Mode::Facilitator => self.nodes.iter().map(|node| node.id()).collect(),
+        }
+    }
+
+    /// Whether no real money moves.
+    pub fn is_sandbox(&self) -> bool {
+        self.settings.mode == Mode::Sandbox
+    }
+
+    /// Whether what a settlement moved is money of the kind that this engine moves: what was settled in the sandbox is nothing on a
+    /// chain, and the other way round.
+    pub(crate) fn knows(&self, settlement: &Settlement) -> bool {
+        self.engine.is_some() && self.is_sandbox() == settlement.is_sandbox()
+    }
+}
