@@ -210,6 +210,7 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     if settings.environment.is_production() && !settings.egress_allow.is_empty() {
         tracing::warn!(hosts = ?settings.egress_allow, "webhooks may lead to these hosts in the own network (LOOP_EGRESS_ALLOW)");
     }
+    kernel_settings.webhook_schemes.add(loopd_pay::webhook::SCHEME, Arc::new(loopd_pay::webhook::Loomal));
     kernel_settings.mail = settings.mail();
     kernel_settings.public_url = settings.public_url();
     kernel_settings.passkey_origins = settings.passkey_origins();

@@ -1,10 +1,14 @@
 //! Loomal: machine payments. Its paths (`/v0/…`, `/facilitator/…`) speak their own error dialects (`web::Surface`).
 
+pub mod did;
+pub mod endpoint;
 pub mod evm;
 pub mod keys;
 pub mod page;
 mod pay;
+pub mod payment;
 pub mod project;
+pub mod receipt;
 pub mod settings;
 pub mod settlement;
 pub mod usdc;
@@ -19,30 +23,16 @@ use loopd_web::Operation;
 pub use pay::Pay;
 pub use settings::Settings;
 
-/// What projects were paid: the records that follow settlements.
-mod payment {
-    use loopd_kernel::Kernel;
-    use loopd_store::Tx;
-    use loopd_types::Result;
-
-    use crate::settlement::Settlement;
-
-    /// A settlement was written down and is under way. Called in the transaction that does so; again for the same settlement, with
-    /// another purpose perhaps, when one that had failed is tried again.
-    pub fn recorded(_tx: &mut Tx<'_>, _kernel: &Kernel, _settlement: &Settlement) -> Result<()> {
-        Ok(())
-    }
-
-    /// A settlement is settled or has failed (`settlement.state`). Called in the transaction that makes it so; without [`recorded`]
-    /// before it when both are one transaction, as in the sandbox.
-    pub fn concluded(_tx: &mut Tx<'_>, _kernel: &Kernel, _settlement: &Settlement) -> Result<()> {
-        Ok(())
-    }
-}
+/// What is in use of Loomal's webhooks.
+pub use endpoint::webhook;
 
 /// The operations of this surface.
-pub fn operations(_pay: &Arc<Pay>) -> Vec<Operation> {
-    project::operations()
+pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
+    let mut all = project::operations();
+    all.extend(payment::operations(pay));
+    all.extend(endpoint::operations(pay));
+    all.extend(did::operations());
+    all
 }
 
 /// What a company subscribes to.

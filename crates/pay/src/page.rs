@@ -18,7 +18,16 @@ impl Page {
     /// # Errors
     /// 400 for a limit that is no number from 1 on, and for a token that is none of ours. A limit above `most` is `most`.
     pub fn read(query: &Query, default: i64, most: i64) -> Result<Self> {
-        Ok(Self { limit: limit(query, default, most)?, after: query.get("pageToken").map(decode).transpose()? })
+        Self::read_named(query, "pageToken", default, most)
+    }
+
+    /// As [`Page::read`], with another name for the token.
+    ///
+    /// # Errors
+    /// As [`Page::read`].
+    pub fn read_named(query: &Query, token: &str, default: i64, most: i64) -> Result<Self> {
+        let after = query.get(token).filter(|text| !text.is_empty()).map(|text| decode(token, text)).transpose()?;
+        Ok(Self { limit: limit(query, default, most)?, after })
     }
 
     /// The row after which this page begins, as two parameters for `(created_at, id) < ($1, $2)`: without one, the end of time.
@@ -44,11 +53,12 @@ pub fn token(at: Timestamp, id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode([&at.0.to_be_bytes()[..], id.as_bytes()].concat())
 }
 
-fn decode(token: &str) -> Result<(Timestamp, Uuid)> {
+fn decode(name: &str, token: &str) -> Result<(Timestamp, Uuid)> {
     let bytes = URL_SAFE_NO_PAD.decode(token.as_bytes()).ok();
     let parts = bytes.as_deref().and_then(|bytes| bytes.split_at_checked(8));
     let read = parts.and_then(|(at, id)| Some((i64::from_be_bytes(at.try_into().ok()?), Uuid::from_slice(id).ok()?)));
-    let (at, id) = read.ok_or_else(|| Problem::invalid("bad_request", "pageToken is not one that this API gave"))?;
+    let (at, id) =
+        read.ok_or_else(|| Problem::invalid("bad_request", format!("{name} is not one that this API gave")))?;
     Ok((Timestamp(at), id))
 }
 
@@ -72,9 +82,9 @@ mod tests {
     #[test]
     fn a_token_names_its_row_and_nothing_else_is_one() {
         let (at, id) = (Timestamp(1_781_870_400_123_456), Uuid::from_u128(7));
-        assert_eq!(decode(&token(at, id)).unwrap(), (at, id));
+        assert_eq!(decode("pageToken", &token(at, id)).unwrap(), (at, id));
         for bad in ["", "x", "2026-03-28T09:00:00.000Z", &token(at, id)[1..]] {
-            assert_eq!(decode(bad).unwrap_err().status(), 400, "{bad}");
+            assert_eq!(decode("pageToken", bad).unwrap_err().status(), 400, "{bad}");
         }
     }
 }

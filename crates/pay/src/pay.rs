@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loopd_kernel::Kernel;
+use loopd_types::{Problem, Result};
 
 use crate::Settings;
-use crate::evm::{Chain, Networks, Rpc};
+use crate::evm::{Chain, Network, Networks, Rpc};
 use crate::settings::Mode;
 use crate::settlement::sandbox::{Ledger, Sandbox};
 use crate::settlement::{Engine, Flights, Settlement};
+use crate::x402::Version;
 use crate::x402::{self, Payment, Reason, Refusal, Requirement, Verified};
 
 /// Built once by the binary, before the database is opened; what needs the database is handed the kernel.
@@ -87,6 +89,26 @@ impl Pay {
             Mode::Sandbox => self.networks.iter().map(|network| network.chain).collect(),
             Mode::Rpc | Mode::Facilitator => self.nodes.iter().map(|node| node.id()).collect(),
         }
+    }
+
+    /// The network that a seller names, in the words of either version of x402; the first that is served, for one who names none.
+    ///
+    /// # Errors
+    /// 400 for a network that is not served here.
+    pub fn network_named(&self, name: Option<&str>) -> Result<&Network> {
+        let chains = self.chains();
+        let found = match name.filter(|name| !name.is_empty()) {
+            None => chains.first().and_then(|chain| self.networks.get(*chain)),
+            Some(name) => self.networks.named(Version::V1, name).or_else(|| self.networks.named(Version::V2, name)),
+        };
+        found.filter(|network| chains.contains(&network.chain)).ok_or_else(|| {
+            let served: Vec<String> =
+                chains.iter().filter_map(|it| self.networks.get(*it)).map(Network::common_name).collect();
+            Problem::invalid(
+                "bad_request",
+                format!("network must be one of those that are served here: {}", served.join(", ")),
+            )
+        })
     }
 
     /// Whether no real money moves.

@@ -36,6 +36,11 @@ impl Network {
         format!("eip155:{}", self.chain)
     }
 
+    /// The name that people know: that of version 1, if it has one there.
+    pub fn common_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.caip2())
+    }
+
     /// Its name on the wire; `None` for a chain that has none in version 1.
     pub fn written(&self, version: Version) -> Option<String> {
         match version {

@@ -7,7 +7,7 @@ pub mod rules;
 pub mod store;
 mod wire;
 
-pub use http::operations;
+pub use http::{operations, own, own_id};
 pub use rules::{Purpose, SCOPES};
 pub use store::{Change, Made, New, Project};
 

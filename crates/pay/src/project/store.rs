@@ -296,3 +296,17 @@ fn written(
     let subject = format!("{}/projects/{}", super::PRODUCT, project.public_id);
     event::emit(tx, kernel, tenant, &format!("{}.projects.{event}", super::PRODUCT), &subject, payload.to_string())
 }
+
+/// What signs a project's receipts, also after it was deleted.
+pub struct Signer {
+    pub public_id: String,
+    pub signing_key: Vec<u8>,
+}
+
+/// # Errors
+/// 404.
+pub fn signer(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Signer> {
+    let sql = "SELECT public_id, signing_key FROM pay_projects WHERE company_id = $1 AND id = $2";
+    let read = |row: &Row<'_>| Ok(Signer { public_id: row.text(0)?.to_owned(), signing_key: row.bytes(1)?.to_vec() });
+    reader.first(sql, &params![company, id], read)?.ok_or_else(Problem::not_found)
+}
