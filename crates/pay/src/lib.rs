@@ -4,6 +4,7 @@ pub mod did;
 pub mod endpoint;
 pub mod evm;
 pub mod keys;
+pub mod mandate;
 pub mod page;
 mod pay;
 pub mod payment;
@@ -30,6 +31,7 @@ pub use endpoint::webhook;
 pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
     let mut all = project::operations();
     all.extend(payment::operations(pay));
+    all.extend(mandate::operations(pay));
     all.extend(endpoint::operations(pay));
     all.extend(did::operations());
     all

@@ -146,6 +146,11 @@ impl App {
         let outcome = trace::within(current, work).await;
         let mut reply = outcome.unwrap_or_else(|problem| {
             self.note_refusal(&problem, &trail, || trail.actor(&parts, client.address, &request_id));
+            let dress = trail.operation.as_ref().and_then(|operation| operation.dressed);
+            let problem = match dress {
+                Some(dress) => dress(problem),
+                None => problem,
+            };
             if surface == Surface::Loop && negotiate::prefers_page(text_header(&parts, &ACCEPT)) {
                 dialect::render_for_people(&problem, &request_id)
             } else {

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use http::Method;
 use loopd_kernel::access::Door;
 use loopd_kernel::credential;
-use loopd_types::Result;
+use loopd_types::{Problem, Result};
 use serde_json::Value;
 
 use crate::{Call, Reply};
@@ -59,6 +59,8 @@ pub struct Operation {
     pub has_effect: bool,
     /// Whether pages of every origin may call it from a browser: only for public operations, which read no credentials of ours.
     pub any_origin: bool,
+    /// What is added to its refusals, for clients that read a shape of its own.
+    pub dressed: Option<fn(Problem) -> Problem>,
     pub handler: Handler,
 }
 
@@ -251,6 +253,7 @@ impl Operation {
             streamed: None,
             timeout: None,
             any_origin: false,
+            dressed: None,
             handler: Arc::new(move |call| handler(call).boxed()),
         }
     }
@@ -397,6 +400,11 @@ impl Operation {
     /// Hands the body to the handler as it comes, after the caller was admitted: for what is too large to be held in memory.
     pub fn streams_body(mut self, max_bytes: u64, idle: Duration) -> Self {
         self.streamed = Some(Streamed { max_bytes, idle });
+        self
+    }
+    /// Adds to every refusal of this operation, the edge's own included.
+    pub fn dressed(mut self, dress: fn(Problem) -> Problem) -> Self {
+        self.dressed = Some(dress);
         self
     }
     pub fn timeout(mut self, timeout: Duration) -> Self {

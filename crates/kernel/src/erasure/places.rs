@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 64] = [
+pub const PLACES: [Place; 70] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -85,8 +85,14 @@ pub const PLACES: [Place; 64] = [
     place("passkey_ceremonies", Fate::Opens(&["user_id"]), ""),
     place("passkeys", Fate::Opens(&["user_id"]), ""),
     place("pay_endpoints", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("pay_ledger", Fate::Nobodys, ""),
+    place("pay_mandates", Fate::Nobodys, ""),
     place("pay_payments", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("pay_projects", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("pay_relayers", Fate::Nobodys, ""),
+    place("pay_settlements", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("pay_spends", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("pay_transactions", Fate::Nobodys, ""),
     place("plan_editions", Fate::Nobodys, ""),
     place("plans", Fate::Nobodys, ""),
     place("product_subscriptions", Fate::Nobodys, ""),

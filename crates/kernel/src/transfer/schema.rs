@@ -13,7 +13,7 @@ const USED: &str =
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 29] = [
+const LEFT_OUT: [(&str, &str); 31] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -45,8 +45,10 @@ const LEFT_OUT: [(&str, &str); 29] = [
         "their secrets are sealed here, and their front ends are this installation's: set them up where the company arrives",
     ),
     ("pay_endpoints", PROJECTS),
+    ("pay_mandates", PROJECTS),
     ("pay_payments", PROJECTS),
     ("pay_projects", PROJECTS),
+    ("pay_spends", PROJECTS),
     ("oidc_memberships", "they follow a provider that stays behind"),
     ("pay_settlements", "what this installation's engine moved or is moving"),
     ("mail_messages", "letters were sent from here, with links that open accounts here"),

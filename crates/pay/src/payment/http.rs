@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 
 use super::redeem::{self, Offer};
 use super::{rules, store, wire};
+use crate::mandate::{outgoing, spend};
 use crate::page::{self, Page};
 use crate::project::rules::ACCEPT;
 use crate::project::{self, DOOR, PROJECT};
@@ -148,10 +149,20 @@ async fn activity(call: Call) -> Result<Reply> {
     let limit = page::limit(call.query(), ACTIVITY, ACTIVITY_MOST)?;
     let (company, project) = (call.tenant()?.company, project::own_id(&call)?);
     let page = Page { limit: limit - 1, after: None };
-    let rows =
-        call.kernel.db.read(View::Company(company), move |reader| store::list(reader, company, project, &page)).await?;
-    let activity: Vec<Json> = rows.iter().map(wire::incoming).collect();
-    Reply::json(200, &json!({"activity": activity, "count": rows.len()}))
+    let (came, went) = call
+        .kernel
+        .db
+        .read(View::Company(company), move |reader| {
+            Ok((store::list(reader, company, project, &page)?, spend::list(reader, company, project, &page)?))
+        })
+        .await?;
+    let came = came.iter().map(|it| (it.created_at, it.id, wire::incoming(it)));
+    let went = went.iter().map(|it| (it.created_at, it.id, outgoing(it)));
+    let mut rows: Vec<_> = came.chain(went).collect();
+    rows.sort_by_key(|(at, id, _)| std::cmp::Reverse((*at, *id)));
+    rows.truncate(limit as usize);
+    let activity: Vec<Json> = rows.into_iter().map(|(_, _, row)| row).collect();
+    Reply::json(200, &json!({"count": activity.len(), "activity": activity}))
 }
 
 async fn retrieve(call: Call) -> Result<Reply> {
