@@ -3,14 +3,21 @@
 //! Source: <https://w3c-ccg.github.io/did-method-web/>, <https://w3c.github.io/vc-di-eddsa/#ed25519verificationkey2020>; the documents'
 //! shapes are spec/loomal.md 6.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
+use loopd_kernel::egress::Outbound;
 use loopd_store::View;
 use loopd_types::{Problem, Result};
 use loopd_web::operation::RateClass;
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
 
-use crate::project::store;
+use crate::project::rules::{SIGN, VERIFY};
+use crate::project::{DOOR, PROJECT, store};
 
+/// Bytes of a document that are read.
+const DOCUMENT_MOST: usize = 64 * 1024;
 /// Multicodec of an Ed25519 public key, as a varint.
 const ED25519: [u8; 2] = [0xed, 0x01];
 
@@ -49,7 +56,37 @@ pub fn operations() -> Vec<Operation> {
         ])
         .required(["@context", "id"])
     };
+    let signed = schema::object([
+        ("signature", schema::string()),
+        ("did", schema::string()),
+        ("publicKey", schema::string()),
+        ("alg", schema::constant("Ed25519")),
+    ])
+    .required(["signature", "did"]);
+    let data = || ("data", schema::string().describe("Base64 of what is signed."));
     vec![
+        Operation::post("loomal_sign", "/v0/whoami/sign", sign)
+            .tag("loomal")
+            .summary("Sign something in the project's name")
+            .keyed(&DOOR, &[PROJECT], Some(SIGN))
+            .without_effect()
+            .body(schema::object([data()]).required(["data"]))
+            .responds(200, "The signature.", signed),
+        Operation::post("loomal_verify", "/v0/whoami/verify", verify)
+            .tag("loomal")
+            .summary("Whether the holder of a DID signed something")
+            .keyed(&DOOR, &[PROJECT], Some(VERIFY))
+            .without_effect()
+            .body(schema::object([data(), ("signature", schema::string()), ("did", schema::string())]).required([
+                "data",
+                "signature",
+                "did",
+            ]))
+            .responds(
+                200,
+                "Whether they did.",
+                schema::object([("valid", schema::boolean()), ("did", schema::string())]),
+            ),
         Operation::get("loomal_did", "/identities/{id}/did.json", of_one)
             .tag("loomal")
             .summary("A project's DID document: the key that its receipts are signed with")
@@ -64,6 +101,72 @@ pub fn operations() -> Vec<Operation> {
             .any_origin()
             .responds(200, "The document.", document()),
     ]
+}
+
+/// `POST /v0/whoami/sign`: a proof that this project said something.
+async fn sign(call: Call) -> Result<Reply> {
+    let data = read_base64(&call, "data")?;
+    let own = crate::project::own(&call).await?;
+    let key = crate::keys::open_signing(&call.kernel, own.id, &own.signing_key)?;
+    Reply::json(
+        200,
+        &json!({
+            "signature": STANDARD.encode(key.sign(&data).to_bytes()),
+            "did": of_project(&call.base_url(), &own.public_id),
+            "publicKey": multibase(&own.public_key),
+            "alg": "Ed25519",
+        }),
+    )
+}
+
+/// `POST /v0/whoami/verify`: whether the holder of a DID said something.
+async fn verify(call: Call) -> Result<Reply> {
+    let (data, signature) = (read_base64(&call, "data")?, read_base64(&call, "signature")?);
+    let did = text(&call, "did")?.to_owned();
+    let key = resolve(&call, &did).await?;
+    let signature = Signature::from_slice(&signature).ok();
+    let key = VerifyingKey::from_bytes(&key).ok();
+    // Strict: no key and no signature of small order, which would fit many messages.
+    let valid = key.zip(signature).is_some_and(|(key, signature)| key.verify_strict(&data, &signature).is_ok());
+    Reply::json(200, &json!({"valid": valid, "did": did}))
+}
+
+/// The key of a `did:web` of this house, or of another, which is asked.
+async fn resolve(call: &Call, did: &str) -> Result<[u8; 32]> {
+    let bad = |words: &str| Problem::invalid("bad_request", words.to_owned());
+    let path = did.strip_prefix("did:web:").ok_or_else(|| bad("did must be a did:web"))?;
+    let own = of_host(&call.base_url());
+    if let Some(id) = did.strip_prefix(&format!("{own}:identities:")) {
+        let id = id.to_owned();
+        let found = call.kernel.db.read(View::System, move |reader| store::find_anywhere(reader, &id)).await?;
+        return Ok(found.public_key);
+    }
+    // did:web, section 3.2: colons are slashes, the host's own port is written %3A.
+    let mut parts = path.split(':');
+    let host = parts.next().unwrap_or_default().replace("%3A", ":").replace("%3a", ":");
+    let rest: Vec<&str> = parts.collect();
+    let place = if rest.is_empty() { ".well-known".to_owned() } else { rest.join("/") };
+    let url = format!("https://{host}/{place}/did.json");
+    let unresolved = || bad("did cannot be resolved");
+    let request = Outbound { method: "GET", url, headers: Vec::new(), body: Vec::new() };
+    let answer = call.kernel.egress.exchange(request, DOCUMENT_MOST).await.map_err(|_| unresolved())?;
+    let document: Json = serde_json::from_slice(&answer.body).map_err(|_| unresolved())?;
+    if answer.status != 200 || document["id"] != did {
+        return Err(unresolved());
+    }
+    let keys = document["verificationMethod"].as_array();
+    let key = keys.and_then(|all| all.iter().find_map(|it| parse_multibase(it["publicKeyMultibase"].as_str()?)));
+    key.ok_or_else(unresolved)
+}
+
+fn text<'c>(call: &'c Call, field: &str) -> Result<&'c str> {
+    let found = call.json_object()?.get(field).and_then(Json::as_str).filter(|text| !text.is_empty());
+    found.ok_or_else(|| Problem::invalid("bad_request", format!("{field} is required")))
+}
+
+fn read_base64(call: &Call, field: &str) -> Result<Vec<u8>> {
+    let bad = |_| Problem::invalid("bad_request", format!("{field} must be base64"));
+    STANDARD.decode(text(call, field)?).map_err(bad)
 }
 
 async fn of_one(call: Call) -> Result<Reply> {

@@ -74,7 +74,7 @@ async fn is_filled(kernel: &Kernel, company: CompanyId) -> Result<bool> {
 }
 
 /// Registers an owner with a random password; only the very next code can be made this way.
-async fn register(kernel: &Arc<Kernel>, code: &str) -> anyhow::Result<Value> {
+pub(super) async fn register(kernel: &Arc<Kernel>, code: &str) -> anyhow::Result<Value> {
     let password = random_token(kernel.rng.as_ref(), 9);
     let email = format!("demo{code}@example.com");
     let body = json!({"email": email, "username": format!("demo{code}"), "password": password, "company_name": "Kigali Wellness"});

@@ -9,6 +9,7 @@ mod license;
 mod log;
 mod maintenance;
 mod password;
+mod pay;
 mod serve;
 mod transfer;
 
@@ -119,6 +120,9 @@ enum Command {
         #[arg(long)]
         yaml: bool,
     },
+    /// Machine payments.
+    #[command(subcommand)]
+    Pay(pay::Pay),
     /// Sector modules.
     #[command(subcommand)]
     Modules(check::Modules),
@@ -211,6 +215,7 @@ fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
         }
         Command::Import { file, check } => ok(runtime.block_on(transfer::import(settings, &file, check, output))),
         Command::Demo { company, rows } => ok(runtime.block_on(demo::run(settings, &company, rows, output))),
+        Command::Pay(command) => ok(runtime.block_on(pay::run(command, output))),
         Command::Openapi { yaml } => ok(check::openapi(&settings, yaml)),
         Command::Modules(command) => ok(check::modules(&settings, &command, output)),
     }
