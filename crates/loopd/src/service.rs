@@ -127,6 +127,7 @@ pub fn openapi_document(base_url: &str, registry: &Registry, operations: &[Opera
 pub fn components(registry: &Registry) -> BTreeMap<String, Value> {
     let mut all = loopd_business::account::components();
     all.extend(loopd_business::http::schemas(registry));
+    all.extend(loopd_pay::manage::components());
     all
 }
 

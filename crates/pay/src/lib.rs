@@ -4,6 +4,7 @@ pub mod did;
 pub mod endpoint;
 pub mod evm;
 pub mod keys;
+pub mod manage;
 pub mod mandate;
 pub mod page;
 mod pay;
@@ -16,10 +17,13 @@ pub mod usdc;
 mod wire;
 pub mod x402;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use loopd_kernel::Product;
-use loopd_web::Operation;
+use loopd_web::operation::RateClass;
+use loopd_web::{Operation, Reply, Surface, openapi};
+use serde_json::Value;
 
 pub use pay::Pay;
 pub use settings::Settings;
@@ -34,6 +38,9 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
     all.extend(mandate::operations(pay));
     all.extend(endpoint::operations(pay));
     all.extend(did::operations());
+    let description = description(&all);
+    all.push(description);
+    all.extend(manage::operations(pay));
     all
 }
 
@@ -50,4 +57,32 @@ pub fn product(version: &str) -> Product {
         version: version.to_owned(),
         settings: None,
     }
+}
+
+/// `GET /v0/openapi.json`: these operations as they are.
+fn description(operations: &[Operation]) -> Operation {
+    let own: Vec<Operation> = operations.to_vec();
+    let rendered: OnceLock<Bytes> = OnceLock::new();
+    let rendered = Arc::new(rendered);
+    Operation::get("loomal_openapi", "/v0/openapi.json", move |call| {
+        let bytes = rendered.get_or_init(|| describe(&call.base_url(), &own).to_string().into()).clone();
+        async move { Ok(Reply::json_bytes(200, bytes)) }
+    })
+    .tag("loomal")
+    .summary("This description")
+    .rate(RateClass::Unlimited)
+    .any_origin()
+    .undocumented()
+}
+
+fn describe(base_url: &str, operations: &[Operation]) -> Value {
+    let document = openapi::Document {
+        title: "Loomal API".to_owned(),
+        version: "0".to_owned(),
+        description: "Machine payments (x402): send `Authorization: Bearer loid-…` to act as a project, `lopk-…` to manage projects."
+            .to_owned(),
+        servers: vec![base_url.to_owned()],
+        ..openapi::Document::default()
+    };
+    openapi::assemble(Surface::Loomal, &document, operations)
 }

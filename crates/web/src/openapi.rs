@@ -52,6 +52,16 @@ pub fn assemble<'o>(
     }
     let responses: Map<String, Value> =
         refusals.into_iter().map(|status| (refusal_name(status), refusal(surface, status))).collect();
+    let mut schemes = json!({
+        "jwtAuth": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        "internalKey": {"type": "apiKey", "in": "header", "name": "X-LOOP-API-KEY",
+            "description": "A server's key; never in browsers or apps."},
+    });
+    for operation in &sorted {
+        if let Access::Key(keyed) = operation.access {
+            schemes[keyed.door.scheme] = json!({"type": "http", "scheme": "bearer"});
+        }
+    }
     json!({
         "openapi": "3.1.0",
         "info": {"title": document.title, "version": document.version, "description": document.description},
@@ -62,11 +72,7 @@ pub fn assemble<'o>(
             "schemas": schemas,
             "parameters": shared_parameters(),
             "responses": responses,
-            "securitySchemes": {
-                "jwtAuth": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-                "internalKey": {"type": "apiKey", "in": "header", "name": "X-LOOP-API-KEY",
-                    "description": "A server's key; never in browsers or apps."},
-            },
+            "securitySchemes": schemes,
         },
     })
 }
