@@ -9,6 +9,7 @@ use loopd_types::{Problem, Result};
 use crate::Settings;
 use crate::evm::{Chain, Network, Networks, Rpc};
 use crate::settings::Mode;
+use crate::settlement::rpc::Relay;
 use crate::settlement::sandbox::{Ledger, Sandbox};
 use crate::settlement::{Engine, Flights, Settlement};
 use crate::x402::Version;
@@ -40,7 +41,8 @@ impl Pay {
         let engine: Option<Arc<dyn Engine>> = match settings.mode {
             Mode::Off => None,
             Mode::Sandbox => Some(Arc::new(Sandbox { grant: settings.grant })),
-            Mode::Rpc | Mode::Facilitator => None,
+            Mode::Rpc => Some(Arc::new(Relay::new(&nodes, &settings)?)),
+            Mode::Facilitator => None,
         };
         Ok(Arc::new(Self { settings, networks: Networks::known(), nodes, engine, flights: Flights::default() }))
     }

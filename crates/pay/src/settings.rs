@@ -1,5 +1,7 @@
 //! What the operator chose: which engine moves the money, over which nodes, from which wallets, within which limits.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use loopd_types::Secret;
@@ -45,6 +47,25 @@ pub struct Settings {
     /// What every address of the sandbox begins with, in millionths of a USDC.
     pub grant: i64,
     pub gas: Gas,
+    pub failpoint: Failpoint,
+}
+
+/// Where tests end the process, or a task of it: called with the name of every step of a settlement once it is done.
+#[derive(Clone, Default)]
+pub struct Failpoint(pub Option<Arc<dyn Fn(&'static str) + Send + Sync>>);
+
+impl Failpoint {
+    pub(crate) fn at(&self, step: &'static str) {
+        if let Some(reached) = &self.0 {
+            reached(step);
+        }
+    }
+}
+
+impl fmt::Debug for Failpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Failpoint({})", self.0.is_some())
+    }
 }
 
 /// How transactions are sent, and what they may cost.
@@ -74,6 +95,7 @@ impl Default for Settings {
             facilitator: None,
             grant: 1_000 * MICRO,
             gas: Gas::default(),
+            failpoint: Failpoint::default(),
         }
     }
 }

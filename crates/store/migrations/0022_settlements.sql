@@ -63,4 +63,4 @@ CREATE TABLE pay_transactions (
     PRIMARY KEY (chain, hash)
 );
 CREATE INDEX pay_transactions_settlement ON pay_transactions (settlement_id) WHERE settlement_id IS NOT NULL;
-CREATE INDEX pay_transactions_open ON pay_transactions (chain, relayer, nonce) WHERE state = 'signed';
+CREATE INDEX pay_transactions_nonce ON pay_transactions (chain, relayer, nonce);

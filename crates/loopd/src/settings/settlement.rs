@@ -1,7 +1,7 @@
 //! How machine payments are settled.
 
 use loopd_kernel::Environment;
-use loopd_pay::settings::{Gas, Mode, Node, SANDBOX, Settings, parse_key};
+use loopd_pay::settings::{Failpoint, Gas, Mode, Node, SANDBOX, Settings, parse_key};
 
 use super::raw::Raw;
 use super::{Refused, refuse};
@@ -67,5 +67,6 @@ pub(super) fn check_settlement(raw: &Raw, environment: Environment) -> Result<Se
             confirmations: between("evm_confirmations", raw.evm_confirmations, 1, 1_000)?,
             ..Gas::default()
         },
+        failpoint: Failpoint::default(),
     })
 }

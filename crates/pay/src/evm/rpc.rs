@@ -42,7 +42,8 @@ pub struct Rpc {
 
 #[derive(Deserialize)]
 struct Answer<'a> {
-    #[serde(borrow)]
+    // `null` is a result too: of a transaction that is in no block.
+    #[serde(borrow, default, deserialize_with = "present")]
     result: Option<&'a RawValue>,
     error: Option<Complaint>,
 }
@@ -54,6 +55,10 @@ struct Complaint {
     message: String,
     #[serde(default)]
     data: Value,
+}
+
+fn present<'a, D: serde::Deserializer<'a>>(read: D) -> Result<Option<&'a RawValue>, D::Error> {
+    Deserialize::deserialize(read).map(Some)
 }
 
 impl Rpc {

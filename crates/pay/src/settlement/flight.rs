@@ -1,24 +1,24 @@
 //! Flights: settlements that this process is carrying now, so that one carries and everybody else waits.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use loopd_types::Uuid;
 use tokio::sync::watch;
 
 /// Who is under way, and who waits for them.
-#[derive(Default)]
-pub struct Flights(Mutex<HashMap<Uuid, watch::Sender<()>>>);
+#[derive(Clone, Default)]
+pub struct Flights(Arc<Mutex<HashMap<Uuid, watch::Sender<()>>>>);
 
 impl Flights {
     /// Begins a flight unless it is under way.
-    pub fn begin(&self, id: Uuid) -> Option<Flight<'_>> {
+    pub fn begin(&self, id: Uuid) -> Option<Flight> {
         let mut all = self.lock();
         if all.contains_key(&id) {
             return None;
         }
         all.insert(id, watch::Sender::new(()));
-        Some(Flight { flights: self, id })
+        Some(Flight { flights: self.clone(), id })
     }
 
     /// Resolves when the flight has landed; at once when there is none.
@@ -40,12 +40,12 @@ impl Flights {
 }
 
 /// A settlement that is being carried; has landed when dropped.
-pub struct Flight<'a> {
-    flights: &'a Flights,
+pub struct Flight {
+    flights: Flights,
     pub id: Uuid,
 }
 
-impl Drop for Flight<'_> {
+impl Drop for Flight {
     fn drop(&mut self) {
         self.flights.lock().remove(&self.id);
     }

@@ -60,9 +60,10 @@ pub async fn take_up(pay: &Arc<Pay>, kernel: &Arc<Kernel>) -> Result<usize> {
 
 /// Carries a settlement in a task of its own, unless this process does.
 pub(super) fn fly(pay: &Arc<Pay>, kernel: &Arc<Kernel>, id: Uuid) {
+    // Begun before the task is: whoever asks next finds it under way.
+    let Some(flight) = pay.flights.begin(id) else { return };
     let (pay, kernel) = (pay.clone(), kernel.clone());
     tokio::spawn(async move {
-        let Some(flight) = pay.flights.begin(id) else { return };
         if let Err(problem) = carried(&pay, &kernel, flight.id).await {
             tracing::warn!(settlement = %id, cause = problem.cause(), "a settlement could not be carried on; it is taken up again");
         }

@@ -14,6 +14,7 @@ mod ledger;
 mod material;
 pub mod reason;
 mod record;
+pub mod rpc;
 mod rules;
 pub mod sandbox;
 pub mod store;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use alloy_primitives::Address;
 use loopd_kernel::Kernel;
 use loopd_store::{Tx, View};
-use loopd_types::{Problem, Result, Timestamp};
+use loopd_types::{Problem, Result, Timestamp, Uuid};
 use tokio::time::Instant;
 
 pub use engine::{Carrying, Decision, Engine, Progress};
@@ -205,6 +206,27 @@ fn decide(settlement: &mut Settlement, decision: &Decision, now: Timestamp) {
         }
     }
     settlement.concluded_at = Some(now);
+}
+
+/// Concludes a settlement, if nobody has: whoever finds out first, the others find it done.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn conclude(kernel: &Arc<Kernel>, id: Uuid, decision: Decision) -> Result<()> {
+    let (shared, now) = (kernel.clone(), kernel.now());
+    kernel
+        .db
+        .write(View::System, move |tx| {
+            let mut settlement = store::lock_id(tx, id)?;
+            let before = settlement.state;
+            if before.is_concluded() {
+                return Ok(());
+            }
+            decide(&mut settlement, &decision, now);
+            store::update(tx, before, &settlement, None)?;
+            payment::concluded(tx, &shared, &settlement)
+        })
+        .await
 }
 
 /// Gives an address of the sandbox more of a token: `value` of its smallest unit. What it has then.

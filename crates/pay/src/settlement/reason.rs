@@ -15,5 +15,7 @@ pub const SIMULATION_FAILED: &str = "invalid_exact_evm_transaction_simulation_fa
 pub const NETWORK: &str = "invalid_network";
 /// The chain could not be reached, and nothing was sent.
 pub const UNREACHABLE: &str = "settlement_unavailable";
+/// No gas wallet has what the transaction may cost; nothing was sent.
+pub const UNFUNDED: &str = "settlement_unfunded";
 /// Settling would cost more than the operator allows; nothing was sent.
 pub const TOO_EXPENSIVE: &str = "settlement_too_expensive";

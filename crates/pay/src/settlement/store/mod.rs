@@ -1,6 +1,7 @@
 //! `pay_settlements`: the only place that writes how far a settlement is. Every change is one of [`State::may_become`]'s.
 
 pub mod ledger;
+pub mod transactions;
 
 use alloy_primitives::{Address, B256};
 use loopd_kernel::Kernel;
