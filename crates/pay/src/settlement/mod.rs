@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 pub use engine::{Carrying, Decision, Engine, Progress};
 pub use flight::Flights;
-pub use keeper::run as keep;
+pub use keeper::{run as keep, take_up};
 pub use record::{Key, Purpose, Sale, Settlement};
 pub use rules::State;
 

@@ -1,4 +1,6 @@
 //! Settlement through its own door, on both databases: never twice, never lost.
 
+mod chain;
+mod rpc;
 mod sandbox;
 mod support;

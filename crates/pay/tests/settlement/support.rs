@@ -10,7 +10,7 @@ use loopd_pay::x402::{Authorization, Method, Payment, Requirement, Version};
 use loopd_pay::{Pay, Settings};
 use loopd_store::{Db, View, migrate};
 use loopd_testkit::{Boot, Database};
-use loopd_types::{ManualClock, SeededRng, Timestamp};
+use loopd_types::{Clock, ManualClock, OsRng, SystemClock, Timestamp};
 
 /// 2026-06-22T10:00:00Z.
 pub const START: Timestamp = Timestamp(1_782_122_400_000_000);
@@ -38,23 +38,47 @@ impl Boot for World {
 
     async fn boot(database: Database) -> Self {
         let clock = Arc::new(ManualClock::at(START));
-        let kernel = kernel(&database, &clock).await;
+        let kernel = kernel(&database, clock.clone()).await;
         let pay = Pay::new(Settings::default()).expect("the sandbox needs nothing");
         Self { kernel, pay, clock, database }
     }
 }
 
-async fn kernel(database: &Database, clock: &Arc<ManualClock>) -> Arc<Kernel> {
+/// The same where chains are real, and so is the time.
+pub struct Timely {
+    pub kernel: Arc<Kernel>,
+    database: Database,
+}
+
+impl Boot for Timely {
+    const NAME: &'static str = "settlement";
+
+    async fn prepare(database: &Database) {
+        World::prepare(database).await;
+    }
+
+    async fn boot(database: Database) -> Self {
+        Self { kernel: kernel(&database, Arc::new(SystemClock)).await, database }
+    }
+}
+
+impl Timely {
+    /// Another node on the same database.
+    pub async fn beside(&self) -> Arc<Kernel> {
+        kernel(&self.database, Arc::new(SystemClock)).await
+    }
+}
+
+async fn kernel(database: &Database, clock: Arc<dyn Clock>) -> Arc<Kernel> {
     let db = Db::open(database.config()).await.expect("the database opens");
     let settings = loopd_kernel::Settings::new(Environment::Development, "a-secret-key-of-at-least-32-bytes!");
-    let rng = Arc::new(SeededRng::new(std::process::id().into()));
-    Kernel::new(db, clock.clone(), rng, settings, Catalogue::default()).expect("a kernel")
+    Kernel::new(db, clock, Arc::new(OsRng), settings, Catalogue::default()).expect("a kernel")
 }
 
 impl World {
     /// Another node on the same database.
     pub async fn beside(&self) -> Arc<Kernel> {
-        kernel(&self.database, &self.clock).await
+        kernel(&self.database, self.clock.clone()).await
     }
 
     pub async fn settle(&self, order: &Order) -> Outcome {
