@@ -2,7 +2,8 @@
 # Runs a command with a throw-away PostgreSQL and Redis beside it, then removes both:
 #   scripts/with-services.sh cargo nextest run -p loopd-store
 # The command finds them in LOOPD_TEST_POSTGRES and LOOPD_TEST_REDIS. One that is set already is used as it is. LOOPD_TEST_PEBBLE says
-# that the program `pebble` is there, a certificate authority for tests.
+# that the program `pebble` is there, a certificate authority for tests; LOOPD_TEST_X402 is the folder of the reference facilitator, which a
+# test starts beside a chain of its own.
 # PostgreSQL offers TLS under the name localhost; the folder LOOPD_TEST_POSTGRES_TLS holds its authority, ca.pem, and stranger.pem, which
 # has signed nothing. The address itself says sslmode=disable, because hundreds of handshakes prove nothing more.
 set -euo pipefail
@@ -76,6 +77,17 @@ bring_pebble() {
   export LOOPD_TEST_PEBBLE=yes
 }
 
+# The reference facilitator of x402, Circle's token and a chain to put it on, from npm by the lock file.
+bring_x402() {
+  local folder=$ROOT/tests/x402 installed=$ROOT/tests/x402/node_modules/.package-lock.json
+  need_packages node:nodejs npm:npm
+  if [ ! -e "$installed" ] || [ "$folder/package-lock.json" -nt "$installed" ]; then
+    say "fetching the reference facilitator from npm"
+    npm --silent --prefix "$folder" ci --ignore-scripts --no-audit --no-fund
+  fi
+  export LOOPD_TEST_X402=$folder
+}
+
 start_redis() {
   need_packages redis-server:redis-server redis-cli:redis-tools
   local port
@@ -93,6 +105,7 @@ start_redis() {
 
 [ -n "${LOOPD_TEST_POSTGRES:-}" ] || start_postgres
 [ -n "${LOOPD_TEST_PEBBLE:-}" ] || bring_pebble
+[ -n "${LOOPD_TEST_X402:-}" ] || bring_x402
 [ -n "${LOOPD_TEST_REDIS:-}" ] || start_redis
 status=0
 "$@" || status=$?

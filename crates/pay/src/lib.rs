@@ -3,6 +3,7 @@
 pub mod did;
 pub mod endpoint;
 pub mod evm;
+pub mod facilitator;
 pub mod keys;
 pub mod manage;
 pub mod mandate;
@@ -38,8 +39,11 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
     all.extend(mandate::operations(pay));
     all.extend(endpoint::operations(pay));
     all.extend(did::operations());
-    let description = description(&all);
+    let description = described(&LOOMAL, &all);
     all.push(description);
+    let own = facilitator::operations(pay);
+    all.push(described(&FACILITATOR, &own));
+    all.extend(own);
     all.extend(manage::operations(pay));
     all
 }
@@ -59,30 +63,62 @@ pub fn product(version: &str) -> Product {
     }
 }
 
-/// `GET /v0/openapi.json`: these operations as they are.
-fn description(operations: &[Operation]) -> Operation {
+/// A surface's description of itself.
+struct Description {
+    surface: Surface,
+    /// Of the operation that serves it.
+    id: &'static str,
+    path: &'static str,
+    tag: &'static str,
+    title: &'static str,
+    version: &'static str,
+    words: &'static str,
+}
+
+static LOOMAL: Description = Description {
+    surface: Surface::Loomal,
+    id: "loomal_openapi",
+    path: "/v0/openapi.json",
+    tag: "loomal",
+    title: "Loomal API",
+    version: "0",
+    words: "Machine payments (x402): send `Authorization: Bearer loid-…` to act as a project, `lopk-…` to manage projects.",
+};
+
+static FACILITATOR: Description = Description {
+    surface: Surface::Facilitator,
+    id: "facilitator_openapi",
+    path: "/facilitator/openapi.json",
+    tag: "facilitator",
+    title: "x402 facilitator",
+    version: "2",
+    words: "Verifies and settles payments of x402, versions 1 and 2, for sellers with middleware of their own.",
+};
+
+/// The operation that serves a description of `operations` as they are.
+fn described(of: &'static Description, operations: &[Operation]) -> Operation {
     let own: Vec<Operation> = operations.to_vec();
-    let rendered: OnceLock<Bytes> = OnceLock::new();
-    let rendered = Arc::new(rendered);
-    Operation::get("loomal_openapi", "/v0/openapi.json", move |call| {
-        let bytes = rendered.get_or_init(|| describe(&call.base_url(), &own).to_string().into()).clone();
+    let rendered: Arc<OnceLock<Bytes>> = Arc::new(OnceLock::new());
+    Operation::get(of.id, of.path, move |call| {
+        let bytes = rendered.get_or_init(|| of.render(&call.base_url(), &own).to_string().into()).clone();
         async move { Ok(Reply::json_bytes(200, bytes)) }
     })
-    .tag("loomal")
+    .tag(of.tag)
     .summary("This description")
     .rate(RateClass::Unlimited)
     .any_origin()
     .undocumented()
 }
 
-fn describe(base_url: &str, operations: &[Operation]) -> Value {
-    let document = openapi::Document {
-        title: "Loomal API".to_owned(),
-        version: "0".to_owned(),
-        description: "Machine payments (x402): send `Authorization: Bearer loid-…` to act as a project, `lopk-…` to manage projects."
-            .to_owned(),
-        servers: vec![base_url.to_owned()],
-        ..openapi::Document::default()
-    };
-    openapi::assemble(Surface::Loomal, &document, operations)
+impl Description {
+    fn render(&self, base_url: &str, operations: &[Operation]) -> Value {
+        let document = openapi::Document {
+            title: self.title.to_owned(),
+            version: self.version.to_owned(),
+            description: self.words.to_owned(),
+            servers: vec![base_url.to_owned()],
+            ..openapi::Document::default()
+        };
+        openapi::assemble(self.surface, &document, operations)
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use loopd_kernel::Kernel;
 use loopd_types::{Problem, Result};
 
@@ -60,7 +61,8 @@ impl Pay {
     /// Judges a payment where it would be settled.
     ///
     /// # Errors
-    /// [`Refusal`], as [`x402::verify`]; `invalid_network` where nothing is settled.
+    /// [`Refusal`], as [`x402::verify`]; `invalid_network` where nothing is settled, `unsupported_asset` for tokens that
+    /// payments are not taken in.
     pub async fn verify(
         &self,
         kernel: &Arc<Kernel>,
@@ -69,8 +71,15 @@ impl Pay {
     ) -> Result<Verified, Refusal> {
         let Some(chain) = self.chain(kernel, requirement.chain) else {
             let words = format!("payments are not taken on eip155:{}", requirement.chain);
-            return Err(Refusal::new(Reason::UnsupportedNetwork, words));
+            return Err(Refusal::new(Reason::UnsupportedNetwork, words).of(payment.payer()));
         };
+        // A strange contract may do with our gas what it likes. A payment of another chain is refused for that.
+        let network = self.networks.get(requirement.chain);
+        let is_money = network.is_some_and(|network| network.token(requirement.asset).is_some());
+        if payment.chain == requirement.chain && !is_money {
+            let words = format!("payments are not taken in {}", requirement.asset);
+            return Err(Refusal::new(Reason::UnsupportedAsset, words).of(payment.payer()));
+        }
         x402::verify(chain.as_ref(), payment, requirement, kernel.now()).await
     }
 
@@ -111,6 +120,12 @@ impl Pay {
                 format!("network must be one of those that are served here: {}", served.join(", ")),
             )
         })
+    }
+
+    /// The addresses that transactions are sent from.
+    pub fn senders(&self) -> Vec<Address> {
+        let keys = if self.settings.mode == Mode::Rpc { self.settings.keys.as_slice() } else { &[] };
+        keys.iter().filter_map(|key| crate::evm::address_of_key(key.expose())).collect()
     }
 
     /// Whether no real money moves.

@@ -44,6 +44,8 @@ pub struct Settings {
     pub keys: Vec<Secret<Vec<u8>>>,
     /// Where the outside facilitator is, without a final slash.
     pub facilitator: Option<String>,
+    /// Whether everybody may have payments verified and settled, at our expense; otherwise whoever has a project's key.
+    pub is_facilitator_open: bool,
     /// What every address of the sandbox begins with, in millionths of a USDC.
     pub grant: i64,
     pub gas: Gas,
@@ -93,6 +95,7 @@ impl Default for Settings {
             nodes: Vec::new(),
             keys: Vec::new(),
             facilitator: None,
+            is_facilitator_open: false,
             grant: 1_000 * MICRO,
             gas: Gas::default(),
             failpoint: Failpoint::default(),

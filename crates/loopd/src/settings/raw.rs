@@ -49,6 +49,7 @@ pub(super) struct Raw {
     pub(super) evm_max_fee: i64,
     pub(super) evm_confirmations: i64,
     pub(super) facilitator_url: String,
+    pub(super) facilitator_access: String,
     pub(super) sandbox_grant: i64,
     pub(super) allow_sandboxes: Vec<String>,
     pub(super) egress_allow: Vec<String>,

@@ -51,6 +51,12 @@ pub(super) fn check_settlement(raw: &Raw, environment: Environment) -> Result<Se
         }
         _ => {}
     }
+    let is_facilitator_open = match raw.facilitator_access.as_str() {
+        "" => !environment.is_production(),
+        "everybody" => true,
+        "projects" => false,
+        other => return Err(refuse("facilitator_access", format!("`{other}` is neither everybody nor projects"))),
+    };
     let between = |name: &str, value: i64, least: i64, most: i64| match value {
         value if (least..=most).contains(&value) => Ok(value.unsigned_abs()),
         _ => Err(refuse(name, format!("must be between {least} and {most}"))),
@@ -60,6 +66,7 @@ pub(super) fn check_settlement(raw: &Raw, environment: Environment) -> Result<Se
         mode,
         nodes,
         keys,
+        is_facilitator_open,
         facilitator: (!facilitator.is_empty()).then_some(facilitator),
         grant: i64::try_from(grant * 1_000_000).unwrap_or_default(),
         gas: Gas {

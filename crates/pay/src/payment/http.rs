@@ -63,7 +63,7 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
         .timeout(REDEEM_TIMEOUT)
         .body(redeem_schema())
         .responds(200, "Paid, or refused.", redeemed_schema()),
-        op(Operation::get("loomal_payments_list", "/v0/payments", list), Some(ACCEPT), "List what was paid, newest first")
+        op(Operation::get("loomal_payment_list", "/v0/payments", list), Some(ACCEPT), "List what was paid, newest first")
             .params(page::params(LIMIT, LIMIT_MOST))
             .responds(200, "One page.", listed),
         op(
@@ -73,7 +73,7 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
         )
         .param(page::limit_param(ACTIVITY, ACTIVITY_MOST))
         .responds(200, "The latest, newest first.", wire::activity_schema()),
-        op(Operation::get("loomal_payments_retrieve", "/v0/payments/{id}", retrieve), Some(ACCEPT), "Read a payment with its receipt")
+        op(Operation::get("loomal_payment_retrieve", "/v0/payments/{id}", retrieve), Some(ACCEPT), "Read a payment with its receipt")
             .param(Param::path("id", schema::string().example("pi_0197a000000070008000000000000001")))
             .responds(200, "The payment.", wire::one_schema()),
     ]

@@ -3,7 +3,7 @@
 
 mod http;
 mod redeem;
-mod rules;
+pub(crate) mod rules;
 pub mod store;
 pub mod wire;
 
