@@ -10,6 +10,7 @@ use loopd_types::{Problem, Result};
 use crate::Settings;
 use crate::evm::{Chain, Network, Networks, Rpc};
 use crate::settings::Mode;
+use crate::settlement::outside::Outside;
 use crate::settlement::rpc::Relay;
 use crate::settlement::sandbox::{Ledger, Sandbox};
 use crate::settlement::{Engine, Flights, Settlement};
@@ -43,7 +44,7 @@ impl Pay {
             Mode::Off => None,
             Mode::Sandbox => Some(Arc::new(Sandbox { grant: settings.grant })),
             Mode::Rpc => Some(Arc::new(Relay::new(&nodes, &settings)?)),
-            Mode::Facilitator => None,
+            Mode::Facilitator => Some(Arc::new(Outside::new(&nodes, Networks::known(), &settings)?)),
         };
         Ok(Arc::new(Self { settings, networks: Networks::known(), nodes, engine, flights: Flights::default() }))
     }

@@ -215,7 +215,7 @@ fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
         }
         Command::Import { file, check } => ok(runtime.block_on(transfer::import(settings, &file, check, output))),
         Command::Demo { company, rows } => ok(runtime.block_on(demo::run(settings, &company, rows, output))),
-        Command::Pay(command) => ok(runtime.block_on(pay::run(command, output))),
+        Command::Pay(command) => ok(runtime.block_on(pay::run(settings, command, output))),
         Command::Openapi { yaml } => ok(check::openapi(&settings, yaml)),
         Command::Modules(command) => ok(check::modules(&settings, &command, output)),
     }

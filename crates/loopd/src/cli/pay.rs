@@ -8,13 +8,15 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Subcommand;
 use loopd_kernel::egress::{Egress, Outbound};
 use loopd_kernel::{Kernel, Tenant};
+use loopd_pay::evm::Address;
 use loopd_pay::project::{self, New, Purpose};
+use loopd_pay::{settlement, usdc};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use super::{Output, demo, words};
+use super::{Output, words};
 use crate::app::{self, World};
 use crate::settings::Settings;
 
@@ -22,6 +24,17 @@ use crate::settings::Settings;
 pub enum Pay {
     /// Sell and buy something in the sandbox, and show every step. Touches nothing: it runs in a folder of its own, which goes afterwards.
     Demo,
+    /// Give an address of the sandbox more USDC; no money moves.
+    Faucet {
+        /// 0x and 40 hexadecimal digits.
+        address: Address,
+        /// In USDC, with at most six digits behind the point.
+        #[arg(default_value = "1000")]
+        amount: String,
+        /// The chain, as x402 names it.
+        #[arg(long, default_value = "base")]
+        network: String,
+    },
 }
 
 /// What the seller asks.
@@ -29,8 +42,29 @@ const PRICE: &str = "0.05";
 /// Longest head of a request that the seller reads.
 const HEAD_MOST: usize = 64 * 1024;
 
-pub async fn run(command: Pay, output: &Output) -> anyhow::Result<()> {
-    let Pay::Demo = command;
+pub async fn run(settings: Settings, command: Pay, output: &Output) -> anyhow::Result<()> {
+    match command {
+        Pay::Demo => demo(output).await,
+        Pay::Faucet { address, amount, network } => faucet(settings, address, &amount, &network, output).await,
+    }
+}
+
+async fn faucet(settings: Settings, to: Address, amount: &str, network: &str, output: &Output) -> anyhow::Result<()> {
+    let micros = usdc::parse(amount).with_context(|| format!("`{amount}` is no amount such as 12.5"))?;
+    let server = app::build(settings, World::default()).await?;
+    let (pay, kernel) = (&server.pay, &server.kernel);
+    let chain = pay.network_named(Some(network)).map_err(words)?;
+    let token = chain.dollar().context("this network has no dollar")?;
+    let has = settlement::give(pay, kernel, chain.chain, token.address, to, micros).await.map_err(words)?;
+    kernel.db.close().await;
+    output.say(
+        &format!("{to} has {} USDC in the sandbox of {network}.", usdc::format(has)),
+        &json!({"address": to.to_string(), "network": network, "balance_micros": has}),
+    );
+    Ok(())
+}
+
+async fn demo(output: &Output) -> anyhow::Result<()> {
     let folder = Folder::make()?;
     let api = TcpListener::bind("127.0.0.1:0").await?;
     let shop = TcpListener::bind("127.0.0.1:0").await?;
@@ -56,7 +90,7 @@ pub async fn run(command: Pay, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn story(kernel: &std::sync::Arc<Kernel>, api: &str, shop: TcpListener, output: &Output) -> anyhow::Result<()> {
-    demo::register(kernel, "001").await?;
+    super::demo::register(kernel, "001").await?;
     let access = kernel.company_access(loopd_types::CompanyId(1)).await.map_err(words)?;
     let access = access.ok_or_else(|| anyhow!("the demo's company is not there"))?;
     let make = async |name: &str, purpose: Purpose| {

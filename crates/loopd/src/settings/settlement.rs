@@ -49,6 +49,11 @@ pub(super) fn check_settlement(raw: &Raw, environment: Environment) -> Result<Se
         Mode::Facilitator if facilitator.is_empty() => {
             return Err(refuse("facilitator_url", "is required when settlement is facilitator"));
         }
+        Mode::Facilitator if nodes.is_empty() => {
+            let words =
+                "is required when settlement is facilitator: payments are verified there, and lost answers found";
+            return Err(refuse("evm_rpc_url", words));
+        }
         _ => {}
     }
     let is_facilitator_open = match raw.facilitator_access.as_str() {

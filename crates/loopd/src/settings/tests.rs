@@ -69,6 +69,9 @@ fn an_engine_of_settlement_has_what_it_needs() {
     assert_eq!(mode(&[rpc, node]), refused("LOOP_EVM_PRIVATE_KEY"));
     assert_eq!(mode(&[rpc, node, ("LOOP_EVM_PRIVATE_KEY", &key)]), Ok(Mode::Rpc));
     assert_eq!(mode(&[("LOOP_SETTLEMENT", "facilitator")]), refused("LOOP_FACILITATOR_URL"));
+    let outside = [("LOOP_SETTLEMENT", "facilitator"), ("LOOP_FACILITATOR_URL", "https://facilitator.example.com/")];
+    assert_eq!(mode(&outside), refused("LOOP_EVM_RPC_URL"));
+    assert_eq!(mode(&[&outside[..], &[node]].concat()), Ok(Mode::Facilitator));
     let twice = ("LOOP_EVM_RPC_URL", "https://one.example.com,8453=https://two.example.com");
     assert_eq!(mode(&[twice]), refused("LOOP_EVM_RPC_URL"));
     let production = [

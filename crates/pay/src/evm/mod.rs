@@ -6,6 +6,8 @@ pub mod network;
 pub mod rpc;
 mod script;
 
+pub use alloy_primitives::Address;
+
 pub use abi::{Deployment, Domain};
 pub use chain::{Chain, Fault};
 pub use network::{Network, Networks, Token};

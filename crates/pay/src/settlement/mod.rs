@@ -12,6 +12,7 @@ mod flight;
 mod keeper;
 mod ledger;
 mod material;
+pub mod outside;
 pub mod reason;
 mod record;
 pub mod rpc;

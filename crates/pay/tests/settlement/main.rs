@@ -1,6 +1,9 @@
 //! Settlement through its own door, on both databases: never twice, never lost.
 
 mod chain;
+mod hostile;
+mod outside;
 mod rpc;
 mod sandbox;
+mod stub;
 mod support;

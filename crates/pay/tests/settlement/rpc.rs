@@ -44,7 +44,7 @@ async fn settle(pay: &Arc<Pay>, kernel: &Arc<Kernel>, order: &Order) -> Outcome 
 }
 
 /// Transactions that the wallets have had mined.
-async fn sent(chain: &TestChain) -> u64 {
+pub async fn sent(chain: &TestChain) -> u64 {
     let mut all = 0;
     for address in addresses() {
         all += chain.mined(address).await;
@@ -60,7 +60,7 @@ async fn state(kernel: &Arc<Kernel>, order: &Order) -> Option<(State, Option<Str
     found.map(|found| (found.state, found.reason))
 }
 
-async fn until_concluded(kernel: &Arc<Kernel>, order: &Order) -> State {
+pub async fn until_concluded(kernel: &Arc<Kernel>, order: &Order) -> State {
     for _ in 0..600 {
         if let Some((state, _)) = state(kernel, order).await.filter(|(state, _)| state.is_concluded()) {
             return state;

@@ -46,7 +46,7 @@ impl Relay {
             Ok(Err(decision)) => return self.concluded(kernel, settlement.id, decision).await,
             Err(Fault::Reverted(words)) => return self.refused(kernel, node, settlement, words).await,
             // Nothing was sent, so nothing can have moved: whoever asks again later begins anew.
-            Err(fault) if since.elapsed() > PATIENCE => {
+            Err(fault) if since.elapsed() > PATIENCE || matches!(fault, Fault::Lying(_)) => {
                 tracing::warn!(settlement = %settlement.id, %fault, "a payment could not be settled");
                 return self.concluded(kernel, settlement.id, Decision::Failed(reason::UNREACHABLE.into())).await;
             }
@@ -174,7 +174,7 @@ impl Relay {
         settlement: &Settlement,
         words: Option<String>,
     ) -> Result<Step> {
-        if self.nothing_was_sent(kernel, settlement).await? && !self.may_be_used(node, settlement).await {
+        if self.nothing_was_sent(kernel, settlement).await? && !self.witness(node).may_be_used(settlement).await {
             tracing::info!(settlement = %settlement.id, words, "a payment would not be settled");
             let why = match node.0.balance(settlement.key.asset, settlement.key.payer).await {
                 Ok(has) if has < settlement.amount => reason::INSUFFICIENT_BALANCE,

@@ -11,6 +11,7 @@ mod node;
 mod proof;
 mod transaction;
 mod watch;
+mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,9 @@ use loopd_kernel::Kernel;
 use loopd_types::{Result, Uuid};
 use tokio::time::Instant;
 
-use self::node::Node;
+pub(super) use self::node::Node;
 pub use self::transaction::{Fees, Signed, Unsigned, Wallet};
+pub(super) use self::witness::{Witness, is_over};
 use super::engine::{Carrying, Decision, Engine, Progress};
 use super::{Settlement, State, conclude, reason, store};
 use crate::evm::{Chain as _, Rpc};
@@ -83,6 +85,10 @@ impl Relay {
                 return Ok(progress);
             }
         }
+    }
+
+    fn witness<'a>(&self, node: &'a Node) -> Witness<'a> {
+        Witness { node, confirmations: self.gas.confirmations }
     }
 
     async fn without_node(&self, kernel: &Arc<Kernel>, settlement: &Settlement) -> Result<Progress> {

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::B256;
 use loopd_kernel::Kernel;
 use loopd_store::View;
 use loopd_types::{Result, SECOND_US};
 use tokio::time::Instant;
 
 use super::node::{Head, Node, Receipt};
+use super::witness::is_over;
 use super::{Decision, Progress, Relay, Step, Unsigned, fees, proof};
 use crate::evm::abi::{self, Call};
 use crate::evm::{Chain as _, Fault};
 use crate::settlement::store::transactions::{self, Transaction};
 use crate::settlement::{Settlement, State, reason, store};
-use crate::x402::Method;
 
 /// How long one watch goes on before its settlement is left to the next.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -25,10 +25,6 @@ const SHORTEST: Duration = Duration::from_millis(5);
 const LATER: Duration = Duration::from_secs(5);
 /// Between two looks at what does not change with every block.
 const RARELY: Duration = Duration::from_secs(2);
-/// Seconds on the chain after an authorization's time before it is called over: a block may yet be replaced by one a little earlier.
-const GRACE: u64 = 30;
-/// Blocks that are searched for what somebody else did. More than an authorization is usually good for.
-const LOOK_BACK: u64 = 5_000;
 
 impl Relay {
     /// Watches until the chain has told.
@@ -74,7 +70,7 @@ impl Relay {
         signed: &[Transaction],
         (one, receipt): (&Transaction, &Receipt),
     ) -> Result<Option<Step>> {
-        if !self.is_deep(node, receipt.block).await {
+        if !self.witness(node).is_deep(receipt.block).await {
             return Ok(None);
         }
         self.failpoint.at("mined");
@@ -84,7 +80,7 @@ impl Relay {
                 return Ok(None);
             }
             self.concluded(kernel, settlement.id, Decision::Settled(one.hash)).await?
-        } else if self.may_be_used(node, settlement).await {
+        } else if self.witness(node).may_be_used(settlement).await {
             // It changed nothing, because somebody was faster with the same authorization.
             self.search(kernel, node, settlement).await?
         } else if signed.iter().any(|other| (other.relayer, other.nonce) != (one.relayer, one.nonce)) {
@@ -109,7 +105,7 @@ impl Relay {
         signed: &[Transaction],
     ) -> Result<Option<Step>> {
         let Ok(head) = node.head().await else { return Ok(None) };
-        let is_used = self.is_used(node, settlement).await;
+        let is_used = self.witness(node).is_used(settlement).await;
         match is_used {
             Ok(true) => {
                 return match self.search(kernel, node, settlement).await? {
@@ -251,7 +247,7 @@ impl Relay {
 
     /// Looks in the chain's logs for who used the authorization, and concludes by what is found.
     pub(super) async fn search(&self, kernel: &Arc<Kernel>, node: &Node, settlement: &Settlement) -> Result<Step> {
-        match self.found(node, settlement).await {
+        match self.witness(node).found(settlement).await {
             Ok(Some(decision)) => self.concluded(kernel, settlement.id, decision).await,
             Ok(None) | Err(_) => {
                 // It may have moved: from here on nobody calls it failed without a proof.
@@ -262,49 +258,6 @@ impl Relay {
                 Ok(Step::Stop(Progress::Later(LATER)))
             }
         }
-    }
-
-    async fn found(&self, node: &Node, settlement: &Settlement) -> Result<Option<Decision>, Fault> {
-        if matches!(settlement.payment.method, Method::Permit(_)) {
-            // Permit2 tells nobody which nonce it took: only a receipt of our own is a proof.
-            return Ok(None);
-        }
-        let head = node.head().await?;
-        let to = head.number;
-        let from = settlement.from_block.unwrap_or(to).min(to).saturating_sub(LOOK_BACK);
-        let asset = settlement.key.asset;
-        for log in node.logs(asset, &proof::used(settlement), from, to).await? {
-            let Some(receipt) = node.receipt(log.transaction).await? else { continue };
-            if !receipt.succeeded || !self.is_deep(node, receipt.block).await {
-                continue;
-            }
-            return Ok(Some(match proof::has_moved(settlement, &receipt.logs) {
-                true => Decision::Settled(receipt.hash),
-                // The same nonce moved other money.
-                false => Decision::Failed(reason::USED.into()),
-            }));
-        }
-        let canceled = node.logs(asset, &proof::canceled(settlement), from, to).await?;
-        Ok((!canceled.is_empty()).then(|| Decision::Failed(reason::USED.into())))
-    }
-
-    async fn is_used(&self, node: &Node, settlement: &Settlement) -> Result<bool, Fault> {
-        let key = &settlement.key;
-        match settlement.payment.method {
-            Method::Authorization(_) => node.0.is_authorization_used(key.asset, key.payer, key.nonce).await,
-            Method::Permit(_) => node.0.is_permit_used(key.payer, U256::from_be_bytes(key.nonce.0)).await,
-        }
-    }
-
-    /// As [`Relay::is_used`], and yes while nobody can tell.
-    pub(super) async fn may_be_used(&self, node: &Node, settlement: &Settlement) -> bool {
-        self.is_used(node, settlement).await.unwrap_or(true)
-    }
-
-    async fn is_deep(&self, node: &Node, block: u64) -> bool {
-        // the first look is at the block itself
-        self.gas.confirmations <= 1
-            || node.head().await.is_ok_and(|head| head.number + 1 >= block + self.gas.confirmations)
     }
 
     async fn close(
@@ -323,13 +276,4 @@ impl Relay {
 /// What fills a nonce: the wallet sends itself nothing.
 fn fill(one: &Transaction) -> (Call, u64) {
     (Call { to: one.relayer, data: Default::default() }, 21_000)
-}
-
-/// Whether the chain's time is past the authorization's.
-fn is_over(settlement: &Settlement, head: Head) -> bool {
-    let until = match &settlement.payment.method {
-        Method::Authorization(it) => it.valid_before,
-        Method::Permit(it) => it.deadline,
-    };
-    U256::from(head.timestamp) > until.saturating_add(U256::from(GRACE))
 }
