@@ -21,6 +21,7 @@ mod invitations;
 mod invitations_model;
 mod letters;
 mod limits;
+mod loomal;
 mod mail;
 mod memberships;
 mod operating;

@@ -56,7 +56,7 @@ pub fn listed(reader: &mut Reader<'_>, page: &Page, category: Option<&str>) -> R
     let sql = format!(
         "SELECT {COLUMNS} FROM pay_endpoints e JOIN companies c ON c.company_id = e.company_id \
          JOIN pay_projects p ON p.company_id = e.company_id AND p.id = e.project_id \
-         WHERE e.is_active AND e.is_listed AND c.status = 'active' AND p.deleted_at IS NULL AND (e.created_at, e.id) < ($1, $2) \
+         WHERE e.is_active AND e.is_listed AND c.status NOT IN ('suspended', 'closed') AND p.deleted_at IS NULL AND (e.created_at, e.id) < ($1, $2) \
          AND (CAST($3 AS TEXT) IS NULL OR e.category = $3) ORDER BY e.created_at DESC, e.id DESC LIMIT $4"
     );
     Ok(reader.query(&sql, &params![at, id, category, page.limit + 1], read)?)

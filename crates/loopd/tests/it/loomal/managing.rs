@@ -1,0 +1,64 @@
+//! `/api/v1/loomal/…`: the same things, for signed-in people.
+
+use loopd_testkit::{Boot, Database, each_engine, json};
+
+use super::stage::Wallet;
+use crate::support::World;
+
+each_engine! {
+    async fn owners_manage_what_their_keys_use(world: &World) {
+        let owner = world.owner().await;
+        let made = owner.post("/api/v1/loomal/projects/").json(&json!({"name": "Sun", "purpose": "SELLER"})).await.expect_status(201);
+        let (id, key) = (made.text_at("/id"), made.text_at("/key"));
+        let project = world.client().with_token(&key);
+        project.get("/v0/whoami").await.expect_status(200);
+        let one = format!("/api/v1/loomal/projects/{id}/");
+        let outside = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+        let changed = owner.patch(&one).json(&json!({"pay_to": outside, "scopes": ["payments:accept", "identity:sign"]})).await.expect_status(200);
+        assert_eq!((changed.text_at("/pay_to"), changed.at("/scopes")), (outside.to_owned(), json!(["payments:accept", "identity:sign"])));
+        owner.patch(&one).json(&json!({"pay_to": "0xF39Fd6e51aad88F6F4ce6aB8827279cffFb92266"})).await.expect_field("pay_to", "invalid");
+        owner.patch(&one).json(&json!({"scopes": ["root"]})).await.expect_field("scopes", "invalid_choice");
+        let challenge = project.post("/v0/payments/challenge").json(&json!({"amount": "1", "resource": "x"})).await.expect_status(200).json();
+        assert_eq!(challenge["accepts"][0]["payTo"], outside);
+        let paid = Wallet::number(30).pay(world, &challenge, 1);
+        let body = json!({"paymentHeader": paid, "amount": "1", "network": "base", "resource": "x"});
+        assert_eq!(project.post("/v0/payments/redeem").json(&body).await.expect_status(200).at("/ok"), json!(true));
+        let payments = owner.get("/api/v1/loomal/payments/").query("status", "settled").await.expect_status(200);
+        assert_eq!((payments.at("/count"), payments.text_at("/results/0/recipient")), (json!(1), outside.to_owned()));
+        let wallets = owner.get("/api/v1/loomal/wallets/").await.expect_status(200);
+        assert_eq!((wallets.text_at("/results/0/balance_usdc"), wallets.at("/results/0/sandbox")), ("1000.00".to_owned(), json!(true)));
+        let rotated = owner.post(&format!("{one}rotate-key/")).await.expect_status(201);
+        project.get("/v0/whoami").await.expect_status(401);
+        let project = world.client().with_token(&rotated.text_at("/key"));
+        project.get("/v0/whoami").await.expect_status(200);
+        owner.delete(&one).await.expect_status(204);
+        project.get("/v0/whoami").await.expect_status(401);
+        owner.get(&one).await.expect_refusal(404, "not_found");
+    }
+
+    async fn platform_keys_are_made_shown_once_and_revoked(world: &World) {
+        let owner = world.owner().await;
+        let made = owner.post("/api/v1/loomal/platform-keys/").json(&json!({"name": "Console"})).await.expect_status(201);
+        let (id, key) = (made.text_at("/id"), made.text_at("/key"));
+        let platform = world.client().with_token(&key);
+        platform.get("/v0/platform/identities").await.expect_status(200);
+        let listed = owner.get("/api/v1/loomal/platform-keys/").await.expect_status(200);
+        assert!(listed.at("/count") == json!(1) && !listed.text().contains(&key[13..]));
+        owner.post(&format!("/api/v1/loomal/platform-keys/{id}/revoke/")).await.expect_status(200);
+        platform.get("/v0/platform/identities").await.expect_status(401);
+        let audit = owner.get("/api/v1/audit-logs/").query("module", "loomal").await.expect_status(200);
+        assert_eq!(audit.at("/count"), json!(2));
+    }
+
+    async fn strangers_and_small_roles_see_and_do_nothing(world: &World) {
+        let (ada, bob) = world.strangers().await;
+        let made = ada.post("/api/v1/loomal/projects/").json(&json!({"name": "Sun", "purpose": "SELLER"})).await.expect_status(201);
+        let one = format!("/api/v1/loomal/projects/{}/", made.text_at("/id"));
+        bob.get(&one).await.expect_refusal(404, "not_found");
+        bob.patch(&one).json(&json!({"name": "x"})).await.expect_refusal(404, "not_found");
+        bob.delete(&one).await.expect_refusal(404, "not_found");
+        let viewer = world.member(&ada, "eve", "viewer").await;
+        viewer.post("/api/v1/loomal/platform-keys/").json(&json!({"name": "x"})).await.expect_refusal(403, "permission_denied");
+        viewer.post(&format!("{one}rotate-key/")).await.expect_refusal(403, "permission_denied");
+    }
+}
