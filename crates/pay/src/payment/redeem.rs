@@ -14,7 +14,7 @@ use super::{store, wire};
 use crate::endpoint::{rules as places, store as endpoints};
 use crate::evm::Network;
 use crate::project::Project;
-use crate::settlement::{self, Order, Outcome, Purpose, Sale, Settlement};
+use crate::settlement::{self, Outcome, Purpose, Sale, Settlement};
 use crate::wire::public_id;
 use crate::x402::{self, Payment, Refusal, Requirement, header};
 use crate::{Pay, project, receipt};
@@ -88,20 +88,11 @@ async fn answer(call: &Call, pay: &Arc<Pay>, offer: &Offer<'_>, header: &str) ->
         Ok(payment) => payment,
         Err(refusal) => return refused(offer, "verify", &refusal),
     };
-    let found = settlement::earlier(pay, &call.kernel, &payment, &offer.requirement, WAIT).await?;
-    let outcome = match found {
-        Some(outcome) => outcome,
-        None => {
-            let Some(chain) = pay.chain(&call.kernel, offer.requirement.chain) else {
-                return refusal(offer, "verify", x402::Reason::UnsupportedNetwork.as_str(), None);
-            };
-            if let Err(refusal) = x402::verify(&*chain, &payment, &offer.requirement, call.kernel.now()).await {
-                return refused(offer, "verify", &refusal);
-            }
-            let (requirement, purpose) = (offer.requirement.clone(), Purpose::Sale(sale(call, offer).await?));
-            let order = Order { payment: payment.clone(), requirement, purpose };
-            settlement::settle(pay, &call.kernel, order, WAIT).await?
-        }
+    let purpose = async { Ok(Purpose::Sale(sale(call, offer).await?)) };
+    let brought = settlement::bring(pay, &call.kernel, &payment, &offer.requirement, purpose, WAIT).await?;
+    let outcome = match brought {
+        Ok(outcome) => outcome,
+        Err(refusal) => return refused(offer, "verify", &refusal),
     };
     match outcome {
         Outcome::Settled { settlement } => settled(call, offer, &payment, &settlement).await,

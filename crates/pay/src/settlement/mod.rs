@@ -7,6 +7,7 @@
 //! `rules.rs` has the arrows between states; `engine.rs` what an engine is; `sandbox.rs` one in our own database; `keeper.rs` takes up
 //! what a crash, a timeout or another node left.
 
+mod bring;
 mod engine;
 mod flight;
 mod keeper;
@@ -30,6 +31,7 @@ use loopd_store::{Tx, View};
 use loopd_types::{Problem, Result, Timestamp, Uuid};
 use tokio::time::Instant;
 
+pub use bring::bring;
 pub use engine::{Carrying, Decision, Engine, Progress};
 pub use flight::Flights;
 pub use keeper::{run as keep, take_up};

@@ -1,5 +1,6 @@
 //! Settlement through its own door, on both databases: never twice, never lost.
 
+mod bring;
 mod chain;
 mod hostile;
 mod outside;
