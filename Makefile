@@ -10,7 +10,7 @@ run: ui ## builds the server and runs it on embedded defaults: http://127.0.0.1:
 	cargo build --release -p loopd
 	./target/release/loopd serve
 
-test: ## all tests, on SQLite and PostgreSQL, in a browser, and the API against its own description
+test: ## all tests: both databases, a browser, the API against its own description, other people's clients
 	@scripts/rust.sh
 	scripts/test.sh
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Everything behind `make test`: Rust tests on both databases, pages in a browser, the API against its own description.
-#   scripts/test.sh                 all three
-#   scripts/test.sh rust [FILTER…]  only one of rust, pages, api; what follows `rust` goes to the test runner
+# Everything behind `make test`: Rust tests on both databases, pages in a browser, the API against its own description, and other
+# people's clients against the API.
+#   scripts/test.sh                 all four
+#   scripts/test.sh rust [FILTER…]  only one of rust, pages, api, clients; what follows `rust` goes to the test runner
 # Installs what it needs (apt-get, PyPI, npm), starts its own servers on free ports and removes them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
-STAGES=${1:-rust pages api}
+STAGES=${1:-rust pages api clients}
 [ $# = 0 ] || shift
 case $STAGES in *rust*)
   if [ -z "${LOOPD_TEST_POSTGRES:-}" ] || [ -z "${LOOPD_TEST_REDIS:-}" ]; then exec scripts/with-services.sh "$0" "$STAGES" "$@"; fi ;;
@@ -70,14 +71,24 @@ run_api() {
   count api $status $((status == 0)) 0
 }
 
+run_clients() {
+  local part log status
+  for part in node python limits; do
+    say "other people's clients: $part"
+    log=$LOGS/$part status=0
+    scripts/clients.sh $part "$PROGRAM" 2>&1 | tee "$log" || status=$?
+    count "clients, $part" $status "$(number '^\S+ pass (\d+)' "$log")" "$(number '^\S+ fail (\d+)' "$log")" "$(number '^\S+ skipped (\d+)' "$log")"
+  done
+}
+
 scripts/ui.sh
 for stage in $STAGES; do
   case $stage in
     rust) run_rust "$@" ;;
-    pages | api)
+    pages | api | clients)
       server_program
       "run_$stage" ;;
-    *) die "unknown stage $stage: rust, pages or api" ;;
+    *) die "unknown stage $stage: rust, pages, api or clients" ;;
   esac
 done
 printf '%d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
