@@ -47,8 +47,8 @@ class AsyncHelpers(Helpers):
 class Client:
     """The SDK's client."""
 
-    def __init__(self):
-        self.payments = Loomal(base_url=os.environ["LOOMAL_BASE_URL"]).payments
+    def __init__(self, loomal=None):
+        self.payments = (loomal or Loomal(base_url=os.environ["LOOMAL_BASE_URL"])).payments
 
     def challenge(self, resource):
         return self.payments.challenge(AMOUNT, resource=resource, description="The weather")
@@ -84,9 +84,13 @@ class Shop(BaseHTTPRequestHandler):
         pass
 
 
-if __name__ == "__main__":
-    Shop.way = WAYS[sys.argv[1]]()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
-    print(f"http://127.0.0.1:{server.server_port}/weather?city=Kigali", flush=True)
+def open_shop(way):
+    """Serves in the background; gives the server and the address of what it sells."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("ShopOf", (Shop,), {"way": way}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, f"http://127.0.0.1:{server.server_port}/weather?city=Kigali"
+
+
+if __name__ == "__main__":
+    print(open_shop(WAYS[sys.argv[1]]())[1], flush=True)
     sys.stdin.read()
