@@ -10,7 +10,7 @@ use super::judge::status;
 use super::{WAIT, body};
 use crate::Pay;
 use crate::project;
-use crate::settlement::{self, Order, Outcome, Purpose, Settlement};
+use crate::settlement::{self, Outcome, Purpose, Settlement};
 use crate::x402::wire::Response;
 use crate::x402::{Payment, Refusal, Requirement};
 
@@ -23,17 +23,11 @@ pub(super) async fn settle(pay: Arc<Pay>, call: Call) -> Result<Reply> {
         Ok(both) => both,
         Err(refusal) => return refused(&refusal, None, asked.network),
     };
-    // A payment that was settled is found to be used by whoever verifies it: what became of it is asked first.
-    let known = settlement::earlier(&pay, &call.kernel, &payment, &requirement, WAIT).await?;
-    let outcome = match known {
-        Some(outcome) => outcome,
-        None => {
-            if let Err(refusal) = pay.verify(&call.kernel, &payment, &requirement).await {
-                return refused(&refusal, Some(&payment), asked.network);
-            }
-            let order = Order { payment: payment.clone(), requirement: requirement.clone(), purpose: purpose(&call)? };
-            settlement::settle(&pay, &call.kernel, order, WAIT).await?
-        }
+    let for_whom = async { purpose(&call) };
+    let brought = settlement::bring(&pay, &call.kernel, &payment, &requirement, for_whom, WAIT).await?;
+    let outcome = match brought {
+        Ok(outcome) => outcome,
+        Err(refusal) => return refused(&refusal, Some(&payment), asked.network),
     };
     Reply::json(200, &answer(outcome, &payment, &requirement, asked.network))
 }
