@@ -20,7 +20,7 @@ export CLIENTS_PYTHON=$VENV/bin/python PYTHONDONTWRITEBYTECODE=1
 
 limits=off
 [ "$part" != limits ] || limits=on
-start_server "$program" LOOP_LOG=warn LOOP_EGRESS_ALLOW=127.0.0.1 LOOP_RATE_LIMITS=$limits
+start_server "$program" LOOP_LOG=warn LOOP_EGRESS_ALLOW=127.0.0.1 LOOP_FACILITATOR_ACCESS=projects LOOP_RATE_LIMITS=$limits
 answer=$(curl -fsS -X POST "$SERVER_URL/api/v1/auth/register/" -H 'Content-Type: application/json' \
   -d '{"email":"ada@example.com","username":"ada","password":"strongpass123","company_name":"Ada"}')
 company=$(python3 scripts/pick.py company.code <<<"$answer")
