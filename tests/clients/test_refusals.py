@@ -77,7 +77,8 @@ class Refusals(unittest.TestCase):
     def test_money_that_is_not_there(self):
         self.challenge = self.loomal.payments.challenge("1000.000001", resource=RESOURCE)
         answer = self.loomal.payments.redeem(pay(self.challenge), RESOURCE, "1000.000001")
-        self.assertEqual((answer["ok"], answer["reason"]), (False, "invalid_exact_evm_insufficient_balance"))
+        self.assertEqual((answer["ok"], answer["stage"]), (False, "verify"))
+        self.assertEqual(answer["reason"], "invalid_exact_evm_insufficient_balance")
 
     def test_what_was_sold_already(self):
         header = pay(self.challenge)
