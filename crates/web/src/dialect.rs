@@ -133,12 +133,11 @@ fn loomal(problem: &Problem) -> Value {
         "rate_limited" => "Too many requests".to_owned(),
         _ => sentence(problem),
     };
-    let mut body = problem.extra().clone();
-    body.extend(
-        [("error", json!(code)), ("message", json!(message)), ("status", json!(problem.status()))]
-            .map(|(name, value)| (name.to_owned(), value)),
-    );
-    Value::Object(body)
+    let mut body = json!({"error": code, "message": message, "status": problem.status()});
+    for (name, value) in problem.extra() {
+        body[name] = value.clone();
+    }
+    body
 }
 
 /// The facilitator: x402 gives no shape for refusals of the HTTP layer (an invalid payment is a 200 with `isValid: false`).

@@ -203,7 +203,7 @@ mod tests {
         "workspaces",
     ];
     /// Tables of the kernel that belong to the installation or to people.
-    const NOBODYS: [&str; 22] = [
+    const NOBODYS: [&str; 25] = [
         "account_tokens",
         "company_imports",
         "coupons",
@@ -216,6 +216,9 @@ mod tests {
         "oidc_sign_ins",
         "passkey_ceremonies",
         "passkeys",
+        "pay_ledger",
+        "pay_relayers",
+        "pay_transactions",
         "plan_editions",
         "plans",
         "recovery_codes",

@@ -10,7 +10,8 @@ pub const URL_MOST: usize = 2_000;
 pub fn place(resource: &str) -> String {
     let resource = resource.trim();
     match Url::parse(resource) {
-        Ok(url) if url.has_host() => {
+        // Only schemes of the web have an origin.
+        Ok(url) if url.origin().is_tuple() => {
             let origin = url.origin().ascii_serialization();
             let path = url.path().trim_end_matches('/');
             format!("{origin}{path}")

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use loopd_testkit::{Answer, Boot, Database, each_engine, json};
+use loopd_testkit::{Answer, each_engine, json};
 use loopd_types::{DAY_US, HOUR_US};
 use serde_json::Value;
 

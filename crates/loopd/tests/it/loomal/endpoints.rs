@@ -1,7 +1,7 @@
 //! `/v0/sellers/endpoints`, their webhooks, and the public feed.
 
 use loopd_kernel::webhook::sign;
-use loopd_testkit::{Boot, Database, each_engine, json};
+use loopd_testkit::{each_engine, json};
 use loopd_types::Secret;
 
 use super::stage::Wallet;

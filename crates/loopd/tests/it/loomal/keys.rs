@@ -1,6 +1,6 @@
 //! Keys, projects and who may do what with which; the words of the original's page on authentication, to the letter.
 
-use loopd_testkit::{Answer, Boot, Database, each_engine, json};
+use loopd_testkit::{Answer, each_engine, json};
 
 use super::stage::same;
 use crate::support::{Actor, Limited, World, refused_from_then_on};

@@ -1,6 +1,6 @@
 //! `/api/v1/loomal/…`: the same things, for signed-in people.
 
-use loopd_testkit::{Boot, Database, each_engine, json};
+use loopd_testkit::{each_engine, json};
 
 use super::stage::Wallet;
 use crate::support::World;

@@ -5,4 +5,4 @@ mod endpoints;
 mod keys;
 mod managing;
 mod payments;
-mod stage;
+pub mod stage;

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
 use loopd_pay::did::parse_multibase;
 use loopd_pay::x402::Version;
-use loopd_testkit::{Boot, Database, each_engine, json};
+use loopd_testkit::{each_engine, json};
 use serde_json::Value;
 
 use super::stage::{Twist, Wallet, same};

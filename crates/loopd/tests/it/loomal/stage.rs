@@ -30,7 +30,6 @@ pub fn same(actual: &Value, expected: &Value) {
 pub struct Project {
     pub client: Client,
     pub id: String,
-    pub key: String,
 }
 
 impl World {
@@ -47,7 +46,7 @@ impl World {
         let body = json!({"purpose": purpose, "name": "Weather"});
         let made = platform.post("/v0/platform/identities").json(&body).await.expect_status(201);
         let key = made.text_at("/rawKey");
-        Project { client: self.client().with_token(&key), id: made.text_at("/identityId"), key }
+        Project { client: self.client().with_token(&key), id: made.text_at("/identityId") }
     }
 }
 
