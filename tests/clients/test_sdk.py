@@ -68,6 +68,17 @@ class Payments(unittest.TestCase):
         row = feed["activity"][0]
         self.assertEqual((row["direction"], row["counterparty"], row["status"]), ("in", self.buyer.address, "settled"))
 
+    def test_the_public_feed_shows_who_asked_and_nobody_else(self):
+        shown, hidden = "https://api.example.com/shown", "https://api.example.com/hidden"
+        for url, listed in ((shown, True), (hidden, False)):
+            body = {"urlPattern": url, "priceUsdc": AMOUNT, "listed": listed, "title": "Weather", "category": "weather"}
+            self.assertEqual(call(self.project.raw_key, "PUT", "/v0/sellers/endpoints", json=body).status_code, 201)
+        feed = call(None, "GET", "/v0/discover?category=weather").json()
+        [entry] = feed["endpoints"]
+        self.assertEqual((feed["version"], feed["nextCursor"], entry["url"]), ("1", None, shown))
+        self.assertEqual(entry["price"], {"amountUsdc": AMOUNT, "network": "base"})
+        self.assertEqual((entry["title"], entry["method"]), ("Weather", "GET"))
+
     def test_another_projects_payment_is_not_found(self):
         with Loomal(api_key=seller().raw_key, base_url=BASE) as stranger:
             with self.assertRaises(LoomalError) as refused:
@@ -146,6 +157,9 @@ class Identities(unittest.TestCase):
                     with self.assertRaises(error) as refused:
                         new.identity.whoami()
                     self.assertEqual(refused.exception.status, 401)
+                    with self.assertRaises(error) as refused:
+                        new.did.resolve(made.identity_id)
+                    self.assertEqual((refused.exception.status, refused.exception.code), (404, "not_found"))
                 with self.assertRaises(error) as refused:
                     identities.get(made.identity_id)
                 self.assertEqual(refused.exception.status, 404)
