@@ -79,6 +79,12 @@ run_clients() {
     scripts/clients.sh $part "$PROGRAM" 2>&1 | tee "$log" || status=$?
     count "clients, $part" $status "$(number '^\S+ pass (\d+)' "$log")" "$(number '^\S+ fail (\d+)' "$log")" "$(number '^\S+ skipped (\d+)' "$log")"
   done
+  say "other people's clients: mcp"
+  status=0
+  start_server "$PROGRAM"
+  scripts/mcp.sh "$SERVER_URL" || status=$?
+  stop_server
+  count "clients, mcp" $status $((status == 0)) 0
 }
 
 scripts/ui.sh

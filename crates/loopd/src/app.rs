@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use loopd_business::engine::{Engine, Registry};
 use loopd_business::modules::{self, Ports, ai, payments};
+use loopd_kernel::access::Door;
 use loopd_kernel::advisor::Advisor;
 use loopd_kernel::billing::{Collectors, collector};
 use loopd_kernel::mail::{self, Mailer};
@@ -14,7 +15,7 @@ use loopd_kernel::{Catalogue, Kernel, trace};
 use loopd_pay::Pay;
 use loopd_store::{Db, View, ddl, migrate};
 use loopd_types::{Clock, OsRng, Rng, SystemClock};
-use loopd_web::{App, Metrics, Operation, Phase};
+use loopd_web::{App, Metrics, Operation, Phase, mcp};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -229,6 +230,9 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     Ok(kernel)
 }
 
+/// The surfaces with keys of their own, which open `/mcp` as well.
+const DOORS: &[&Door] = &[&loopd_pay::project::DOOR];
+
 /// Every operation of every surface.
 pub fn operations(
     settings: &Settings,
@@ -251,7 +255,9 @@ pub fn documented(settings: &Settings, registry: &Arc<Registry>, pay: &Arc<Pay>)
     all.extend(loopd_pay::operations(pay));
     all.extend(health::operations(settings));
     let pages = service::pages(settings, registry, &all);
+    let tools = mcp::operations(&all, &service::components(registry), DOORS);
     all.extend(pages);
+    all.extend(tools);
     all
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::idempotent::Key;
 use crate::router::Params;
-use crate::{Access, Ending, Operation, Phase, Query, Upload};
+use crate::{Access, App, Ending, Operation, Phase, Query, Upload};
 
 /// One call that the pipeline let through.
 pub struct Call {
@@ -34,6 +34,8 @@ pub struct Call {
     /// Behind a lock only because a `Call` is shared between threads by reference; nobody ever waits for it.
     pub(crate) upload: Mutex<Option<Upload>>,
     pub(crate) ending: Ending,
+    /// What answers operations, for the one that leads to others.
+    pub(crate) app: App,
 }
 
 /// What the base URL is made of, when somebody asks for it.

@@ -11,7 +11,7 @@ use crate::Reply;
 /// LOOP's four headers and what our own rules read besides. `X-LOOP-API-KEY` is a server's key that browsers must not hold;
 /// it is listed because the documents name all four, and refusing it here would protect nobody.
 const ALLOWED: HeaderValue = HeaderValue::from_static(
-    "Accept, Authorization, Content-Digest, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Range, Repr-Digest, \
+    "Accept, Authorization, Content-Digest, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Mcp-Method, Mcp-Name, MCP-Protocol-Version, Range, Repr-Digest, \
      Tus-Resumable, Upload-Checksum, Upload-Length, Upload-Metadata, Upload-Offset, X-API-Key, X-Company-ID, X-LOOP-API-KEY, \
      X-LOOP-APP-ID, X-Request-ID, X-Visitor-Token, X-Workspace-ID",
 );

@@ -153,17 +153,15 @@ fn json_rpc(problem: &Problem, request_id: &str) -> Value {
 
 /// The `error` member of a JSON-RPC answer; the MCP surface uses it for answers that have an id.
 pub fn json_rpc_error(problem: &Problem, request_id: &str) -> Value {
-    // JSON-RPC 2.0, 5.1: -32700 to -32600 are fixed, -32099 to -32000 are the server's own.
-    let number = match (problem.kind(), problem.code()) {
+    // JSON-RPC 2.0, 5.1: -32700 to -32600 are fixed. MCP keeps -32099 to -32000 for itself (2026-07-28, basic, Error Codes); our own
+    // numbers stand outside of it, and are HTTP's.
+    let number: i64 = match (problem.kind(), problem.code()) {
         (_, "parse_error") => -32_700,
         (Kind::Invalid, "validation_error") => -32_602,
         (Kind::Invalid | Kind::UnsupportedMediaType | Kind::NotAcceptable | Kind::TooLarge, _) => -32_600,
         (Kind::NotFound | Kind::MethodNotAllowed, _) => -32_601,
         (Kind::Internal, _) => -32_603,
-        (Kind::Unauthenticated, _) => -32_001,
-        (Kind::Forbidden, _) => -32_003,
-        (Kind::TooMany, _) => -32_029,
-        _ => -32_000,
+        _ => problem.status().into(),
     };
     json!({"code": number, "message": sentence(problem), "data": {
         "code": problem.code(),

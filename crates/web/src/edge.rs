@@ -209,6 +209,24 @@ impl App {
         response
     }
 
+    /// Answers a request that one of our own operations makes for its caller: the same checks, limits and records as if it came alone.
+    ///
+    /// # Errors
+    /// Whatever the operation refuses, and the edge before it.
+    pub(crate) async fn answer_within(&self, parts: Parts, body: Bytes, outer: &Call) -> Result<Reply> {
+        let parts = Arc::new(parts);
+        let base = &outer.base;
+        let address = outer.caller.origin.address;
+        let client = Client { address, is_https: base.is_https, is_proxied: base.is_proxied };
+        let mut trail = Trail::default();
+        let body = http_body_util::Full::new(body);
+        let outcome = self.answer(&parts, body, &client, &outer.request_id, &mut trail).await;
+        outcome.inspect_err(|problem| {
+            note(problem);
+            self.note_refusal(problem, &trail, || trail.actor(&parts, address, &outer.request_id));
+        })
+    }
+
     /// Finds the operation, then runs it under its timeout.
     async fn answer<B>(
         &self,
@@ -318,6 +336,7 @@ impl App {
             key: key.clone(),
             upload: Mutex::new(upload),
             ending: Ending::of(&self.0.lifecycle),
+            app: self.clone(),
         };
         let work = (operation.handler)(call);
         let reply = if is_safe { work.await? } else { ToItsEnd::new(work).await? };

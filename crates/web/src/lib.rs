@@ -11,6 +11,7 @@ pub mod dialect;
 mod edge;
 mod idempotent;
 mod lifecycle;
+pub mod mcp;
 mod metrics;
 pub mod multipart;
 mod negotiate;

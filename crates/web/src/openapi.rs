@@ -90,6 +90,7 @@ fn describe(operation: &Operation, refusals: &mut BTreeSet<u16>) -> Value {
         "security": match operation.access {
             Access::Public => json!([]),
             Access::Superuser => json!([{"jwtAuth": []}]),
+            Access::Any(doors) => doors.iter().map(|door| json!({door.scheme: []})).chain([json!({"jwtAuth": []}), json!({"internalKey": []})]).collect(),
             Access::Key(keyed) => json!([{keyed.door.scheme: keyed.scope.into_iter().collect::<Vec<_>>()}]),
             _ => json!([{"jwtAuth": []}, {"internalKey": []}]),
         },
@@ -126,7 +127,7 @@ fn parameters(operation: &Operation) -> Value {
         all.push(shared("CompanyId"));
         all.push(shared("WorkspaceId"));
     }
-    if !matches!(operation.access, Access::Public | Access::Key(_)) {
+    if !matches!(operation.access, Access::Public | Access::Key(_) | Access::Any(_)) {
         all.push(shared("AppId"));
     }
     if takes_key(operation) {

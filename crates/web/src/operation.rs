@@ -49,6 +49,8 @@ pub struct Operation {
     pub responses: Vec<ResponseDoc>,
     /// Whether it stands in the OpenAPI document.
     pub documented: bool,
+    /// What agents call it by, where it is offered to them ([`crate::mcp`]).
+    pub tool: Option<Arc<str>>,
     /// Bytes; a longer body is 413 before it is read to its end.
     pub max_body_bytes: usize,
     /// The body is not read before the handler runs; the handler reads it as it comes ([`Call::upload`]).
@@ -84,6 +86,8 @@ pub enum Access {
     Superuser,
     /// The holder of a key of a surface's own.
     Key(Keyed),
+    /// Any principal of LOOP's, and the holder of any key of these surfaces: for what leads to operations that say more.
+    Any(&'static [&'static Door]),
 }
 
 /// Which keys of a surface open an operation.
@@ -249,6 +253,7 @@ impl Operation {
             request: None,
             responses: Vec::new(),
             documented: true,
+            tool: None,
             max_body_bytes: DEFAULT_BODY_LIMIT,
             streamed: None,
             timeout: None,
@@ -409,6 +414,11 @@ impl Operation {
     }
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+    /// Offers it to agents as a tool of this name, over its JSON body: 1 to 128 letters, digits, `.`, `_`, `-`.
+    pub fn tool(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.tool = Some(name.into());
         self
     }
     /// A search or check by POST: nothing to remember for an `Idempotency-Key`.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
-use loopd_kernel::access::network;
+use loopd_kernel::access::{Door, KeyAccess, network};
 use loopd_kernel::idempotency::Claim;
 use loopd_kernel::limit::{Decision, Rate};
 use loopd_kernel::{Actor, Caller, Kernel, Need, Origin, Presented, Tenant};
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::idempotent::{Key, fingerprint, read_key};
 use crate::operation::{Access, Keyed, Operation, RateClass};
-use crate::{Query, negotiate};
+use crate::{Call, Query, negotiate};
 
 // spec/loop.md 5.11
 const AUTH: Rate = Rate::per_minute("auth-ip", 10);
@@ -94,6 +94,12 @@ pub(crate) async fn admit(
     if operation.access == Access::Public {
         return Ok(Admission { caller: Caller::anonymous(origin), tenants: Vec::new(), is_union: false });
     }
+    if let Access::Any(doors) = operation.access
+        && let Some(door) = door_of(doors, parts)
+    {
+        let (caller, _) = present(kernel, door, parts, origin, trail).await?;
+        return Ok(Admission { caller, tenants: Vec::new(), is_union: false });
+    }
     if let Access::Key(keyed) = &operation.access {
         return admit_key(kernel, keyed, operation, parts, origin, trail).await;
     }
@@ -127,11 +133,11 @@ pub(crate) async fn admit(
             allow_suspended: operation.allow_suspended,
         })
     };
-    if matches!(operation.access, Access::Authenticated | Access::Superuser) {
+    if matches!(operation.access, Access::Authenticated | Access::Superuser | Access::Any(_)) {
         kernel.admit_first_party_app(&caller).await?;
     }
     let (tenants, is_union) = match &operation.access {
-        Access::Public | Access::Authenticated | Access::Key(_) => (Vec::new(), false),
+        Access::Public | Access::Authenticated | Access::Key(_) | Access::Any(_) => (Vec::new(), false),
         Access::Superuser if caller.is_superuser() => (Vec::new(), false),
         Access::Superuser => return Err(Problem::permission_denied()),
         Access::Tenant { product, permission } => {
@@ -168,7 +174,42 @@ async fn admit_key(
     origin: Origin,
     trail: &mut Trail,
 ) -> Result<Admission> {
-    let (door, address) = (keyed.door, origin.address);
+    let door = keyed.door;
+    let (caller, key) = present(kernel, door, parts, origin, trail).await?;
+    if operation.rate != RateClass::Unlimited {
+        limit_key(kernel, door, &key, trail).await?;
+    }
+    if !keyed.kinds.iter().any(|kind| kind.slug == key.kind) {
+        return Err(Problem::forbidden("wrong_key_kind", door.wrong_kind));
+    }
+    if let Some(scope) = keyed.scope {
+        key.require_word(door, scope)?;
+    }
+    let is_write = !operation.method.is_safe() && operation.has_effect;
+    let tenant = kernel.enter_by_key(door, &caller, &key, is_write).await?;
+    kernel.note_call(tenant.company, Some(door.product));
+    Ok(Admission { caller, tenants: vec![tenant], is_union: false })
+}
+
+/// The door whose key is shown; `None` for what may be LOOP's, and for nothing at all.
+fn door_of(doors: &'static [&'static Door], parts: &Parts) -> Option<&'static Door> {
+    doors.iter().copied().find(|door| {
+        let own = door.header.and_then(|name| parts.headers.get(name));
+        let bearer = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let bearer = bearer.and_then(|value| value.trim().split_once(' ')).map_or("", |(_, token)| token.trim());
+        own.is_some() || door.kinds.iter().any(|kind| bearer.starts_with(kind.prefix))
+    })
+}
+
+/// Finds the key that is shown at a door.
+async fn present(
+    kernel: &Kernel,
+    door: &Door,
+    parts: &Parts,
+    origin: Origin,
+    trail: &mut Trail,
+) -> Result<(Caller, Arc<KeyAccess>)> {
+    let address = origin.address;
     // A credential that cannot be read is none at all here: both have the same words.
     let authorization = header(parts, AUTHORIZATION.as_str()).unwrap_or(None);
     let api_key = door.header.and_then(|name| header(parts, name).unwrap_or(None));
@@ -182,20 +223,52 @@ async fn admit_key(
     let Some(key) = caller.key().cloned() else { return Err(Problem::internal("a key's caller has no key")) };
     trail.credential = key.id;
     trail.company = Kernel::company_of_key(&key);
-    if kernel.limits.is_enabled() && operation.rate != RateClass::Unlimited {
-        let rate = key.rate_limit.map_or(door.rate, |limit| Rate { limit, ..door.rate });
-        hit(kernel, rate, &key.identity(), trail).await?;
+    Ok((caller, key))
+}
+
+/// Counts one call of whom a key acts as.
+async fn limit_key(kernel: &Kernel, door: &Door, key: &KeyAccess, trail: &mut Trail) -> Result<()> {
+    let rate = key.rate_limit.map_or(door.rate, |limit| Rate { limit, ..door.rate });
+    hit(kernel, rate, &key.identity(), trail).await
+}
+
+/// Counts a call of an operation that leads to others and was not counted itself.
+pub(crate) async fn limit_any(call: &Call, doors: &[&Door]) -> Result<()> {
+    let (kernel, mut trail) = (&*call.kernel, Trail::default());
+    let door_of = |key: &KeyAccess| doors.iter().find(|door| door.kinds.iter().any(|kind| kind.slug == key.kind));
+    match call.caller.key().and_then(|key| Some((key, door_of(key)?))) {
+        Some((key, door)) => limit_key(kernel, door, key, &mut trail).await,
+        None => count_caller(kernel, &call.caller, call.caller.origin.address, &mut trail).await,
     }
-    if !keyed.kinds.iter().any(|kind| kind.slug == key.kind) {
-        return Err(Problem::forbidden("wrong_key_kind", door.wrong_kind));
+}
+
+/// Whether the caller of `call` would be let into `operation`, in the company that its header names or in any of theirs.
+pub(crate) async fn would_admit(call: &Call, operation: &Operation) -> bool {
+    let (kernel, caller) = (&call.kernel, &call.caller);
+    let is_person = caller.user().is_some();
+    match &operation.access {
+        Access::Public => true,
+        Access::Authenticated | Access::Any(_) => {
+            is_person && (!operation.personal || caller.require_personal().is_ok())
+        }
+        Access::Superuser => caller.is_superuser(),
+        Access::Key(keyed) => caller.key().is_some_and(|key| {
+            let is_kind = keyed.kinds.iter().any(|kind| kind.slug == key.kind);
+            is_kind && keyed.scope.is_none_or(|scope| key.require_word(keyed.door, scope).is_ok())
+        }),
+        Access::Tenant { product, permission } | Access::Union { product, permission } => {
+            let need = Need {
+                company: call.header("x-company-id"),
+                workspace: call.header("x-workspace-id"),
+                product: product.as_deref(),
+                permission: Some(permission),
+                or_permission: operation.or_permission.as_deref(),
+                is_write: !operation.method.is_safe() && operation.has_effect,
+                allow_suspended: operation.allow_suspended,
+            };
+            is_person && kernel.enter_union(caller, need).await.is_ok_and(|companies| !companies.is_empty())
+        }
     }
-    if let Some(scope) = keyed.scope {
-        key.require_word(door, scope)?;
-    }
-    let is_write = !operation.method.is_safe() && operation.has_effect;
-    let tenant = kernel.enter_by_key(door, &caller, &key, is_write).await?;
-    kernel.note_call(tenant.company, Some(door.product));
-    Ok(Admission { caller, tenants: vec![tenant], is_union: false })
 }
 
 async fn identify(kernel: &Kernel, parts: &Parts, origin: Origin) -> Result<Caller> {
@@ -216,6 +289,16 @@ async fn limit_caller(
     if !kernel.limits.is_enabled() || !matches!(operation.rate, RateClass::Caller | RateClass::Ai) {
         return Ok(());
     }
+    count_caller(kernel, caller, address, trail).await?;
+    if operation.rate == RateClass::Ai
+        && let Some(tenant) = tenants.first()
+    {
+        hit(kernel, AI, &tenant.company.0.to_string(), trail).await?;
+    }
+    Ok(())
+}
+
+async fn count_caller(kernel: &Kernel, caller: &Caller, address: IpAddr, trail: &mut Trail) -> Result<()> {
     match (caller.key(), caller.user()) {
         (Some(key), _) => {
             let name = key.id.map_or(Cow::Borrowed("environment"), |id| Cow::Owned(id.to_string()));
@@ -224,11 +307,6 @@ async fn limit_caller(
         }
         (None, Some(user)) => hit(kernel, USER, &user.id.to_string(), trail).await?,
         (None, None) => hit(kernel, ANONYMOUS, &network(address), trail).await?,
-    }
-    if operation.rate == RateClass::Ai
-        && let Some(tenant) = tenants.first()
-    {
-        hit(kernel, AI, &tenant.company.0.to_string(), trail).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! axum's router answers 404 and 405 by itself and cannot tell an operation's body limit before its handler runs; this table is
 //! the same radix tree (matchit) asked directly, so the edge knows the operation first and every refusal is its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -45,11 +45,20 @@ impl Routes {
     /// Words for the operator: two operations with one id, two with the same method and path, or paths that cannot be told apart.
     pub fn build(operations: Vec<Operation>) -> Result<Self, String> {
         let mut ids: HashMap<String, String> = HashMap::new();
+        let mut tools: HashSet<Arc<str>> = HashSet::new();
         let mut by_path: Vec<(String, Vec<Operation>)> = Vec::new();
         let mut positions: HashMap<String, usize> = HashMap::new();
         for operation in operations {
             if let Some(before) = ids.insert(operation.id.clone(), operation.path.clone()) {
                 return Err(format!("operation id `{}` is used by {before} and {}", operation.id, operation.path));
+            }
+            if let Some(tool) = &operation.tool
+                && (!is_tool_name(tool) || !tools.insert(tool.clone()))
+            {
+                return Err(format!(
+                    "the tool `{tool}` of `{}` has the name of another, or none that a tool may have",
+                    operation.id
+                ));
             }
             if !operation.path.starts_with('/') {
                 return Err(format!("the path of `{}` must start with a slash: {}", operation.id, operation.path));
@@ -143,6 +152,11 @@ fn is_hyphenated_uuid(text: &str) -> bool {
     text.len() == 36 && Uuid::try_parse(text).is_ok()
 }
 
+/// MCP 2026-07-28, Tool Names.
+fn is_tool_name(name: &str) -> bool {
+    matches!(name.len(), 1..=128) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
 fn bare(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
@@ -194,5 +208,8 @@ mod tests {
             refuse(vec![op(Method::GET, "x", "/a/{id}/"), op(Method::GET, "y", "/a/{key}/")]).contains("told from")
         );
         assert!(refuse(vec![op(Method::GET, "x", "a")]).contains("start with a slash"));
+        let tool = |id: &str, name: &str| op(Method::GET, id, &format!("/{id}/")).tool(name);
+        assert!(refuse(vec![tool("x", "do"), tool("y", "do")]).contains("the tool `do` of `y`"));
+        assert!(refuse(vec![tool("x", "do it")]).contains("the tool `do it`"));
     }
 }

@@ -46,6 +46,12 @@ impl Words {
     }
 }
 
+/// Offered to agents under its own id.
+pub(super) fn as_tool(operation: Operation) -> Operation {
+    let name = operation.id.clone();
+    operation.tool(name)
+}
+
 fn finish(door: &Door, operation: Operation, summary: String, permission: &str) -> Operation {
     operation.tag(&door.runtime.module).summary(summary).tenant(Some(&door.runtime.module), permission)
 }

@@ -38,30 +38,33 @@ pub(super) fn operations(registry: &Arc<Registry>, runtime: &Arc<ResourceRuntime
     let door = Door { registry: registry.clone(), runtime: runtime.clone() };
     let definition = &runtime.resource;
     let mut all = vec![
-        describe::list(&door, on(&door, list_records)),
-        describe::retrieve(&door, on(&door, retrieve)),
+        describe::as_tool(describe::list(&door, on(&door, list_records))),
+        describe::as_tool(describe::retrieve(&door, on(&door, retrieve))),
         describe::actions(&door, on(&door, list_actions)),
         describe::history(&door, on(&door, history)),
         describe::export(&door, on(&door, export_csv)),
     ];
     if !definition.read_only {
-        all.push(describe::create(&door, on(&door, create_record)));
+        all.push(describe::as_tool(describe::create(&door, on(&door, create_record))));
         all.push(describe::bulk(&door, on(&door, bulk_write)));
         all.push(describe::import(&door, on(&door, super::imports::import)));
     }
     if !definition.read_only && !definition.append_only {
         all.push(describe::update(&door, on(&door, |door, call| write_update(door, call, true))));
-        all.push(describe::partial_update(&door, on(&door, |door, call| write_update(door, call, false))));
+        all.push(describe::as_tool(describe::partial_update(
+            &door,
+            on(&door, |door, call| write_update(door, call, false)),
+        )));
         all.push(describe::upsert(&door, on(&door, upsert)));
-        all.push(describe::destroy(&door, on(&door, destroy)));
+        all.push(describe::as_tool(describe::destroy(&door, on(&door, destroy))));
         if definition.find_action("restore").is_none() {
-            all.push(describe::restore(&door, on(&door, restore)));
+            all.push(describe::as_tool(describe::restore(&door, on(&door, restore))));
         }
     }
     all.extend(super::attachments::operations(&door));
     for action in &definition.actions {
         let name: Arc<str> = action.name.as_str().into();
-        all.push(describe::action(&door, action, on_action(&door, name, action)));
+        all.push(describe::as_tool(describe::action(&door, action, on_action(&door, name, action))));
     }
     all
 }

@@ -23,6 +23,7 @@ mod letters;
 mod limits;
 mod loomal;
 mod mail;
+mod mcp;
 mod memberships;
 mod operating;
 mod platform_events;

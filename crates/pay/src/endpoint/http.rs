@@ -23,24 +23,26 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
     let listed = schema::object([("endpoints", schema::array(wire::row_schema())), ("count", schema::integer())])
         .required(["endpoints", "count"]);
     let shared = pay.clone();
-    let mut all =
-        vec![
-            op(
-                Operation::put("loomal_endpoint_register", BASE, move |call| register(call, shared.clone())),
-                "Register what is sold at an address, or change what is said of it",
-            )
-            .body(wire::wanted_schema())
-            .responds(201, "Registered.", wire::registered_schema())
-            .responds(200, "Changed.", wire::registered_schema()),
-            op(Operation::get("loomal_endpoint_list", BASE, list), "List this project's endpoints, newest first")
-                .responds(200, "All of them.", listed),
-            op(
-                Operation::delete("loomal_endpoint_delete", format!("{BASE}/{{endpointId}}"), delete),
-                "Take an endpoint away; its history stays",
-            )
-            .param(Param::path("endpointId", schema::string().example("se_0197a000000070008000000000000001")))
-            .responds_empty(204, "Taken away."),
-        ];
+    let mut all = vec![
+        op(
+            Operation::put("loomal_endpoint_register", BASE, move |call| register(call, shared.clone())),
+            "Register what is sold at an address, or change what is said of it",
+        )
+        .tool("endpoints.register")
+        .body(wire::wanted_schema())
+        .responds(201, "Registered.", wire::registered_schema())
+        .responds(200, "Changed.", wire::registered_schema()),
+        op(Operation::get("loomal_endpoint_list", BASE, list), "List this project's endpoints, newest first")
+            .tool("endpoints.list")
+            .responds(200, "All of them.", listed),
+        op(
+            Operation::delete("loomal_endpoint_delete", format!("{BASE}/{{endpointId}}"), delete),
+            "Take an endpoint away; its history stays",
+        )
+        .tool("endpoints.delete")
+        .param(Param::path("endpointId", schema::string().example("se_0197a000000070008000000000000001")))
+        .responds_empty(204, "Taken away."),
+    ];
     all.extend(discover::operations(pay));
     all
 }

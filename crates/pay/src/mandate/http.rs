@@ -32,19 +32,20 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
             Operation::post("loomal_mandate_create", BASE, move |call| create(call, making.clone())),
             "Let this project spend, so much a call and so much a day",
         )
+        .tool("payments.mandates.create")
         .body(wire::new_schema())
         .responds(200, "The mandate.", wire::row_schema()),
-        op(Operation::get("loomal_mandate_list", BASE, list), "List mandates, newest first").responds(
+        op(Operation::get("loomal_mandate_list", BASE, list), "List mandates, newest first").tool("payments.mandates.list").responds(
             200,
             "All of them.",
             listed,
         ),
-        op(Operation::get("loomal_mandate_retrieve", &one, retrieve), "Read a mandate").param(id()).responds(
+        op(Operation::get("loomal_mandate_retrieve", &one, retrieve), "Read a mandate").tool("payments.mandates.get").param(id()).responds(
             200,
             "The mandate.",
             wire::row_schema(),
         ),
-        op(Operation::delete("loomal_mandate_revoke", &one, revoke), "Take a mandate back").param(id()).responds(
+        op(Operation::delete("loomal_mandate_revoke", &one, revoke), "Take a mandate back").tool("payments.mandates.revoke").param(id()).responds(
             200,
             "The mandate, revoked.",
             wire::row_schema(),
@@ -57,6 +58,7 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
             "The body always has `ok`. 402: the payment cannot be made; 503: this server cannot make it now. Repeating a call with the same \
              `Idempotency-Key` shows the seller the same payment again and makes no second one.",
         )
+        .tool("payments.pay")
         .timeout(PAY_TIMEOUT)
         .dressed(as_outcome)
         .body(

@@ -45,6 +45,7 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
             "What to answer a buyer who has not paid",
         )
         .describe("The body is the seller's own 402 (x402 version 1); the header `PAYMENT-REQUIRED` says the same in version 2. Nothing is stored.")
+        .tool("payments.challenge")
         .without_effect()
         .body(asked_schema(&["amount"]))
         .response(
@@ -60,10 +61,12 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
             "A payment that is refused is a 200 with `ok: false`. Repeating the call with the same header settles nothing again and answers the \
              same. 503 `payment_pending`: the payment was sent and its outcome is not known yet; repeat the call, and do not ask the buyer again.",
         )
+        .tool("payments.redeem")
         .timeout(REDEEM_TIMEOUT)
         .body(redeem_schema())
         .responds(200, "Paid, or refused.", redeemed_schema()),
         op(Operation::get("loomal_payment_list", "/v0/payments", list), Some(ACCEPT), "List what was paid, newest first")
+            .tool("payments.list")
             .params(page::params(LIMIT, LIMIT_MOST))
             .responds(200, "One page.", listed),
         op(
@@ -71,9 +74,11 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
             None,
             "The latest that came in and went out",
         )
+        .tool("payments.activity")
         .param(page::limit_param(ACTIVITY, ACTIVITY_MOST))
         .responds(200, "The latest, newest first.", wire::activity_schema()),
         op(Operation::get("loomal_payment_retrieve", "/v0/payments/{id}", retrieve), Some(ACCEPT), "Read a payment with its receipt")
+            .tool("payments.get")
             .param(Param::path("id", schema::string().example("pi_0197a000000070008000000000000001")))
             .responds(200, "The payment.", wire::one_schema()),
     ]

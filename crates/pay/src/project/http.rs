@@ -60,7 +60,7 @@ fn platform(name: &str, word: &str) -> Vec<Operation> {
     ])
     .required(["identityId", "rawKey", "apiKeyPrefix", "message"]);
     let id = |what: &str| format!("loomal_{word}_{what}");
-    vec![
+    let all = vec![
         op(Operation::post(id("create"), &base, create), "Make a project; its key is shown this once")
             .optional_body(wire::new_schema())
             .responds(201, "The project with its key.", wire::made_schema()),
@@ -82,7 +82,13 @@ fn platform(name: &str, word: &str) -> Vec<Operation> {
         .responds(200, "The new key, this once.", rotated),
         op(Operation::delete(id("delete"), &one, delete), "Delete a project; its key is dead at once")
             .responds_empty(204, "Deleted."),
-    ]
+    ];
+    if name != "identities" {
+        return all;
+    }
+    // The names that the hosted tools have.
+    let names = ["create", "list", "get", "update", "rotate_key", "delete"];
+    all.into_iter().zip(names).map(|(operation, name)| operation.tool(format!("identities.{name}"))).collect()
 }
 
 /// The project whose key this is.

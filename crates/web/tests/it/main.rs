@@ -8,6 +8,7 @@ mod floods;
 mod http2;
 mod idempotency;
 mod identity;
+mod mcp;
 mod raw;
 mod refusals;
 mod slow;

@@ -16,7 +16,7 @@ each_engine! {
         assert_eq!(wave.json(), json!({"error": "not_found", "message": "Not found."}));
         let loomal = client.get("/v0/nothing").await.expect_status(404);
         assert_eq!(loomal.json(), json!({"error": "not_found", "message": "Not found.", "status": 404}));
-        assert_eq!(client.get("/mcp").await.expect_status(404).at("/error/code"), -32601);
+        assert_eq!(client.get("/mcp/x").await.expect_status(404).at("/error/code"), -32601);
         assert!(client.get("/console/x").await.expect_status(404).text().contains("<h1>Not found.</h1>"));
     }
 

@@ -82,6 +82,9 @@ impl Edge {
         let (tell, heard) = tokio::sync::mpsc::unbounded_channel();
         let mut all = operations(outside.clone());
         all.extend(crate::streams::operations(&tell));
+        all.extend(crate::mcp::operations());
+        let tools = loopd_web::mcp::operations(&all, &std::collections::BTreeMap::new(), &[]);
+        all.extend(tools);
         let app = App::new(kernel.clone(), settings, all).expect("operations do not collide");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
