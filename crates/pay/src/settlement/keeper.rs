@@ -14,7 +14,7 @@ use crate::Pay;
 /// How often the table is looked at.
 const POLL: Duration = Duration::from_secs(1);
 /// How often whoever carries says that it still does.
-const RENEW: Duration = Duration::from_secs(3);
+const RENEW: Duration = Duration::from_millis(1_500);
 /// Taken up at once by one look.
 const MOST: usize = 64;
 

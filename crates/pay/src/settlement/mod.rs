@@ -42,7 +42,7 @@ use crate::x402::{Payment, Requirement};
 use crate::{Pay, payment};
 
 /// How long a settlement is left to whoever carries it, before somebody else looks.
-const LEASE_US: i64 = 10 * loopd_types::SECOND_US;
+const LEASE_US: i64 = 5 * loopd_types::SECOND_US;
 /// How often a row is looked at that another node carries.
 const LOOK: Duration = Duration::from_millis(100);
 

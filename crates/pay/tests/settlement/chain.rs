@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, address};
 use alloy_sol_types::{SolCall as _, sol};
 use loopd_pay::evm::abi::{self, Call};
 use loopd_pay::evm::{Chain as _, Domain, Rpc};
@@ -16,7 +16,8 @@ use secp256k1::ecdsa::RecoverableSignature;
 use secp256k1::{Message, SecretKey};
 use serde_json::{Value, json};
 
-use crate::support::USDC;
+/// USDC on Base.
+pub const USDC: Address = address!("833589fCD6eDb6E08f4c7C32D4f71b54bdA02913");
 
 sol! {
     function mint(address to, uint256 amount) external;

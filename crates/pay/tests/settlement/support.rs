@@ -14,8 +14,7 @@ use loopd_types::{Clock, ManualClock, OsRng, SystemClock, Timestamp};
 
 /// 2026-06-22T10:00:00Z.
 pub const START: Timestamp = Timestamp(1_782_122_400_000_000);
-/// USDC on Base.
-pub const USDC: Address = address!("833589fCD6eDb6E08f4c7C32D4f71b54bdA02913");
+pub use crate::chain::USDC;
 pub const SELLER: Address = address!("5e11e45e11e45e11e45e11e45e11e45e11e45e11");
 /// Nobody waits as long.
 pub const WAIT: Duration = Duration::from_secs(20);

@@ -6,6 +6,7 @@ mod delivered;
 mod dying;
 mod edge;
 mod encrypted;
+mod faucet;
 #[cfg(target_os = "linux")]
 mod full;
 mod greeting;
@@ -13,6 +14,7 @@ mod import_bodies;
 mod killed;
 mod licenses;
 mod settings;
+mod settlement_killed;
 mod stopping;
 mod traces;
 mod transfer;
