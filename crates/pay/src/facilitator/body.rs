@@ -22,7 +22,7 @@ struct Body<'a> {
 }
 
 /// A payment with what was asked for it, if both can be read, and how the caller calls the network.
-pub(super) struct Asked {
+pub struct Asked {
     pub read: std::result::Result<(Payment, Requirement), Refusal>,
     /// As the requirements write it; empty when they name none.
     pub network: String,
@@ -34,7 +34,7 @@ struct Named<'a> {
     network: Cow<'a, str>,
 }
 
-/// Reads the body of a call.
+/// As [`asked`], of a call.
 ///
 /// # Errors
 /// 400 `invalid_body` when it is not an object with a payment and requirements in it; 415 when it is not called JSON.

@@ -8,6 +8,8 @@ mod judge;
 mod settle;
 mod store;
 
+pub use body::{Asked, asked as read};
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
