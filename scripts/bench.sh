@@ -3,9 +3,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
-need_packages wrk:wrk taskset:util-linux ps:procps python3:python3
+need_packages node:nodejs npm:npm wrk:wrk taskset:util-linux ps:procps python3:python3
 python3 -c 'import ensurepip' 2>/dev/null || need_packages /no/such/file:python3-venv
 scripts/ui.sh
 cargo build --release -p loopd
 python3 bench/run.py "$@"
 python3 bench/events.py
+python3 bench/x402.py

@@ -122,10 +122,8 @@ fn main() {
     let now = Timestamp(NOW as i64 * loopd_types::SECOND_US);
     let requests: Vec<_> = (0..BODIES).map(|number| request(number, &domain)).collect();
     let verify = measured(|at| {
-        let (payment, requirement) = facilitator::read(black_box(&requests[at].0), &networks)
-            .expect("a request")
-            .read
-            .expect("a payment");
+        let (payment, requirement) =
+            facilitator::read(black_box(&requests[at].0), &networks).expect("a request").read.expect("a payment");
         let verified = x402::verify(&chain, &payment, &requirement, now).now_or_never().expect("at once");
         black_box(verified.expect("good"));
     });

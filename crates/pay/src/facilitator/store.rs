@@ -22,7 +22,7 @@ pub(super) struct Resource {
 pub(super) fn resources(reader: &mut Reader<'_>, limit: i64, offset: i64) -> Result<(Vec<Resource>, i64)> {
     const FROM: &str = "FROM pay_endpoints e JOIN companies c ON c.company_id = e.company_id \
          JOIN pay_projects p ON p.company_id = e.company_id AND p.id = e.project_id \
-         WHERE e.is_active AND e.is_listed AND c.status = 'active' AND p.deleted_at IS NULL";
+         WHERE e.is_active AND e.is_listed AND c.status NOT IN ('suspended', 'closed') AND p.deleted_at IS NULL";
     let total = reader.one(&format!("SELECT COUNT(*) {FROM}"), &[], |row| row.i64(0))?;
     let sql = format!(
         "SELECT e.url_pattern, e.price_micros, e.network, e.title, e.description, e.category, \

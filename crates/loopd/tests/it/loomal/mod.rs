@@ -1,7 +1,9 @@
 //! Loomal: `/v0`, DID documents, and `/api/v1/loomal/`.
 
+mod buyer;
 mod buying;
 mod endpoints;
+mod facilitator;
 mod keys;
 mod managing;
 mod payments;
