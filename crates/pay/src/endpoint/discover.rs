@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use loopd_store::{Reader, View, params};
+use loopd_store::View;
 use loopd_types::Result;
 use loopd_web::operation::RateClass;
 use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
 
-use super::store::{COLUMNS, Endpoint, read};
+use super::store::{self, Endpoint};
 use crate::page::{self, Page};
 use crate::payment::wire::ENDPOINT;
 use crate::wire::{iso, public_id};
@@ -50,22 +50,11 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
     ]
 }
 
-/// A page of what is listed, of companies that are open; one more than the page has, if there are more.
-pub fn listed(reader: &mut Reader<'_>, page: &Page, category: Option<&str>) -> Result<Vec<Endpoint>> {
-    let (at, id) = page.before();
-    let sql = format!(
-        "SELECT {COLUMNS} FROM pay_endpoints e JOIN companies c ON c.company_id = e.company_id \
-         JOIN pay_projects p ON p.company_id = e.company_id AND p.id = e.project_id \
-         WHERE e.is_active AND e.is_listed AND c.status NOT IN ('suspended', 'closed') AND p.deleted_at IS NULL AND (e.created_at, e.id) < ($1, $2) \
-         AND (CAST($3 AS TEXT) IS NULL OR e.category = $3) ORDER BY e.created_at DESC, e.id DESC LIMIT $4"
-    );
-    Ok(reader.query(&sql, &params![at, id, category, page.limit + 1], read)?)
-}
-
 async fn discover(call: Call, pay: Arc<Pay>) -> Result<Reply> {
     let page = Page::read_named(call.query(), "cursor", LIMIT, LIMIT_MOST)?;
     let category = call.query().get("category").filter(|text| !text.is_empty()).map(str::to_owned);
-    let mut rows = call.kernel.db.read(View::System, move |reader| listed(reader, &page, category.as_deref())).await?;
+    let mut rows =
+        call.kernel.db.read(View::System, move |reader| store::listed(reader, &page, category.as_deref())).await?;
     let next = (rows.len() as i64 > page.limit).then(|| rows.truncate(page.limit as usize)).and(rows.last());
     let next = next.map(|last| page::token(last.created_at, last.id));
     let base = call.base_url();

@@ -7,6 +7,7 @@ use loopd_types::{CompanyId, Kind, Problem, Result, Secret, Timestamp, Uuid};
 use serde_json::json;
 
 use super::{rules, webhook, wire};
+use crate::page::Page;
 use crate::payment::wire::ENDPOINT;
 use crate::project::PRODUCT;
 use crate::wire::public_id;
@@ -269,4 +270,16 @@ fn written(
     payload["projectId"] = json!(endpoint.project.to_string());
     let (kind, subject) = (format!("{PRODUCT}.endpoints.{past}"), format!("{PRODUCT}/endpoints/{id}"));
     event::emit(tx, kernel, tenant, &kind, &subject, payload.to_string())
+}
+
+/// A page of what is listed, of companies that are open; one more than the page has, if there are more.
+pub fn listed(reader: &mut Reader<'_>, page: &Page, category: Option<&str>) -> Result<Vec<Endpoint>> {
+    let (at, id) = page.before();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM pay_endpoints e JOIN companies c ON c.company_id = e.company_id \
+         JOIN pay_projects p ON p.company_id = e.company_id AND p.id = e.project_id \
+         WHERE e.is_active AND e.is_listed AND c.status NOT IN ('suspended', 'closed') AND p.deleted_at IS NULL AND (e.created_at, e.id) < ($1, $2) \
+         AND (CAST($3 AS TEXT) IS NULL OR e.category = $3) ORDER BY e.created_at DESC, e.id DESC LIMIT $4"
+    );
+    Ok(reader.query(&sql, &params![at, id, category, page.limit + 1], read)?)
 }

@@ -38,9 +38,8 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
     all.extend(key_operations());
     all.extend(project_operations());
     all.push(settled(MANDATES.action("revoke", "Take a mandate back", |tx, kernel, tenant, id, _| {
-        let sql = "SELECT project_id FROM pay_mandates WHERE company_id = $1 AND id = $2";
-        let project = tx.first(sql, &loopd_store::params![tenant.company, id], |row| row.uuid(0))?;
-        mandates::revoke(tx, kernel, tenant, project.ok_or_else(Problem::not_found)?, id).map(drop)
+        let project = mandates::project_of(tx, tenant.company, id)?.ok_or_else(Problem::not_found)?;
+        mandates::revoke(tx, kernel, tenant, project, id).map(drop)
     })));
     all.push(wallets(pay));
     all

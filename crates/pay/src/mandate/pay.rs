@@ -117,7 +117,10 @@ impl Buyer<'_> {
     async fn earlier(&self) -> Result<Option<Spend>> {
         let Some(key) = self.repeat_key.clone() else { return Ok(None) };
         let (company, project) = (self.project.company, self.project.id);
-        self.kernel.db.read(View::Company(company), move |reader| spend::repeated(reader, company, project, &key)).await
+        self.kernel
+            .db
+            .read(View::Company(company), move |reader| store::spends::repeated(reader, company, project, &key))
+            .await
     }
 
     /// The same call again: the same authorization, which can be used once.

@@ -11,7 +11,8 @@ use serde_json::{Value as Json, json};
 
 use super::redeem::{self, Offer};
 use super::{rules, store, wire};
-use crate::mandate::{outgoing, spend};
+use crate::mandate::outgoing;
+use crate::mandate::store::spends;
 use crate::page::{self, Page};
 use crate::project::rules::ACCEPT;
 use crate::project::{self, DOOR, PROJECT};
@@ -158,7 +159,7 @@ async fn activity(call: Call) -> Result<Reply> {
         .kernel
         .db
         .read(View::Company(company), move |reader| {
-            Ok((store::list(reader, company, project, &page)?, spend::list(reader, company, project, &page)?))
+            Ok((store::list(reader, company, project, &page)?, spends::list(reader, company, project, &page)?))
         })
         .await?;
     let came = came.iter().map(|it| (it.created_at, it.id, wire::incoming(it)));

@@ -1,6 +1,6 @@
 //! `/v0/whoami`, `/v0/platform/identities…` and their alias `/v0/platform/projects…`.
 
-use loopd_store::{View, params};
+use loopd_store::View;
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
@@ -120,20 +120,7 @@ async fn whoami(call: Call) -> Result<Reply> {
         .kernel
         .db
         .read(View::System, move |reader| {
-            let maker = reader.first(
-                "SELECT k.prefix, u.id, u.email, u.first_name, u.last_name FROM credentials k LEFT JOIN users u ON u.id = k.created_by WHERE k.id = $1",
-                &params![id],
-                |row| {
-                    let user = match row.opt_uuid(1)? {
-                        None => Json::Null,
-                        Some(user) => {
-                            let names = format!("{} {}", row.opt_text(3)?.unwrap_or(""), row.opt_text(4)?.unwrap_or(""));
-                            json!({"id": user.to_string(), "email": row.opt_text(2)?, "name": names.trim()})
-                        }
-                    };
-                    Ok((row.text(0)?.to_owned(), user))
-                },
-            )?;
+            let maker = store::maker_of_key(reader, id)?;
             let projects = store::list(reader, company, &Page { limit: WHOAMI_ROWS - 1, after: None })?;
             Ok((maker, projects))
         })

@@ -3,11 +3,11 @@
 use loopd_kernel::credential::{self, Limits, Minted, NewKey};
 use loopd_kernel::listing::{Column, ColumnKind, Listing, column, searched};
 use loopd_kernel::{Kernel, Tenant, audit, event};
-use loopd_store::{Tx, params};
-use loopd_types::{Problem, Result, Uuid};
+use loopd_store::Tx;
+use loopd_types::{Result, Uuid};
 use serde_json::json;
 
-use super::{PLATFORM, PRODUCT};
+use super::{PLATFORM, PRODUCT, store};
 
 /// Platform keys as the API shows them; never the hash.
 pub const LISTING: Listing = Listing {
@@ -60,10 +60,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, name: &str) -> 
 /// # Errors
 /// 404.
 pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
-    let sql = "SELECT name, revoked_at FROM credentials WHERE company_id = $1 AND id = $2 AND kind = 'platform'";
-    let known =
-        tx.first(sql, &params![tenant.company, id], |row| Ok((row.text(0)?.to_owned(), row.opt_time(1)?.is_some())))?;
-    let (name, is_revoked) = known.ok_or_else(Problem::not_found)?;
+    let (name, is_revoked) = store::platform_key(tx, tenant.company, id)?;
     if is_revoked {
         return Ok(());
     }

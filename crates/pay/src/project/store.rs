@@ -118,12 +118,12 @@ pub fn find(reader: &mut Reader<'_>, company: CompanyId, public_id: &str) -> Res
     reader.first(&sql, &params![company, public_id], read)?.ok_or_else(Problem::not_found)
 }
 
-/// A project of any company: for its public document.
+/// A project of any company, also after it was deleted: for its public document, by which its receipts are checked for ever.
 ///
 /// # Errors
 /// 404 `not_found`.
 pub fn find_anywhere(reader: &mut Reader<'_>, public_id: &str) -> Result<Project> {
-    let sql = format!("{SELECT} WHERE p.public_id = $1 AND p.deleted_at IS NULL");
+    let sql = format!("{SELECT} WHERE p.public_id = $1");
     reader.first(&sql, &params![public_id], read)?.ok_or_else(Problem::not_found)
 }
 
@@ -308,5 +308,36 @@ pub struct Signer {
 pub fn signer(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Signer> {
     let sql = "SELECT public_id, signing_key FROM pay_projects WHERE company_id = $1 AND id = $2";
     let read = |row: &Row<'_>| Ok(Signer { public_id: row.text(0)?.to_owned(), signing_key: row.bytes(1)?.to_vec() });
+    reader.first(sql, &params![company, id], read)?.ok_or_else(Problem::not_found)
+}
+
+/// The address of a project's wallet, also after it was deleted.
+///
+/// # Errors
+/// 404.
+pub fn wallet_of(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<String> {
+    let sql = "SELECT wallet_address FROM pay_projects WHERE company_id = $1 AND id = $2";
+    reader.first(sql, &params![company, id], |row| Ok(row.text(0)?.to_owned()))?.ok_or_else(Problem::not_found)
+}
+
+/// What a key begins with, and who made it: `{id, email, name}` or null.
+pub fn maker_of_key(reader: &mut Reader<'_>, key: Option<Uuid>) -> Result<Option<(String, Json)>, StoreError> {
+    let sql = "SELECT k.prefix, u.id, u.email, u.first_name, u.last_name FROM credentials k LEFT JOIN users u ON u.id = k.created_by WHERE k.id = $1";
+    reader.first(sql, &params![key], |row| {
+        let user = match row.opt_uuid(1)? {
+            None => Json::Null,
+            Some(user) => {
+                let names = format!("{} {}", row.opt_text(3)?.unwrap_or(""), row.opt_text(4)?.unwrap_or(""));
+                json!({"id": user.to_string(), "email": row.opt_text(2)?, "name": names.trim()})
+            }
+        };
+        Ok((row.text(0)?.to_owned(), user))
+    })
+}
+
+/// The name of a platform key, and whether it is revoked.
+pub fn platform_key(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<(String, bool)> {
+    let sql = "SELECT name, revoked_at FROM credentials WHERE company_id = $1 AND id = $2 AND kind = 'platform'";
+    let read = |row: &Row<'_>| Ok((row.text(0)?.to_owned(), row.opt_time(1)?.is_some()));
     reader.first(sql, &params![company, id], read)?.ok_or_else(Problem::not_found)
 }

@@ -113,7 +113,7 @@ each_engine! {
         platform.delete(&one).await.expect_status(204);
         refused(now.get("/v0/whoami").await, 401, "unauthorized", "Invalid API key");
         platform.get(&one).await.expect_status(404);
-        world.client().get(&format!("/identities/{}/did.json", project.id)).await.expect_status(404);
+        world.client().get(&format!("/identities/{}/did.json", project.id)).await.expect_status(200);
     }
 
     async fn projects_are_listed_newest_first_and_none_is_lost_between_pages(world: &World) {

@@ -1,10 +1,12 @@
-//! Mandates in the database.
+//! Mandates in the database; what was signed under them is in `spends.rs`.
+
+pub mod spends;
 
 use loopd_kernel::{Kernel, Tenant, audit, event};
 use loopd_store::{Reader, Row, StoreError, Tx, dialect, params};
 use loopd_types::{CompanyId, Kind, Problem, Result, Timestamp, Uuid};
 
-use super::wire;
+use crate::mandate::wire;
 use crate::project::PRODUCT;
 use crate::wire::public_id;
 
@@ -90,6 +92,12 @@ pub fn lock(tx: &mut Tx<'_>, company: CompanyId, project: Uuid, id: Uuid) -> Res
     let locked = dialect::for_update(tx.engine());
     let sql = format!("{SELECT} WHERE company_id = $1 AND project_id = $2 AND id = $3{locked}");
     tx.first(&sql, &params![company, project, id], read)?.ok_or_else(not_found)
+}
+
+/// Whose mandate it is.
+pub fn project_of(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Option<Uuid>, StoreError> {
+    let sql = "SELECT project_id FROM pay_mandates WHERE company_id = $1 AND id = $2";
+    reader.first(sql, &params![company, id], |row| row.uuid(0))
 }
 
 pub fn not_found() -> Problem {
