@@ -320,6 +320,7 @@ pub fn background(
     tasks.spawn(runner.clone().run(kernel.clone(), stop.clone()));
     tasks.spawn(webhook::dispatch::run(kernel.clone(), stop.clone()));
     tasks.spawn(settlement::keep(pay.clone(), kernel.clone(), stop.clone()));
+    tasks.spawn(loopd_pay::analytics::keep(pay.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(sweep(kernel.clone(), stop));
     Background { kernel, runner, tasks }
 }

@@ -1,5 +1,6 @@
 //! Loomal: machine payments. Its paths (`/v0/…`, `/facilitator/…`) speak their own error dialects (`web::Surface`).
 
+pub mod analytics;
 pub mod did;
 pub mod endpoint;
 pub mod evm;

@@ -8,6 +8,7 @@ use loopd_kernel::Kernel;
 use loopd_types::{Problem, Result};
 
 use crate::Settings;
+use crate::analytics::Tally;
 use crate::evm::{Chain, Network, Networks, Rpc};
 use crate::settings::Mode;
 use crate::settlement::outside::Outside;
@@ -24,6 +25,8 @@ pub struct Pay {
     nodes: Vec<Arc<Rpc>>,
     engine: Option<Arc<dyn Engine>>,
     pub(crate) flights: Flights,
+    /// Refused payments, until they are written.
+    pub refusals: Tally,
 }
 
 /// How long one question to a node may take.
@@ -46,7 +49,14 @@ impl Pay {
             Mode::Rpc => Some(Arc::new(Relay::new(&nodes, &settings)?)),
             Mode::Facilitator => Some(Arc::new(Outside::new(&nodes, Networks::known(), &settings)?)),
         };
-        Ok(Arc::new(Self { settings, networks: Networks::known(), nodes, engine, flights: Flights::default() }))
+        Ok(Arc::new(Self {
+            settings,
+            networks: Networks::known(),
+            nodes,
+            engine,
+            flights: Flights::default(),
+            refusals: Tally::default(),
+        }))
     }
 
     /// What moves the money; `None` when payments are off.

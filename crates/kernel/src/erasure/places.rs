@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 70] = [
+pub const PLACES: [Place; 71] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -89,6 +89,7 @@ pub const PLACES: [Place; 70] = [
     place("pay_mandates", Fate::Nobodys, ""),
     place("pay_payments", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("pay_projects", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("pay_refusals", Fate::Nobodys, ""),
     place("pay_relayers", Fate::Nobodys, ""),
     place("pay_settlements", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("pay_spends", Fate::Searched(Scope::Anywhere, None), COMPANYS),

@@ -13,7 +13,7 @@ const USED: &str =
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 31] = [
+const LEFT_OUT: [(&str, &str); 32] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -48,6 +48,7 @@ const LEFT_OUT: [(&str, &str); 31] = [
     ("pay_mandates", PROJECTS),
     ("pay_payments", PROJECTS),
     ("pay_projects", PROJECTS),
+    ("pay_refusals", PROJECTS),
     ("pay_spends", PROJECTS),
     ("oidc_memberships", "they follow a provider that stays behind"),
     ("pay_settlements", "what this installation's engine moved or is moving"),

@@ -42,6 +42,7 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
         mandates::revoke(tx, kernel, tenant, project, id).map(drop)
     })));
     all.push(wallets(pay));
+    all.push(crate::analytics::operation());
     all
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::Address;
-use loopd_store::View;
+use loopd_store::{Tx, View};
 use loopd_types::{Kind, Problem, Result};
 use loopd_web::{Call, Reply};
 use serde_json::{Value as Json, json};
@@ -86,17 +86,17 @@ pub async fn redeem(call: Call, pay: Arc<Pay>) -> Result<Reply> {
 async fn answer(call: &Call, pay: &Arc<Pay>, offer: &Offer<'_>, header: &str) -> Result<Reply> {
     let payment = match header::payment(header, pay.networks()) {
         Ok(payment) => payment,
-        Err(refusal) => return refused(offer, "verify", &refusal),
+        Err(refusal) => return refused(call, pay, offer, &refusal),
     };
     let purpose = async { Ok(Purpose::Sale(sale(call, offer).await?)) };
     let brought = settlement::bring(pay, &call.kernel, &payment, &offer.requirement, purpose, WAIT).await?;
     let outcome = match brought {
         Ok(outcome) => outcome,
-        Err(refusal) => return refused(offer, "verify", &refusal),
+        Err(refusal) => return refused(call, pay, offer, &refusal),
     };
     match outcome {
-        Outcome::Settled { settlement } => settled(call, offer, &payment, &settlement).await,
-        Outcome::Refused { reason } => refusal(offer, "settle", &reason, None),
+        Outcome::Settled { settlement } => settled(call, pay, offer, &payment, &settlement).await,
+        Outcome::Refused { reason } => refusal(call, pay, offer, "settle", &reason, None),
         Outcome::Pending { settlement } => Err(pending(&settlement)),
     }
 }
@@ -119,13 +119,28 @@ async fn sale(call: &Call, offer: &Offer<'_>) -> Result<Sale> {
     })
 }
 
-async fn settled(call: &Call, offer: &Offer<'_>, payment: &Payment, settlement: &Settlement) -> Result<Reply> {
+async fn settled(
+    call: &Call,
+    pay: &Pay,
+    offer: &Offer<'_>,
+    payment: &Payment,
+    settlement: &Settlement,
+) -> Result<Reply> {
     let (company, id) = (offer.project.company, settlement.id);
-    let row =
+    let mut row =
         call.kernel.db.read(View::Company(company), move |reader| store::of_settlement(reader, company, id)).await?;
-    // Settled by the facilitator's door, or for another project with the same payee: it was paid, but not here.
+    if row.is_none() && matches!(settlement.purpose, Purpose::Facilitator { .. }) {
+        // It came by the facilitator's door first. The money is the seller's all the same: it is their sale, if nobody else's yet.
+        let (kernel, key, purpose) = (call.kernel.clone(), settlement.key, Purpose::Sale(sale(call, offer).await?));
+        let write = move |tx: &mut Tx<'_>| {
+            settlement::adopt(tx, &kernel, &key, &purpose)?;
+            store::of_settlement(tx, company, id)
+        };
+        row = call.kernel.db.write(View::System, write).await?;
+    }
+    // For another project with the same payee: it was paid, but not here.
     let Some(row) = row.filter(|row| row.project == offer.project.id) else {
-        return refusal(offer, "settle", "authorization_used", None);
+        return refusal(call, pay, offer, "settle", "authorization_used", None);
     };
     let response = x402::wire::Response {
         error_reason: None,
@@ -161,15 +176,23 @@ fn pending(settlement: &Settlement) -> Problem {
     .with_header("Retry-After", "5")
 }
 
-fn refused(offer: &Offer<'_>, stage: &str, why: &Refusal) -> Result<Reply> {
+fn refused(call: &Call, pay: &Pay, offer: &Offer<'_>, why: &Refusal) -> Result<Reply> {
     if why.reason == x402::Reason::Unexpected {
         tracing::warn!(detail = why.detail, "a payment could not be judged");
     }
-    refusal(offer, stage, rules::word(why.reason), Some(&why.detail))
+    refusal(call, pay, offer, "verify", rules::word(why.reason), Some(&why.detail))
 }
 
 /// A refusal is a 200 (spec/loomal.md 9, 1), and always says what is asked.
-fn refusal(offer: &Offer<'_>, stage: &str, reason: &str, detail: Option<&str>) -> Result<Reply> {
+fn refusal(
+    call: &Call,
+    pay: &Pay,
+    offer: &Offer<'_>,
+    stage: &'static str,
+    reason: &str,
+    detail: Option<&str>,
+) -> Result<Reply> {
+    pay.refusals.note(offer.project.company, offer.project.id, stage, reason, call.kernel.now());
     let mut out = json!({"ok": false, "stage": stage, "reason": reason, "requirement": offer.challenge()});
     if let Some(detail) = detail.filter(|detail| !detail.is_empty()) {
         out["detail"] = json!(detail);

@@ -7,6 +7,7 @@
 //! `rules.rs` has the arrows between states; `engine.rs` what an engine is; `sandbox.rs` one in our own database; `keeper.rs` takes up
 //! what a crash, a timeout or another node left.
 
+mod adopt;
 mod bring;
 mod engine;
 mod flight;
@@ -31,6 +32,7 @@ use loopd_store::{Tx, View};
 use loopd_types::{Problem, Result, Timestamp, Uuid};
 use tokio::time::Instant;
 
+pub use adopt::adopt;
 pub use bring::bring;
 pub use engine::{Carrying, Decision, Engine, Progress};
 pub use flight::Flights;

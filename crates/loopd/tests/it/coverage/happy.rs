@@ -558,6 +558,7 @@ async fn loomal(world: &World, tour: &mut Tour) {
     tour.post(&format!("/api/v1/loomal/mandates/{mandate}/revoke/"), json!({})).await;
     tour.post(&format!("/api/v1/loomal/platform-keys/{key}/revoke/"), json!({})).await;
     tour.get("/api/v1/loomal/wallets/").await;
+    tour.get("/api/v1/loomal/analytics/").await;
     let new = json!({"name": "Sun", "purpose": "SELLER"});
     let made = tour.post("/api/v1/loomal/projects/", new).await.text_at("/id");
     let item = format!("/api/v1/loomal/projects/{made}/");

@@ -3,7 +3,7 @@
 use loopd_testkit::{each_engine, json};
 
 use super::stage::Wallet;
-use crate::support::World;
+use crate::support::{World, eventually};
 
 each_engine! {
     async fn owners_manage_what_their_keys_use(world: &World) {
@@ -34,6 +34,32 @@ each_engine! {
         owner.delete(&one).await.expect_status(204);
         project.get("/v0/whoami").await.expect_status(401);
         owner.get(&one).await.expect_refusal(404, "not_found");
+    }
+
+    async fn the_figures_tell_calls_revenue_and_refusals(world: &World) {
+        let (owner, stranger) = world.strangers().await;
+        let (project, other, buyer) = (world.project(&owner, "SELLER").await, world.project(&owner, "SELLER").await, Wallet::number(31));
+        for nonce in 1..=3 {
+            project.sell(world, &buyer, "0.05", "tool", nonce).await;
+        }
+        other.sell(world, &Wallet::number(32), "1", "tool", 9).await;
+        for _ in 0..4 {
+            project.redeem("%%%", "1", "tool").await.expect_status(200);
+        }
+        let analytics = "/api/v1/loomal/analytics/";
+        eventually("refusals are written", async || owner.get(analytics).await.at("/refused") == json!(4)).await;
+        let all = owner.get(analytics).await.expect_status(200).json();
+        assert_eq!((&all["calls"], &all["revenue_micros"], &all["payers"]), (&json!(4), &json!(1_150_000), &json!(2)));
+        assert_eq!(all["refusals"], json!([{"stage": "verify", "reason": "invalid_payload", "count": 4}]));
+        assert_eq!(all["days"], json!([{"day": "2026-06-22", "calls": 4, "revenue_micros": 1_150_000, "refused": 4}]));
+        assert!(all["time_to_settle_us"]["p99"].is_i64(), "{all}");
+        let found = owner.get("/api/v1/loomal/projects/").query("identity", &project.id).await;
+        let one = owner.get(analytics).query("project", &found.text_at("/results/0/id")).query("days", "1").await.expect_status(200).json();
+        assert_eq!((&one["calls"], &one["refused"], &one["since"]), (&json!(3), &json!(4), &json!("2026-06-22")));
+        owner.get(analytics).query("days", "0").await.expect_field("days", "invalid");
+        owner.get(analytics).query("project", "x").await.expect_field("project", "invalid");
+        let theirs = stranger.get(analytics).await.expect_status(200).json();
+        assert_eq!((&theirs["calls"], &theirs["refused"]), (&json!(0), &json!(0)));
     }
 
     async fn platform_keys_are_made_shown_once_and_revoked(world: &World) {

@@ -143,6 +143,27 @@ each_engine! {
         assert_eq!((&response["network"], &response["amount"]), (&json!("eip155:8453"), &json!("1000000000")));
     }
 
+    async fn what_the_facilitator_settled_first_is_the_sellers_sale_once(world: &World) {
+        let owner = world.owner().await;
+        let (one, two, buyer) = (world.project(&owner, "SELLER").await, world.project(&owner, "SELLER").await, Wallet::number(14));
+        let challenge = one.challenge("1", "tool").await;
+        let payee = challenge["accepts"][0]["payTo"].clone();
+        let listed = owner.get("/api/v1/loomal/projects/").query("identity", &two.id).await.expect_status(200);
+        let second = format!("/api/v1/loomal/projects/{}/", listed.text_at("/results/0/id"));
+        owner.patch(&second).json(&json!({"pay_to": payee})).await.expect_status(200);
+        let header = buyer.pay(world, &challenge, 1);
+        let payload: Value = serde_json::from_slice(&STANDARD.decode(&header).unwrap()).unwrap();
+        let body = json!({"x402Version": 1, "paymentPayload": payload, "paymentRequirements": challenge["accepts"][0]});
+        let settled = one.client.post("/facilitator/settle").json(&body).await.expect_status(200).json();
+        assert_eq!(settled["success"], true, "{settled}");
+        let paid = one.redeem(&header, "1", "tool").await.expect_status(200).json();
+        assert_eq!((&paid["ok"], &paid["txHash"]), (&json!(true), &settled["transaction"]), "{paid}");
+        same(&one.redeem(&header, "1", "tool").await.json(), &paid);
+        assert_eq!(one.client.get("/v0/payments").await.at("/count"), json!(1));
+        assert_eq!(two.redeem(&header, "1", "tool").await.json()["ok"], false);
+        assert_eq!(two.client.get("/v0/payments").await.at("/count"), json!(0));
+    }
+
     async fn payments_are_listed_newest_first_and_none_is_lost_between_pages(world: &World) {
         let owner = world.owner().await;
         let (project, buyer) = (world.project(&owner, "SELLER").await, Wallet::number(12));

@@ -1,0 +1,23 @@
+//! A payment that came by the facilitator's door, and is a seller's sale all the same.
+
+use loopd_kernel::Kernel;
+use loopd_store::Tx;
+use loopd_types::Result;
+
+use super::{Key, Purpose, State, store};
+use crate::payment;
+
+/// Makes a payment that was settled for whoever asked the facilitator the sale of the seller who was paid by it: of the first who asks,
+/// because two may share a payee, and what was paid once is delivered once. Anything else stays as it is.
+///
+/// # Errors
+/// The database's.
+pub fn adopt(tx: &mut Tx<'_>, kernel: &Kernel, key: &Key, purpose: &Purpose) -> Result<()> {
+    let Some(mut settlement) = store::lock(tx, key)? else { return Ok(()) };
+    if settlement.state != State::Settled || !matches!(settlement.purpose, Purpose::Facilitator { .. }) {
+        return Ok(());
+    }
+    settlement.purpose = purpose.clone();
+    store::update(tx, State::Settled, &settlement, None)?;
+    payment::concluded(tx, kernel, &settlement)
+}
