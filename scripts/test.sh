@@ -38,7 +38,7 @@ run_rust() {
   say "Rust tests"
   if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --profile $profile "$@" 2>&1 | tee "$log" || status=$?
-    count rust $status "$(number '(\d+) passed' "$log")" "$(number '(\d+) (?:failed|timed out)' "$log")" "$(number '(\d+) skipped' "$log")"
+    count rust $status "$(number 'tests? run: (\d+) passed' "$log")" "$(number 'tests? run: .*?(\d+) (?:failed|timed out)' "$log")" "$(number 'tests? run: .*?(\d+) skipped' "$log")"
   else
     cargo test --workspace --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
     count rust $status "$(grep -c '^test .* ok$' "$log" || true)" "$(grep -c '^test .* FAILED$' "$log" || true)" "$(grep -c '^test .* ignored' "$log" || true)"

@@ -72,6 +72,7 @@ async fn demo(output: &Output) -> anyhow::Result<()> {
     let given: BTreeMap<String, String> = [
         ("LOOP_DATA_DIR", folder.0.display().to_string()),
         ("LOOP_LISTEN", listen.clone()),
+        ("LOOP_LOG", "warn".to_owned()),
         // The buyer's side calls no private address otherwise, and this seller has one.
         ("LOOP_EGRESS_ALLOW", "127.0.0.1".to_owned()),
     ]
