@@ -10,3 +10,4 @@ cargo build --release -p loopd
 python3 bench/run.py "$@"
 python3 bench/events.py
 python3 bench/x402.py
+cargo bench -p loopd --bench redeem
