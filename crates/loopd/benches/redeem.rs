@@ -16,12 +16,12 @@ use loopd::settings::Settings;
 use loopd_kernel::account::{self, Registration};
 use loopd_kernel::{Kernel, Origin, Tenant};
 use loopd_pay::evm::abi::{self, Domain};
-use loopd_pay::keys::address_of;
+use loopd_pay::keys::{self, address_of};
 use loopd_pay::project::{self, New, Purpose};
 use loopd_pay::x402::{Authorization, Method, Payment, Version};
 use loopd_store::View;
 use loopd_types::CompanyId;
-use secp256k1::{Message, SecretKey};
+use secp256k1::SecretKey;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -110,9 +110,7 @@ fn payment(number: usize, to: Address, seconds: u64) -> String {
     };
     let usdc = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913".parse().expect("an address");
     let digest = abi::digest(&payment, &Domain::of("USD Coin", "2", 8453, usdc));
-    let signed = secp256k1::ecdsa::RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest.0), &key);
-    let (recovery, compact) = signed.serialize_compact();
-    payment.signature = [&compact[..], &[27 + recovery.to_u8()]].concat().into();
+    payment.signature = keys::sign(&key, digest);
     let whole = json!({"x402Version": 1, "scheme": "exact", "network": "base", "payload": {
         "signature": payment.signature.to_string(),
         "authorization": {

@@ -1,11 +1,12 @@
 //! The two keys of a project: Ed25519 signs its receipts and proofs, secp256k1 is its wallet. Both are made here, sealed at rest and
 //! never shown.
 
-use alloy_primitives::{Address, keccak256};
+use alloy_primitives::{Address, B256, Bytes, keccak256};
 use ed25519_dalek::SigningKey;
 use loopd_kernel::Kernel;
 use loopd_types::{Problem, Result, Uuid};
-use secp256k1::{PublicKey, SecretKey};
+use secp256k1::ecdsa::RecoverableSignature;
+use secp256k1::{Message, PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
 const SIGNING: &str = "pay_projects.signing_key";
@@ -62,6 +63,13 @@ pub fn open_wallet(kernel: &Kernel, project: Uuid, sealed: &[u8]) -> Result<Secr
 pub fn address_of(key: &SecretKey) -> Address {
     let point = PublicKey::from_secret_key(key).serialize_uncompressed();
     Address::from_slice(&keccak256(&point[1..])[12..])
+}
+
+/// A digest signed as token contracts read it: r, s, and 27 or 28; 65 bytes.
+pub fn sign(key: &SecretKey, digest: B256) -> Bytes {
+    let signed = RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest.0), key);
+    let (recovery, compact) = signed.serialize_compact();
+    [&compact[..], &[27 + recovery.to_u8()]].concat().into()
 }
 
 fn context(column: &str, project: Uuid) -> String {

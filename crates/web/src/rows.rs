@@ -199,6 +199,27 @@ impl Rows {
         self.document(Operation::post(id, format!("{}{name}/", self.item_url()), nothing), summary)
     }
 
+    /// The schema of a row that is answered with its key, this once.
+    pub fn schema_with_key(&self) -> Value {
+        let mut row = self.schema();
+        row["properties"]["key"] = schema::string();
+        if let Some(required) = row["required"].as_array_mut() {
+            required.push("key".into());
+        }
+        row
+    }
+
+    /// 201 with the row of what was made and its key, the only time that it is shown.
+    ///
+    /// # Errors
+    /// 404 when there is no such row in this company.
+    pub fn answer_with_key(&self, tx: &mut Tx<'_>, id: Uuid, company: CompanyId, key: &str) -> Result<Reply> {
+        let row = self.listing.find(tx, id, Some(&[company]), Conditions::default())?;
+        let mut row: Value = serde_json::from_slice(&row.ok_or_else(Problem::not_found)?).map_err(Problem::internal)?;
+        row["key"] = key.into();
+        Reply::json(201, &row)
+    }
+
     fn answer(&self, tx: &mut Tx<'_>, status: u16, id: Uuid, company: CompanyId) -> Result<Reply> {
         let row = self.listing.find(tx, id, Some(&[company]), Conditions::default())?;
         Ok(Reply::json_bytes(status, row.ok_or_else(Problem::not_found)?))

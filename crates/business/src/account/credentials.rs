@@ -134,7 +134,7 @@ fn key_operations() -> Vec<Operation> {
                  (CIDR), in `workspaces` and `rate_limit_per_minute` times a minute, where those are given.",
             )
             .body(body().required(["name"]))
-            .responds(201, "The key with its secret in `key`.", with_secret()),
+            .responds(201, "The key with its secret in `key`.", KEYS.schema_with_key()),
             |call: Call| async move {
                 show_once(call, |tx, kernel, tenant, _, body| credential::create(tx, kernel, tenant, body)).await
             },
@@ -202,19 +202,10 @@ fn key_operations() -> Vec<Operation> {
                 "Make a successor; the old secret lives on for a while",
             )
             .optional_body(schema::object([("grace_seconds", schema::integer_between(0, 2_592_000))]))
-            .responds(201, "The new key with its secret in `key`.", with_secret()),
+            .responds(201, "The new key with its secret in `key`.", KEYS.schema_with_key()),
             |call: Call| async move { show_once(call, credential::rotate).await },
         ),
     ]
-}
-
-fn with_secret() -> Value {
-    let mut row = KEYS.schema();
-    row["properties"]["key"] = schema::string();
-    if let Some(required) = row["required"].as_array_mut() {
-        required.push("key".into());
-    }
-    row
 }
 
 async fn show_once<F>(call: Call, work: F) -> Result<Reply>
@@ -233,10 +224,7 @@ where
         (call.kernel.clone(), call.tenant()?.clone(), call.json()?, call.id().unwrap_or_default());
     call.commit(tenant.view(), move |tx| {
         let minted = work(tx, &kernel, &tenant, id, body.clone())?;
-        let row = credential::LISTING.find(tx, minted.id, Some(&[tenant.company]), Conditions::default())?;
-        let mut row: Value = serde_json::from_slice(&row.ok_or_else(Problem::not_found)?).map_err(Problem::internal)?;
-        row["key"] = minted.secret.into();
-        Reply::json(201, &row)
+        KEYS.answer_with_key(tx, minted.id, tenant.company, &minted.secret)
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! The figures in the database.
 
 use loopd_store::{Reader, StoreError, Tx, params};
-use loopd_types::{CompanyId, Timestamp, Uuid};
+use loopd_types::{CompanyId, DAY_US, Timestamp, Uuid};
 
 use super::tally::Kind;
 
@@ -28,6 +28,13 @@ pub struct Range {
     pub last: i64,
 }
 
+impl Range {
+    /// From the first moment to the one after the last.
+    fn moments(&self) -> (Timestamp, Timestamp) {
+        (Timestamp(self.first * DAY_US), Timestamp((self.last + 1) * DAY_US))
+    }
+}
+
 /// One day of payments with one status.
 #[derive(Clone, Debug)]
 pub struct Day {
@@ -37,13 +44,11 @@ pub struct Day {
     pub micros: i64,
 }
 
-const DAY_US: i64 = loopd_types::DAY_US;
-
 pub fn days(reader: &mut Reader<'_>, range: &Range) -> Result<Vec<Day>, StoreError> {
     let sql = "SELECT created_at / $5, status, count(*), CAST(COALESCE(sum(amount_micros), 0) AS BIGINT) FROM pay_payments \
          WHERE company_id = $1 AND created_at >= $2 AND created_at < $3 AND (CAST($4 AS UUID) IS NULL OR project_id = $4) \
          GROUP BY created_at / $5, status ORDER BY 1";
-    let (from, until) = (Timestamp(range.first * DAY_US), Timestamp((range.last + 1) * DAY_US));
+    let (from, until) = range.moments();
     reader.query(sql, &params![range.company, from, until, range.project, DAY_US], |row| {
         Ok(Day { day: row.i64(0)?, status: row.text(1)?.to_owned(), calls: row.i64(2)?, micros: row.i64(3)? })
     })
@@ -53,7 +58,7 @@ pub fn days(reader: &mut Reader<'_>, range: &Range) -> Result<Vec<Day>, StoreErr
 pub fn payers(reader: &mut Reader<'_>, range: &Range) -> Result<i64, StoreError> {
     let sql = "SELECT count(DISTINCT payer) FROM pay_payments WHERE company_id = $1 AND created_at >= $2 AND created_at < $3 \
          AND (CAST($4 AS UUID) IS NULL OR project_id = $4) AND status = 'settled'";
-    let (from, until) = (Timestamp(range.first * DAY_US), Timestamp((range.last + 1) * DAY_US));
+    let (from, until) = range.moments();
     reader.one(sql, &params![range.company, from, until, range.project], |row| row.i64(0))
 }
 
@@ -64,7 +69,7 @@ const SAMPLE: i64 = 10_000;
 pub fn times(reader: &mut Reader<'_>, range: &Range) -> Result<Vec<i64>, StoreError> {
     let sql = "SELECT settled_at - created_at FROM pay_payments WHERE company_id = $1 AND created_at >= $2 AND created_at < $3 \
          AND (CAST($4 AS UUID) IS NULL OR project_id = $4) AND status = 'settled' ORDER BY created_at DESC LIMIT $5";
-    let (from, until) = (Timestamp(range.first * DAY_US), Timestamp((range.last + 1) * DAY_US));
+    let (from, until) = range.moments();
     reader.query(sql, &params![range.company, from, until, range.project, SAMPLE], |row| row.i64(0))
 }
 

@@ -135,47 +135,29 @@ pub fn register(
     }
     let (hook, secret) = webhook_for(tx, kernel, tenant, id, known.as_ref(), wanted)?;
     let is_new = known.is_none();
-    if is_new {
-        tx.execute(
-            "INSERT INTO pay_endpoints (company_id, id, project_id, url_pattern, place, price_micros, network, title, description, category, \
-             is_listed, webhook_url, webhook_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)",
-            &params![
-                company,
-                id,
-                project,
-                wanted.url_pattern.as_str(),
-                place.as_str(),
-                wanted.price_micros,
-                wanted.network.as_str(),
-                wanted.title.as_deref(),
-                wanted.description.as_deref(),
-                wanted.category.as_deref(),
-                wanted.is_listed,
-                wanted.webhook_url.as_deref(),
-                hook,
-                now
-            ],
-        )?;
-    } else {
-        tx.execute(
-            "UPDATE pay_endpoints SET url_pattern = $3, price_micros = $4, network = $5, title = $6, description = $7, category = $8, \
-             is_listed = $9, webhook_url = $10, webhook_id = $11, updated_at = $12 WHERE company_id = $1 AND id = $2",
-            &params![
-                company,
-                id,
-                wanted.url_pattern.as_str(),
-                wanted.price_micros,
-                wanted.network.as_str(),
-                wanted.title.as_deref(),
-                wanted.description.as_deref(),
-                wanted.category.as_deref(),
-                wanted.is_listed,
-                wanted.webhook_url.as_deref(),
-                hook,
-                now
-            ],
-        )?;
-    }
+    tx.execute(
+        "INSERT INTO pay_endpoints (company_id, id, project_id, url_pattern, place, price_micros, network, title, description, category, \
+         is_listed, webhook_url, webhook_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14) \
+         ON CONFLICT (company_id, id) DO UPDATE SET url_pattern = excluded.url_pattern, price_micros = excluded.price_micros, \
+         network = excluded.network, title = excluded.title, description = excluded.description, category = excluded.category, \
+         is_listed = excluded.is_listed, webhook_url = excluded.webhook_url, webhook_id = excluded.webhook_id, updated_at = excluded.updated_at",
+        &params![
+            company,
+            id,
+            project,
+            wanted.url_pattern.as_str(),
+            place.as_str(),
+            wanted.price_micros,
+            wanted.network.as_str(),
+            wanted.title.as_deref(),
+            wanted.description.as_deref(),
+            wanted.category.as_deref(),
+            wanted.is_listed,
+            wanted.webhook_url.as_deref(),
+            hook,
+            now
+        ],
+    )?;
     let endpoint = get(tx, company, project, id)?;
     let (action, past) = if is_new { ("create", "created") } else { ("update", "updated") };
     written(tx, kernel, tenant, &endpoint, action, past)?;

@@ -6,10 +6,9 @@ mod listings;
 use std::sync::Arc;
 
 use loopd_kernel::Tenant;
-use loopd_kernel::listing::Conditions;
-use loopd_store::{Reader, Tx};
+use loopd_store::Tx;
 use loopd_types::{Problem, Result, Uuid};
-use loopd_web::rows::{Rows, handled, nothing, row_schema, settled};
+use loopd_web::rows::{Rows, handled, nothing, settled};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
 
@@ -51,23 +50,6 @@ fn op(rows: Rows, operation: Operation, verb: &str, summary: &str) -> Operation 
     rows.document(operation, summary).tenant(rows.product, &rows.permission(verb)).personal()
 }
 
-fn with_secret(rows: Rows) -> Json {
-    let mut row = row_schema(rows.listing);
-    row["properties"]["key"] = schema::string().describe("Shown this once.");
-    if let Some(required) = row["required"].as_array_mut() {
-        required.push("key".into());
-    }
-    row
-}
-
-/// The row of what was made, with its key.
-fn shown(reader: &mut Reader<'_>, rows: Rows, tenant: &Tenant, id: Uuid, key: &str) -> Result<Reply> {
-    let row = rows.listing.find(reader, id, Some(&[tenant.company]), Conditions::default())?;
-    let mut row: Json = serde_json::from_slice(&row.ok_or_else(Problem::not_found)?).map_err(Problem::internal)?;
-    row["key"] = json!(key);
-    Reply::json(201, &row)
-}
-
 fn key_operations() -> Vec<Operation> {
     vec![
         handled(
@@ -78,7 +60,7 @@ fn key_operations() -> Vec<Operation> {
                 "Make a platform key; its secret is shown this once",
             )
             .body(schema::object([("name", schema::text(1, 120))]).required(["name"]))
-            .responds(201, "The key with its secret in `key`.", with_secret(KEYS)),
+            .responds(201, "The key with its secret in `key`.", KEYS.schema_with_key()),
             |call: Call| async move {
                 let mut input = loopd_kernel::input::Input::new(call.json()?, false)?;
                 let name = input.required_text("name", 120);
@@ -86,7 +68,7 @@ fn key_operations() -> Vec<Operation> {
                 let (kernel, tenant, name) = (call.kernel.clone(), call.tenant()?.clone(), name.unwrap_or_default());
                 call.commit(tenant.view(), move |tx| {
                     let minted = platform::create(tx, &kernel, &tenant, &name)?;
-                    shown(tx, KEYS, &tenant, minted.id, &minted.secret)
+                    KEYS.answer_with_key(tx, minted.id, tenant.company, &minted.secret)
                 })
                 .await
             },
@@ -130,13 +112,13 @@ fn project_operations() -> Vec<Operation> {
                 "Make a project with its wallet; its key is shown this once",
             )
             .body(body().required(["name", "purpose"]))
-            .responds(201, "The project with its key in `key`.", with_secret(PROJECTS)),
+            .responds(201, "The project with its key in `key`.", PROJECTS.schema_with_key()),
             |call: Call| async move {
                 let new = read_new(call.json()?)?;
                 let (kernel, tenant) = (call.kernel.clone(), call.tenant()?.clone());
                 call.commit(tenant.view(), move |tx| {
                     let made = projects::create(tx, &kernel, &tenant, &new)?;
-                    shown(tx, PROJECTS, &tenant, made.project.id, &made.raw_key)
+                    PROJECTS.answer_with_key(tx, made.project.id, tenant.company, &made.raw_key)
                 })
                 .await
             },
@@ -168,13 +150,13 @@ fn project_operations() -> Vec<Operation> {
                 "action:rotate-key",
                 "Make a new key; the old one is dead at once",
             )
-            .responds(201, "The project with its new key in `key`.", with_secret(PROJECTS)),
+            .responds(201, "The project with its new key in `key`.", PROJECTS.schema_with_key()),
             |call: Call| async move {
                 let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
                 call.commit(tenant.view(), move |tx| {
                     let public = public_id(tx, &tenant, id)?;
                     let made = projects::rotate(tx, &kernel, &tenant, &public)?;
-                    shown(tx, PROJECTS, &tenant, id, &made.raw_key)
+                    PROJECTS.answer_with_key(tx, id, tenant.company, &made.raw_key)
                 })
                 .await
             },

@@ -10,7 +10,6 @@ use loopd_kernel::Kernel;
 use loopd_kernel::egress::{Answer, Outbound, Unanswered};
 use loopd_store::View;
 use loopd_types::{CompanyId, Problem, Result, SECOND_US, Timestamp, Uuid, hex};
-use secp256k1::{Message, SecretKey};
 use serde_json::{Value as Json, json};
 
 use super::rules::{self, Refusal};
@@ -275,7 +274,7 @@ impl Buyer<'_> {
         };
         // The token's own name and not what the seller says it is.
         let domain = Domain::of(&token.name, &token.version, ask.chain, ask.asset);
-        payment.signature = signature(&wallet, abi::digest(&payment, &domain)).into();
+        payment.signature = keys::sign(&wallet, abi::digest(&payment, &domain));
         let header = header::encode(&written(ask, &authorization, &payment.signature));
         Ok(Spend {
             company: self.project.company,
@@ -385,15 +384,6 @@ fn refused(refusal: Refusal, price: Option<Price>) -> Outcome {
 
 fn not_x402(words: impl Into<String>) -> Refusal {
     Refusal::new("url_not_x402", words)
-}
-
-/// 65 bytes: r, s, and 27 or 28.
-fn signature(key: &SecretKey, digest: B256) -> Vec<u8> {
-    let signed = secp256k1::ecdsa::RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest.0), key);
-    let (recovery, compact) = signed.serialize_compact();
-    let mut out = compact.to_vec();
-    out.push(27 + u8::from(recovery));
-    out
 }
 
 /// The payment as the seller's version of x402 writes it.

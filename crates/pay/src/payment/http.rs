@@ -17,7 +17,7 @@ use crate::page::{self, Page};
 use crate::project::rules::ACCEPT;
 use crate::project::{self, DOOR, PROJECT};
 use crate::wire::parse_id;
-use crate::x402::header;
+use crate::x402::{Version, header};
 use crate::{Pay, did};
 
 const LIMIT: i64 = 50;
@@ -133,7 +133,8 @@ async fn challenge(call: Call, pay: Arc<Pay>) -> Result<Reply> {
     let asked = rules::read(call.json_object()?, false)?;
     let offer = Offer::new(&pay, project::own(&call).await?, asked)?;
     let required = HeaderName::from_static(header::PAYMENT_REQUIRED);
-    Ok(Reply::json(200, &offer.challenge())?.with_header(required, &header::encode(&offer.challenge_v2())))
+    let (one, two) = (offer.challenge(Version::V1), offer.challenge(Version::V2));
+    Ok(Reply::json(200, &one)?.with_header(required, &header::encode(&two)))
 }
 
 async fn list(call: Call) -> Result<Reply> {

@@ -16,7 +16,7 @@ use crate::evm::Network;
 use crate::project::Project;
 use crate::settlement::{self, Outcome, Purpose, Sale, Settlement};
 use crate::wire::public_id;
-use crate::x402::{self, Payment, Refusal, Requirement, header};
+use crate::x402::{self, Payment, Refusal, Requirement, Version, header};
 use crate::{Pay, project, receipt};
 
 /// How long a caller waits for the chain: the original's clients of Python give up after 30 seconds.
@@ -40,8 +40,9 @@ impl<'p> Offer<'p> {
         Ok(Self { project, network, asked, requirement })
     }
 
-    /// The body of a seller's own 402: version 1, without `error`, as the original gives it.
-    pub fn challenge(&self) -> Json {
+    /// What the seller answers who wants to be paid: the body of the 402 in version 1, without `error`, as the original gives it; what
+    /// the header `PAYMENT-REQUIRED` holds in version 2.
+    pub fn challenge(&self, version: Version) -> Json {
         let offer = x402::wire::Offer {
             requirement: &self.requirement,
             network: self.network,
@@ -49,19 +50,7 @@ impl<'p> Offer<'p> {
             description: self.asked.description.as_deref().unwrap_or_default(),
             mime_type: "",
         };
-        x402::wire::payment_required(x402::Version::V1, &[offer], None)
-    }
-
-    /// The same in version 2, for the header `PAYMENT-REQUIRED`.
-    pub fn challenge_v2(&self) -> Json {
-        let offer = x402::wire::Offer {
-            requirement: &self.requirement,
-            network: self.network,
-            resource: &self.asked.resource,
-            description: self.asked.description.as_deref().unwrap_or_default(),
-            mime_type: "",
-        };
-        x402::wire::payment_required(x402::Version::V2, &[offer], None)
+        x402::wire::payment_required(version, &[offer], None)
     }
 }
 
@@ -193,7 +182,7 @@ fn refusal(
     detail: Option<&str>,
 ) -> Result<Reply> {
     pay.refusals.note(offer.project.company, offer.project.id, stage, reason, call.kernel.now());
-    let mut out = json!({"ok": false, "stage": stage, "reason": reason, "requirement": offer.challenge()});
+    let mut out = json!({"ok": false, "stage": stage, "reason": reason, "requirement": offer.challenge(Version::V1)});
     if let Some(detail) = detail.filter(|detail| !detail.is_empty()) {
         out["detail"] = json!(detail);
     }

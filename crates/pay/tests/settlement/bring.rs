@@ -11,8 +11,7 @@ use loopd_pay::x402::{Method, Reason, Refusal};
 use loopd_pay::{keys, settlement::Purpose};
 use loopd_testkit::each_engine;
 use loopd_types::{Problem, Result};
-use secp256k1::ecdsa::RecoverableSignature;
-use secp256k1::{Message, SecretKey};
+use secp256k1::SecretKey;
 
 use crate::support::{SELLER, USDC, WAIT, World, payment, settled};
 
@@ -22,9 +21,7 @@ fn signed(nonce: u8) -> Order {
     let mut order = payment(keys::address_of(&key), 50_000, nonce);
     order.requirement.domain = Some(("USD Coin".to_owned(), "2".to_owned()));
     let digest = abi::digest(&order.payment, &Domain::of("USD Coin", "2", 8453, USDC));
-    let signature = RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest.0), &key);
-    let (parity, compact) = signature.serialize_compact();
-    order.payment.signature = [&compact[..], &[27 + parity.to_u8()]].concat().into();
+    order.payment.signature = keys::sign(&key, digest);
     order
 }
 

@@ -9,11 +9,11 @@ use alloy_primitives::{Address, B256, Bytes, U256, address};
 use alloy_sol_types::{SolCall as _, sol};
 use loopd_pay::evm::abi::{self, Call};
 use loopd_pay::evm::{Chain as _, Domain, Rpc};
+use loopd_pay::keys;
 use loopd_pay::settlement::{Order, Purpose};
 use loopd_pay::x402::{Authorization, Method, Payment, Requirement, Version};
 use loopd_types::Secret;
-use secp256k1::ecdsa::RecoverableSignature;
-use secp256k1::{Message, SecretKey};
+use secp256k1::SecretKey;
 use serde_json::{Value, json};
 
 /// USDC on Base.
@@ -163,9 +163,7 @@ impl Buyer {
     }
 
     fn sign(&self, digest: B256) -> Bytes {
-        let signature = RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest.0), &self.key);
-        let (parity, compact) = signature.serialize_compact();
-        [compact.as_slice(), &[27 + parity.to_u8()]].concat().into()
+        keys::sign(&self.key, digest)
     }
 }
 

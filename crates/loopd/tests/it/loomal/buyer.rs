@@ -2,10 +2,10 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
 use loopd_pay::evm::{Domain, abi};
+use loopd_pay::keys;
 use loopd_pay::x402::{Authorization, Method, Payment, Version};
 use loopd_testkit::json;
-use secp256k1::ecdsa::RecoverableSignature;
-use secp256k1::{Message, PublicKey, SecretKey};
+use secp256k1::{PublicKey, SecretKey};
 use serde_json::Value;
 
 pub const USDC: Address = address!("833589fCD6eDb6E08f4c7C32D4f71b54bdA02913");
@@ -79,9 +79,7 @@ impl Buyer {
         let method = Method::Authorization(authorization);
         let mut payment = Payment { version: promise.version, chain: CHAIN, method, signature: Bytes::new() };
         let digest: B256 = abi::digest(&payment, &Domain::of("USD Coin", "2", CHAIN, USDC));
-        let signature = RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest.0), &self.0);
-        let (parity, compact) = signature.serialize_compact();
-        payment.signature = [&compact[..], &[27 + parity.to_u8()]].concat().into();
+        payment.signature = keys::sign(&self.0, digest);
         payment
     }
 

@@ -7,11 +7,11 @@ use alloy_primitives::{Address, B256, U256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use loopd_pay::evm::abi::{self, Domain};
-use loopd_pay::keys::address_of;
+use loopd_pay::keys::{self, address_of};
 use loopd_pay::x402::{Authorization, Method, Payment, Version};
 use loopd_testkit::{Answer, Client, json};
 use loopd_types::Clock as _;
-use secp256k1::{Message, SecretKey};
+use secp256k1::SecretKey;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -100,11 +100,7 @@ impl Wallet {
         };
         let domain = Domain::of("USD Coin", "2", 8453, text("asset").parse().expect("an address"));
         let digest = abi::digest(&payment, &domain);
-        let signed =
-            secp256k1::ecdsa::RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest.0), &self.0);
-        let (recovery, compact) = signed.serialize_compact();
-        let mut signature = compact.to_vec();
-        signature.push(27 + recovery.to_u8());
+        let mut signature = keys::sign(&self.0, digest).to_vec();
         if twist.spoils_signature {
             signature[40] ^= 1;
         }
