@@ -8,6 +8,7 @@ pub mod facilitator;
 pub mod keys;
 pub mod manage;
 pub mod mandate;
+pub mod mpp;
 pub mod page;
 mod pay;
 pub mod payment;
@@ -83,7 +84,7 @@ static LOOMAL: Description = Description {
     tag: "loomal",
     title: "Loomal API",
     version: "0",
-    words: "Machine payments (x402): send `Authorization: Bearer loid-…` to act as a project, `lopk-…` to manage projects.",
+    words: "Machine payments (x402, MPP): send `Authorization: Bearer loid-…` to act as a project, `lopk-…` to manage projects.",
 };
 
 static FACILITATOR: Description = Description {

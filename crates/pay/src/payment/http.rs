@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use http::header::WWW_AUTHENTICATE;
 use loopd_store::View;
 use loopd_types::Result;
 use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
 
-use super::redeem::{self, Offer};
-use super::{rules, store, wire};
+use super::offer::Offer;
+use super::{redeem, rules, store, wire};
 use crate::mandate::outgoing;
 use crate::mandate::store::spends;
 use crate::page::{self, Page};
@@ -18,7 +19,7 @@ use crate::project::rules::ACCEPT;
 use crate::project::{self, DOOR, PROJECT};
 use crate::wire::parse_id;
 use crate::x402::{Version, header};
-use crate::{Pay, did};
+use crate::{Pay, did, mpp};
 
 const LIMIT: i64 = 50;
 const LIMIT_MOST: i64 = 100;
@@ -45,13 +46,17 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
             Some(ACCEPT),
             "What to answer a buyer who has not paid",
         )
-        .describe("The body is the seller's own 402 (x402 version 1); the header `PAYMENT-REQUIRED` says the same in version 2. Nothing is stored.")
+        .describe(
+            "The body is the seller's own 402 (x402 version 1); the header `PAYMENT-REQUIRED` says the same in version 2. With `mpp`, the \
+             header `WWW-Authenticate` and the body's `wwwAuthenticate` ask the same by MPP's scheme `Payment`. Nothing is stored.",
+        )
         .tool("payments.challenge")
         .without_effect()
         .body(asked_schema(&["amount"]))
         .response(
             loopd_web::ResponseDoc::json(200, "Answer this with 402.", challenge_schema())
-                .header("PAYMENT-REQUIRED", "The same in version 2 of x402."),
+                .header("PAYMENT-REQUIRED", "The same in version 2 of x402.")
+                .header("WWW-Authenticate", "The same by MPP, where `mpp` asks for it."),
         ),
         op(
             Operation::post("loomal_redeem", "/v0/payments/redeem", move |call| redeem::redeem(call, redeeming.clone())),
@@ -91,20 +96,25 @@ fn asked_schema(required: &[&'static str]) -> Json {
         ("network", schema::string().describe("`base` unless said.").example("base")),
         ("resource", schema::string().describe("What is sold: usually its address.")),
         ("description", schema::string().describe("The first 500 characters count.")),
+        ("mpp", mpp::schema()),
     ])
     .required(required.to_vec())
 }
 
 fn redeem_schema() -> Json {
     let mut out = asked_schema(&["paymentHeader", "amount", "resource"]);
-    out["properties"]["paymentHeader"] =
-        schema::string().describe("The buyer's `X-Payment` (or `PAYMENT-SIGNATURE`), as it came.");
+    out["properties"]["paymentHeader"] = schema::string()
+        .describe("The buyer's `X-Payment`, `PAYMENT-SIGNATURE` or, by MPP, `Authorization`, as it came.");
     out
 }
 
 fn challenge_schema() -> Json {
-    schema::object([("x402Version", schema::constant(1)), ("accepts", schema::array(schema::free_object()))])
-        .required(["x402Version", "accepts"])
+    schema::object([
+        ("x402Version", schema::constant(1)),
+        ("accepts", schema::array(schema::free_object())),
+        ("wwwAuthenticate", schema::string().describe("MPP's challenge, where it is offered.")),
+    ])
+    .required(["x402Version", "accepts"])
 }
 
 fn redeemed_schema() -> Json {
@@ -116,14 +126,24 @@ fn redeemed_schema() -> Json {
         ("paymentInId", schema::string().nullable()),
         ("sandbox", schema::boolean()),
         ("signedReceipt", schema::free_object()),
+        ("paymentReceipt", schema::string().describe("The `Payment-Receipt` for a buyer who paid by MPP.")),
     ])
     .required(["ok", "paymentResponse", "txHash", "payer", "paymentInId"]);
+    let problem = schema::object([
+        ("type", schema::uri()),
+        ("title", schema::string()),
+        ("status", json!({"type": "integer", "enum": [400, 402]})),
+        ("detail", schema::string()),
+        ("challengeId", schema::string()),
+    ])
+    .describe("What to answer a buyer who came by MPP, with this status and the challenge in `requirement`.");
     let refused = schema::object([
         ("ok", schema::constant(false)),
         ("stage", schema::one_of(["verify", "settle"])),
         ("reason", schema::string()),
         ("detail", schema::string()),
         ("requirement", challenge_schema()),
+        ("problem", problem),
     ])
     .required(["ok", "stage", "reason"]);
     json!({"oneOf": [paid, refused]})
@@ -132,9 +152,14 @@ fn redeemed_schema() -> Json {
 async fn challenge(call: Call, pay: Arc<Pay>) -> Result<Reply> {
     let asked = rules::read(call.json_object()?, false)?;
     let offer = Offer::new(&pay, project::own(&call).await?, asked)?;
+    let fresh = offer.payment_challenge(&call.kernel);
     let required = HeaderName::from_static(header::PAYMENT_REQUIRED);
-    let (one, two) = (offer.challenge(Version::V1), offer.challenge(Version::V2));
-    Ok(Reply::json(200, &one)?.with_header(required, &header::encode(&two)))
+    let reply = Reply::json(200, &offer.body(fresh.as_ref()))?
+        .with_header(required, &header::encode(&offer.challenge(Version::V2)));
+    Ok(match fresh {
+        Some(fresh) => reply.with_header(WWW_AUTHENTICATE, &fresh.header()),
+        None => reply,
+    })
 }
 
 async fn list(call: Call) -> Result<Reply> {

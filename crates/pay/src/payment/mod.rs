@@ -2,6 +2,7 @@
 //! records follow settlements, whoever concludes them.
 
 mod http;
+mod offer;
 mod redeem;
 pub(crate) mod rules;
 pub mod store;

@@ -3,56 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::Address;
 use loopd_store::{Tx, View};
 use loopd_types::{Kind, Problem, Result};
 use loopd_web::{Call, Reply};
 use serde_json::{Value as Json, json};
 
-use super::rules::{self, Asked};
+use super::offer::Offer;
+use super::rules;
 use super::{store, wire};
 use crate::endpoint::{rules as places, store as endpoints};
-use crate::evm::Network;
-use crate::project::Project;
+use crate::mpp::{self, Credential, Trouble};
 use crate::settlement::{self, Outcome, Purpose, Sale, Settlement};
 use crate::wire::public_id;
-use crate::x402::{self, Payment, Refusal, Requirement, Version, header};
+use crate::x402::{self, Payment, Refusal, header};
 use crate::{Pay, project, receipt};
 
 /// How long a caller waits for the chain: the original's clients of Python give up after 30 seconds.
 const WAIT: Duration = Duration::from_secs(20);
-
-/// What a seller asks of a buyer, as both calls put it together.
-pub struct Offer<'p> {
-    pub project: Project,
-    pub network: &'p Network,
-    pub asked: Asked,
-    pub requirement: Requirement,
-}
-
-impl<'p> Offer<'p> {
-    /// # Errors
-    /// 400 for a network that is not served here.
-    pub fn new(pay: &'p Pay, project: Project, asked: Asked) -> Result<Self> {
-        let network = pay.network_named(asked.network.as_deref())?;
-        let pay_to: Address = project.recipient().parse().map_err(Problem::internal)?;
-        let requirement = rules::requirement(network, pay_to, asked.amount_micros)?;
-        Ok(Self { project, network, asked, requirement })
-    }
-
-    /// What the seller answers who wants to be paid: the body of the 402 in version 1, without `error`, as the original gives it; what
-    /// the header `PAYMENT-REQUIRED` holds in version 2.
-    pub fn challenge(&self, version: Version) -> Json {
-        let offer = x402::wire::Offer {
-            requirement: &self.requirement,
-            network: self.network,
-            resource: &self.asked.resource,
-            description: self.asked.description.as_deref().unwrap_or_default(),
-            mime_type: "",
-        };
-        x402::wire::payment_required(version, &[offer], None)
-    }
-}
 
 pub async fn redeem(call: Call, pay: Arc<Pay>) -> Result<Reply> {
     let body = call.json_object()?;
@@ -65,91 +32,180 @@ pub async fn redeem(call: Call, pay: Arc<Pay>) -> Result<Reply> {
     let loopd_web::Claimed::Go(ticket) = call.claim().await? else {
         return Err(Problem::conflict("idempotency_conflict", "This Idempotency-Key was used for another answer."));
     };
-    let offer = Offer::new(&pay, project::own(&call).await?, asked)?;
-    let answered = answer(&call, &pay, &offer, &header).await;
+    let mut offer = Offer::new(&pay, project::own(&call).await?, asked)?;
+    if mpp::is_credential(&header) {
+        // Whoever comes by MPP is answered by MPP, whether or not the seller says so again.
+        offer.asked.mpp.get_or_insert_default();
+    }
+    let redemption = Redemption { call: &call, pay: &pay, offer: &offer };
+    let answered = redemption.answer(&header).await;
     // What the key remembers is only that it was this request: the answer is found anew, and is the same.
     ticket.release().await?;
     answered
 }
 
-async fn answer(call: &Call, pay: &Arc<Pay>, offer: &Offer<'_>, header: &str) -> Result<Reply> {
-    let payment = match header::payment(header, pay.networks()) {
-        Ok(payment) => payment,
-        Err(refusal) => return refused(call, pay, offer, &refusal),
-    };
-    let purpose = async { Ok(Purpose::Sale(sale(call, offer).await?)) };
-    let brought = settlement::bring(pay, &call.kernel, &payment, &offer.requirement, purpose, WAIT).await?;
-    let outcome = match brought {
-        Ok(outcome) => outcome,
-        Err(refusal) => return refused(call, pay, offer, &refusal),
-    };
-    match outcome {
-        Outcome::Settled { settlement } => settled(call, pay, offer, &payment, &settlement).await,
-        Outcome::Refused { reason } => refusal(call, pay, offer, "settle", &reason, None),
-        Outcome::Pending { settlement } => Err(pending(&settlement)),
+/// One call, with what is asked in it.
+struct Redemption<'a> {
+    call: &'a Call,
+    pay: &'a Arc<Pay>,
+    offer: &'a Offer<'a>,
+}
+
+/// Why a buyer is refused.
+struct Why<'a> {
+    stage: &'static str,
+    reason: &'a str,
+    detail: &'a str,
+    /// The same as MPP says it.
+    problem: mpp::Problem,
+}
+
+impl Redemption<'_> {
+    async fn answer(&self, header: &str) -> Result<Reply> {
+        if mpp::is_credential(header) {
+            return self.by_mpp(header).await;
+        }
+        match header::payment(header, self.pay.networks()) {
+            Ok(payment) => self.bring(&payment, None).await,
+            Err(refusal) => self.unverified(&refusal),
+        }
     }
-}
 
-async fn sale(call: &Call, offer: &Offer<'_>) -> Result<Sale> {
-    let (company, project) = (offer.project.company, offer.project.id);
-    let place = places::place(&offer.asked.resource);
-    let endpoint = call
-        .kernel
-        .db
-        .read(View::Company(company), move |reader| endpoints::at(reader, company, project, &place))
-        .await?;
-    Ok(Sale {
-        company,
-        project,
-        endpoint: endpoint.map(|it| it.id),
-        network: offer.network.common_name(),
-        resource: places::without_query(&offer.asked.resource),
-        description: offer.asked.description.clone(),
-    })
-}
-
-async fn settled(
-    call: &Call,
-    pay: &Pay,
-    offer: &Offer<'_>,
-    payment: &Payment,
-    settlement: &Settlement,
-) -> Result<Reply> {
-    let (company, id) = (offer.project.company, settlement.id);
-    let mut row =
-        call.kernel.db.read(View::Company(company), move |reader| store::of_settlement(reader, company, id)).await?;
-    if row.is_none() && matches!(settlement.purpose, Purpose::Facilitator { .. }) {
-        // It came by the facilitator's door first. The money is the seller's all the same: it is their sale, if nobody else's yet.
-        let (kernel, key, purpose) = (call.kernel.clone(), settlement.key, Purpose::Sale(sale(call, offer).await?));
-        let write = move |tx: &mut Tx<'_>| {
-            settlement::adopt(tx, &kernel, &key, &purpose)?;
-            store::of_settlement(tx, company, id)
+    async fn by_mpp(&self, header: &str) -> Result<Reply> {
+        let key = mpp::Key::of(&self.call.kernel, self.offer.project.id);
+        let place = self.offer.place();
+        let read = Credential::read(header)
+            .and_then(|credential| Ok((credential.payment(&key, &self.offer.charge(&place))?, credential)));
+        let (payment, credential) = match read {
+            Ok(read) => read,
+            Err(trouble) => return self.troubled(&trouble),
         };
-        row = call.kernel.db.write(View::System, write).await?;
+        if credential.challenge.is_over(self.call.kernel.now()) {
+            // It may have been paid in time, and be asked about again.
+            let (kernel, requirement) = (&self.call.kernel, &self.offer.requirement);
+            return match settlement::earlier(self.pay, kernel, &payment, requirement, WAIT).await? {
+                Some(outcome) => self.concluded(&payment, Some(&credential), outcome).await,
+                None => self.troubled(&Trouble::new(mpp::Problem::PaymentExpired, "the challenge is over")),
+            };
+        }
+        self.bring(&payment, Some(&credential)).await
     }
-    // For another project with the same payee: it was paid, but not here.
-    let Some(row) = row.filter(|row| row.project == offer.project.id) else {
-        return refusal(call, pay, offer, "settle", "authorization_used", None);
-    };
-    let response = x402::wire::Response {
-        error_reason: None,
-        transaction: row.tx_hash.clone().unwrap_or_default(),
-        network: offer.network.written(payment.version).unwrap_or_else(|| offer.network.caip2()),
-        payer: Some(payment.payer()),
-        amount: Some(settlement.amount),
-    };
-    let mut out = json!({
-        "ok": true,
-        "paymentResponse": header::encode(&response.render(payment.version)),
-        "txHash": row.tx_hash,
-        "payer": row.payer,
-        "paymentInId": public_id(wire::PREFIX, row.id),
-        "sandbox": row.is_sandbox,
-    });
-    if let Some(stored) = &row.receipt {
-        out["signedReceipt"] = receipt::with_hex(stored);
+
+    async fn bring(&self, payment: &Payment, credential: Option<&Credential>) -> Result<Reply> {
+        let purpose = async { Ok(Purpose::Sale(self.sale().await?)) };
+        let (kernel, requirement) = (&self.call.kernel, &self.offer.requirement);
+        match settlement::bring(self.pay, kernel, payment, requirement, purpose, WAIT).await? {
+            Ok(outcome) => self.concluded(payment, credential, outcome).await,
+            Err(refusal) => self.unverified(&refusal),
+        }
     }
-    Reply::json(200, &out)
+
+    async fn concluded(&self, payment: &Payment, credential: Option<&Credential>, outcome: Outcome) -> Result<Reply> {
+        match outcome {
+            Outcome::Settled { settlement } => self.settled(payment, credential, &settlement).await,
+            Outcome::Refused { reason } => self.unsettled(&reason),
+            Outcome::Pending { settlement } => Err(pending(&settlement)),
+        }
+    }
+
+    async fn sale(&self) -> Result<Sale> {
+        let (company, project) = (self.offer.project.company, self.offer.project.id);
+        let place = self.offer.place();
+        let endpoint = self
+            .call
+            .kernel
+            .db
+            .read(View::Company(company), move |reader| endpoints::at(reader, company, project, &place))
+            .await?;
+        Ok(Sale {
+            company,
+            project,
+            endpoint: endpoint.map(|it| it.id),
+            network: self.offer.network.common_name(),
+            resource: places::without_query(&self.offer.asked.resource),
+            description: self.offer.asked.description.clone(),
+        })
+    }
+
+    async fn settled(
+        &self,
+        payment: &Payment,
+        credential: Option<&Credential>,
+        settlement: &Settlement,
+    ) -> Result<Reply> {
+        let (company, id, db) = (self.offer.project.company, settlement.id, &self.call.kernel.db);
+        let mut row = db.read(View::Company(company), move |reader| store::of_settlement(reader, company, id)).await?;
+        if row.is_none() && matches!(settlement.purpose, Purpose::Facilitator { .. }) {
+            // It came by the facilitator's door first. The money is the seller's all the same: it is their sale, if nobody else's yet.
+            let (kernel, key, purpose) = (self.call.kernel.clone(), settlement.key, Purpose::Sale(self.sale().await?));
+            let write = move |tx: &mut Tx<'_>| {
+                settlement::adopt(tx, &kernel, &key, &purpose)?;
+                store::of_settlement(tx, company, id)
+            };
+            row = db.write(View::System, write).await?;
+        }
+        // For another project with the same payee: it was paid, but not here.
+        let Some(row) = row.filter(|row| row.project == self.offer.project.id) else {
+            return self.unsettled("authorization_used");
+        };
+        let network = self.offer.network;
+        let response = x402::wire::Response {
+            error_reason: None,
+            transaction: row.tx_hash.clone().unwrap_or_default(),
+            network: network.written(payment.version).unwrap_or_else(|| network.caip2()),
+            payer: Some(payment.payer()),
+            amount: Some(settlement.amount),
+        };
+        let mut out = json!({
+            "ok": true,
+            "paymentResponse": header::encode(&response.render(payment.version)),
+            "txHash": row.tx_hash,
+            "payer": row.payer,
+            "paymentInId": public_id(wire::PREFIX, row.id),
+            "sandbox": row.is_sandbox,
+        });
+        if let Some(stored) = &row.receipt {
+            out["signedReceipt"] = receipt::with_hex(stored);
+        }
+        if let Some(Credential { challenge, .. }) = credential {
+            let at = row.settled_at.unwrap_or(row.created_at);
+            out["paymentReceipt"] = json!(mpp::receipt(challenge, network.chain, &response.transaction, at));
+        }
+        Reply::json(200, &out)
+    }
+
+    fn unverified(&self, why: &Refusal) -> Result<Reply> {
+        if why.reason == x402::Reason::Unexpected {
+            tracing::warn!(detail = why.detail, "a payment could not be judged");
+        }
+        let problem = mpp::Problem::of(why);
+        self.refuse(&Why { stage: "verify", reason: rules::word(why.reason), detail: &why.detail, problem })
+    }
+
+    fn troubled(&self, trouble: &Trouble) -> Result<Reply> {
+        let problem = trouble.problem;
+        self.refuse(&Why { stage: "verify", reason: problem.name(), detail: &trouble.detail, problem })
+    }
+
+    fn unsettled(&self, reason: &str) -> Result<Reply> {
+        self.refuse(&Why { stage: "settle", reason, detail: "", problem: mpp::Problem::VerificationFailed })
+    }
+
+    /// A refusal is a 200 (spec/loomal.md 9, 1), and always says what is asked.
+    fn refuse(&self, why: &Why<'_>) -> Result<Reply> {
+        let (project, now) = (&self.offer.project, self.call.kernel.now());
+        self.pay.refusals.note(project.company, project.id, why.stage, why.reason, now);
+        let fresh = self.offer.payment_challenge(&self.call.kernel);
+        let mut out = json!({"ok": false, "stage": why.stage, "reason": why.reason, "requirement": self.offer.body(fresh.as_ref())});
+        if !why.detail.is_empty() {
+            out["detail"] = json!(why.detail);
+        }
+        if let Some(fresh) = &fresh {
+            let detail = if why.detail.is_empty() { why.reason } else { why.detail };
+            out["problem"] = why.problem.render(detail, &fresh.id);
+        }
+        Reply::json(200, &out)
+    }
 }
 
 /// What happened is not known yet. Not a refusal: the seller's middleware would ask the buyer to pay again. Anything but a 2xx makes it
@@ -163,28 +219,4 @@ fn pending(settlement: &Settlement) -> Problem {
     )
     .with_extra("txHash", hash)
     .with_header("Retry-After", "5")
-}
-
-fn refused(call: &Call, pay: &Pay, offer: &Offer<'_>, why: &Refusal) -> Result<Reply> {
-    if why.reason == x402::Reason::Unexpected {
-        tracing::warn!(detail = why.detail, "a payment could not be judged");
-    }
-    refusal(call, pay, offer, "verify", rules::word(why.reason), Some(&why.detail))
-}
-
-/// A refusal is a 200 (spec/loomal.md 9, 1), and always says what is asked.
-fn refusal(
-    call: &Call,
-    pay: &Pay,
-    offer: &Offer<'_>,
-    stage: &'static str,
-    reason: &str,
-    detail: Option<&str>,
-) -> Result<Reply> {
-    pay.refusals.note(offer.project.company, offer.project.id, stage, reason, call.kernel.now());
-    let mut out = json!({"ok": false, "stage": stage, "reason": reason, "requirement": offer.challenge(Version::V1)});
-    if let Some(detail) = detail.filter(|detail| !detail.is_empty()) {
-        out["detail"] = json!(detail);
-    }
-    Reply::json(200, &out)
 }

@@ -5,6 +5,7 @@ use loopd_types::{Problem, Result};
 use serde_json::{Map, Value as Json};
 
 use crate::evm::Network;
+use crate::mpp::Terms;
 use crate::usdc;
 use crate::x402::{Reason, Requirement};
 
@@ -24,6 +25,8 @@ pub struct Asked {
     /// Any text: the paywalls send addresses with their query, `tool`, `unknown` or nothing.
     pub resource: String,
     pub description: Option<String>,
+    /// What is said of MPP, by a seller who offers it.
+    pub mpp: Option<Terms>,
 }
 
 fn bad(words: impl Into<String>) -> Problem {
@@ -60,6 +63,7 @@ pub fn read(body: &Map<String, Json>, needs_resource: bool) -> Result<Asked> {
         network: text(body, "network")?.map(str::to_owned),
         resource: resource.to_owned(),
         description,
+        mpp: Terms::read(body)?,
     })
 }
 

@@ -6,5 +6,6 @@ mod endpoints;
 mod facilitator;
 mod keys;
 mod managing;
+mod mpp;
 mod payments;
 pub mod stage;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use loopd_pay::evm::abi::{self, Domain};
@@ -73,6 +73,14 @@ impl Wallet {
         address_of(&self.0)
     }
 
+    /// What this account promises, signed for the USDC of Base.
+    pub fn sign(&self, version: Version, authorization: Authorization, asset: Address) -> Payment {
+        let method = Method::Authorization(authorization);
+        let mut payment = Payment { version, chain: 8453, method, signature: Vec::new().into() };
+        payment.signature = keys::sign(&self.0, abi::digest(&payment, &Domain::of("USD Coin", "2", 8453, asset)));
+        payment
+    }
+
     /// The header that pays a challenge.
     pub fn pay(&self, world: &World, challenge: &Value, nonce: u8) -> String {
         self.pay_with(world, challenge, nonce, Twist::default())
@@ -92,19 +100,10 @@ impl Wallet {
             nonce: B256::repeat_byte(nonce),
         };
         let version = twist.version.unwrap_or(Version::V1);
-        let mut payment = Payment {
-            version,
-            chain: 8453,
-            method: Method::Authorization(authorization.clone()),
-            signature: Vec::new().into(),
-        };
-        let domain = Domain::of("USD Coin", "2", 8453, text("asset").parse().expect("an address"));
-        let digest = abi::digest(&payment, &domain);
-        let mut signature = keys::sign(&self.0, digest).to_vec();
+        let mut payment = self.sign(version, authorization.clone(), text("asset").parse().expect("an address"));
         if twist.spoils_signature {
-            signature[40] ^= 1;
+            payment.signature = spoiled(&payment);
         }
-        payment.signature = signature.into();
         let payload = json!({
             "signature": payment.signature.to_string(),
             "authorization": {
@@ -122,6 +121,13 @@ impl Wallet {
         };
         STANDARD.encode(whole.to_string())
     }
+}
+
+/// The signature with one bit turned.
+pub fn spoiled(payment: &Payment) -> Bytes {
+    let mut signature = payment.signature.to_vec();
+    signature[40] ^= 1;
+    signature.into()
 }
 
 impl Project {

@@ -8,6 +8,7 @@ mod shapes;
 mod text;
 
 use alloy_primitives::Bytes;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 pub use offer::{Offer, Response, payment_required};
@@ -142,6 +143,18 @@ fn authorization(raw: &RawAuthorization) -> Result<Authorization, Refusal> {
         valid_before: amount("authorization.validBefore", &raw.valid_before)?,
         nonce: word("authorization.nonce", &raw.nonce)?,
     })
+}
+
+/// Reads an authorization and its signature from one object, as MPP writes them.
+///
+/// # Errors
+/// [`Refusal`] with [`Reason::Payload`].
+pub fn signed_authorization(json: &Value) -> Result<(Authorization, Bytes), Refusal> {
+    let unreadable = |error: serde_json::Error| Refusal::new(Reason::Payload, error.to_string());
+    let Object(raw): Object<RawAuthorization> = Object::deserialize(json).map_err(unreadable)?;
+    let signature =
+        json["signature"].as_str().ok_or_else(|| Refusal::new(Reason::Payload, "missing field `signature`"))?;
+    Ok((authorization(&raw)?, bytes("signature", signature, SIGNATURE_MAX)?.into()))
 }
 
 fn permit(raw: &RawPermit) -> Result<Permit, Refusal> {
