@@ -4,6 +4,7 @@ pub mod filter;
 pub mod log;
 pub mod signal;
 pub mod stream;
+pub mod veil;
 
 use loopd_store::{StoreError, Tx, Value, params};
 use loopd_types::{CompanyId, Result};

@@ -15,6 +15,7 @@ use loopd_kernel::{Catalogue, Kernel, trace};
 use loopd_pay::Pay;
 use loopd_store::{Db, View, ddl, migrate};
 use loopd_types::{Clock, OsRng, Rng, SystemClock};
+use loopd_wave::Wave;
 use loopd_web::{App, Metrics, Operation, Phase, mcp};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -44,6 +45,7 @@ pub struct Server {
     ports: Ports,
     mailer: Arc<dyn Mailer>,
     pub pay: Arc<Pay>,
+    pub wave: Arc<Wave>,
     settings: Settings,
 }
 
@@ -93,6 +95,14 @@ pub fn pay(settings: &Settings) -> anyhow::Result<Arc<Pay>> {
     Pay::new(settings.pay.clone()).map_err(|words| anyhow!(words))
 }
 
+/// What reaches WhatsApp.
+///
+/// # Errors
+/// Engines that this build does not have.
+pub fn wave(settings: &Settings) -> anyhow::Result<Arc<Wave>> {
+    Wave::new(settings.wave.clone()).map_err(|words| anyhow!(words))
+}
+
 /// The modules that are compiled in, and those of `LOOP_MODULES_DIR`.
 ///
 /// # Errors
@@ -115,7 +125,8 @@ fn lines<T: ToString>(flaws: &[T]) -> String {
 /// In words for the operator: settings, definitions, or a database that cannot be used.
 pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
     make_folder(&settings)?;
-    let (ports, mailer, pay) = (ports(&settings, &world)?, mailer(&settings)?, pay(&settings)?);
+    let (ports, mailer) = (ports(&settings, &world)?, mailer(&settings)?);
+    let (pay, wave) = (pay(&settings)?, wave(&settings)?);
     let registry = Arc::new(registry(&settings, &ports)?);
     let db = Db::open(&settings.store()).await.map_err(|error| anyhow!("LOOP_DATABASE_URL: {error}"))?;
     migrate(&db, &registry, world.clock.as_ref()).await?;
@@ -125,9 +136,9 @@ pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
     modules::install(&engine).await?;
     loopd_kernel::subscription::offer_new_products(&kernel).await?;
     let metrics = Arc::new(Metrics::default());
-    let operations = operations(&settings, &kernel, &engine, &metrics, &pay);
+    let operations = operations(&settings, &kernel, &engine, &metrics, &pay, &wave);
     let app = App::with_metrics(kernel.clone(), settings.web(), operations, metrics).map_err(|words| anyhow!(words))?;
-    Ok(Server { app, kernel, engine, ports, mailer, pay, settings })
+    Ok(Server { app, kernel, engine, ports, mailer, pay, wave, settings })
 }
 
 /// Makes the folder of the SQLite file, if it is not there.
@@ -212,6 +223,7 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
         tracing::warn!(hosts = ?settings.egress_allow, "webhooks may lead to these hosts in the own network (LOOP_EGRESS_ALLOW)");
     }
     kernel_settings.webhook_schemes.add(loopd_pay::webhook::SCHEME, Arc::new(loopd_pay::webhook::Loomal));
+    kernel_settings.webhook_schemes.add(loopd_wave::event::SCHEME, Arc::new(loopd_wave::event::Loopwave));
     kernel_settings.mail = settings.mail();
     kernel_settings.public_url = settings.public_url();
     kernel_settings.passkey_origins = settings.passkey_origins();
@@ -220,6 +232,7 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     }
     let mut products = registry.products(VERSION);
     products.push(loopd_pay::product(VERSION));
+    products.push(loopd_wave::product(VERSION));
     let catalogue = Catalogue::new(products);
     let kernel = Kernel::new(db, world.clock.clone(), world.rng.clone(), kernel_settings, catalogue)?;
     kernel.set_people_columns(registry.people_columns());
@@ -231,7 +244,7 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
 }
 
 /// The surfaces with keys of their own, which open `/mcp` as well.
-const DOORS: &[&Door] = &[&loopd_pay::project::DOOR];
+const DOORS: &[&Door] = &[&loopd_pay::project::DOOR, &loopd_wave::key::DOOR];
 
 /// Every operation of every surface.
 pub fn operations(
@@ -240,18 +253,19 @@ pub fn operations(
     engine: &Engine,
     metrics: &Arc<Metrics>,
     pay: &Arc<Pay>,
+    wave: &Arc<Wave>,
 ) -> Vec<Operation> {
-    let mut all = documented(settings, &engine.registry, pay);
+    let mut all = documented(settings, &engine.registry, pay, wave);
     all.extend(service::metrics(settings, kernel, metrics));
     all
 }
 
 /// The operations that need nothing but definitions to be declared: what the OpenAPI document is made of.
-pub fn documented(settings: &Settings, registry: &Arc<Registry>, pay: &Arc<Pay>) -> Vec<Operation> {
+pub fn documented(settings: &Settings, registry: &Arc<Registry>, pay: &Arc<Pay>, wave: &Arc<Wave>) -> Vec<Operation> {
     let mut all = loopd_business::account::operations();
     loopd_business::account::describe_settings(&mut all, registry.modules());
     all.extend(loopd_business::http::operations(registry));
-    all.extend(loopd_wave::operations());
+    all.extend(loopd_wave::operations(wave));
     all.extend(loopd_pay::operations(pay));
     all.extend(health::operations(settings));
     let pages = service::pages(settings, registry, &all);
@@ -278,7 +292,8 @@ impl Server {
         if let Err(problem) = loopd_kernel::billing::calls::prepare(&self.kernel).await {
             tracing::warn!(cause = problem.cause(), "the meters of calls could not be made");
         }
-        let background = service::background(&self.engine, &self.ports, &self.mailer, &self.pay, stopped.clone());
+        let background =
+            service::background(&self.engine, &self.ports, &self.mailer, &self.pay, &self.wave, stopped.clone());
         let mut beside = tokio::task::JoinSet::new();
         if let Some(address) = self.settings.metrics_listen {
             beside.spawn(service::serve_metrics(address, self.app.clone(), stopped.clone()));

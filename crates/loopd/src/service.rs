@@ -12,6 +12,7 @@ use loopd_kernel::mail::{self, Mailer};
 use loopd_kernel::{Kernel, Presented, file, job, transfer, webhook};
 use loopd_pay::{Pay, settlement};
 use loopd_types::{Problem, Result, SECOND_US};
+use loopd_wave::Wave;
 use loopd_web::operation::RateClass;
 use loopd_web::{Call, Content, Metrics, Operation, Param, Reply, ResponseDoc, Surface, openapi, schema, yaml};
 use serde_json::Value;
@@ -128,6 +129,7 @@ pub fn components(registry: &Registry) -> BTreeMap<String, Value> {
     let mut all = loopd_business::account::components();
     all.extend(loopd_business::http::schemas(registry));
     all.extend(loopd_pay::manage::components());
+    all.extend(loopd_wave::components());
     all
 }
 
@@ -301,6 +303,7 @@ pub fn background(
     ports: &Ports,
     mailer: &Arc<dyn Mailer>,
     pay: &Arc<Pay>,
+    wave: &Arc<Wave>,
     stop: watch::Receiver<bool>,
 ) -> Background {
     let kernel = engine.kernel.clone();
@@ -321,6 +324,8 @@ pub fn background(
     tasks.spawn(webhook::dispatch::run(kernel.clone(), stop.clone()));
     tasks.spawn(settlement::keep(pay.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(loopd_pay::analytics::keep(pay.clone(), kernel.clone(), stop.clone()));
+    tasks.spawn(loopd_wave::outgoing::run(wave.clone(), kernel.clone(), stop.clone()));
+    tasks.spawn(loopd_wave::engine::sandbox::life::run(wave.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(sweep(kernel.clone(), stop));
     Background { kernel, runner, tasks }
 }

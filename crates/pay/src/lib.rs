@@ -9,7 +9,6 @@ pub mod keys;
 pub mod manage;
 pub mod mandate;
 pub mod mpp;
-pub mod page;
 mod pay;
 pub mod payment;
 pub mod project;

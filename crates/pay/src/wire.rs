@@ -5,8 +5,7 @@ use serde_json::{Value as Json, json};
 
 /// ISO 8601 in UTC with milliseconds, as `Date.toISOString` writes it: `2026-04-28T12:34:56.789Z`.
 pub fn iso(at: Timestamp) -> String {
-    let micros = at.to_string();
-    format!("{}Z", &micros[..micros.len() - 4])
+    at.to_millis()
 }
 
 pub fn opt_iso(at: Option<Timestamp>) -> Json {

@@ -19,6 +19,14 @@ pub fn for_update(engine: Engine) -> &'static str {
     }
 }
 
+/// As [`for_update`], of a join: only the rows of `table` stay locked. `table` must be a trusted name.
+pub fn for_update_of(engine: Engine, table: &str) -> String {
+    match engine {
+        Engine::Sqlite => String::new(),
+        Engine::Postgres => format!(" FOR UPDATE OF {table}"),
+    }
+}
+
 /// End of a SELECT whose rows nobody locks [`for_update`] or deletes until the transaction ends; others may change what is no key.
 pub fn for_key_share(engine: Engine) -> &'static str {
     match engine {
@@ -32,6 +40,14 @@ pub fn for_update_skip_locked(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "",
         Engine::Postgres => " FOR UPDATE SKIP LOCKED",
+    }
+}
+
+/// As [`for_update_skip_locked`], of a join: only rows of `table` are claimed. `table` must be a trusted name.
+pub fn for_update_of_skip_locked(engine: Engine, table: &str) -> String {
+    match engine {
+        Engine::Sqlite => String::new(),
+        Engine::Postgres => format!(" FOR UPDATE OF {table} SKIP LOCKED"),
     }
 }
 

@@ -39,6 +39,12 @@ impl Timestamp {
         (-62_135_596_800_000_000..=253_402_300_799_999_999).contains(&micros).then_some(Self(micros))
     }
 
+    /// `2026-04-28T12:34:56.789Z`: ISO 8601 in UTC with milliseconds, as `Date.toISOString` writes it.
+    pub fn to_millis(self) -> String {
+        let micros = self.to_string();
+        format!("{}Z", &micros[..micros.len() - 4])
+    }
+
     /// Writes `2026-06-22T10:00:00.000000Z` at the end of `out`; the hot path of every list.
     pub fn write_to(self, out: &mut Vec<u8>) {
         let (days, in_day) = (self.0.div_euclid(DAY_US), self.0.rem_euclid(DAY_US));

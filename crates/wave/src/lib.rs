@@ -1,19 +1,79 @@
-//! Loopwave: a WhatsApp team inbox. Its paths speak its own error dialect already (`web::Surface`); what stands here so far are the
-//! two calls that its installers make after an update (spec/loopwave.md 1.5).
+//! Loopwave: a WhatsApp team inbox. Its public paths (`/api/v1/messages`, `/chats`, …) speak their own error dialect (`web::Surface`);
+//! what signed-in people do stands below `/api/v1/loopwave/`, in LOOP's.
 
+pub mod address;
+pub mod chat;
+pub mod contact;
+pub mod engine;
+pub mod event;
+pub mod key;
 pub mod license;
+pub mod mask;
+pub mod message;
+pub mod number;
+pub mod outgoing;
+pub mod preference;
+pub mod react;
+pub mod settings;
+mod wave;
 
+use std::sync::Arc;
+
+use loopd_kernel::Product;
 use loopd_web::operation::RateClass;
 use loopd_web::{Operation, Reply, Schema as _, schema};
-use serde_json::json;
+use serde_json::{Value as Json, json};
+
+pub use settings::Settings;
+pub use wave::Wave;
+
+/// The product that a company subscribes to.
+pub const PRODUCT: &str = "loopwave";
 
 /// The version of the Loopwave API that its clients know.
 pub const API_VERSION: &str = "1.0.0";
 
 /// The operations of this surface.
-pub fn operations() -> Vec<Operation> {
+pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
+    let mut all = service();
+    all.extend(message::operations());
+    all.extend(chat::operations());
+    all.extend(number::http::operations(wave));
+    if wave.engine(engine::sandbox::NAME).is_some() {
+        all.extend(engine::sandbox::http::operations());
+    }
+    all.extend(preference::operations());
+    all.extend(key::http::operations());
+    all
+}
+
+/// The schemas that the operations refer to.
+pub fn components() -> Vec<(String, Json)> {
+    let mut all = number::http::components();
+    all.extend(key::http::components());
+    all
+}
+
+/// What a company subscribes to.
+pub fn product(version: &str) -> Product {
+    Product {
+        slug: PRODUCT.to_owned(),
+        name: "Loopwave".to_owned(),
+        description: "A WhatsApp team inbox: chats, contacts, tickets, auto-replies and paced broadcasts.".to_owned(),
+        resources: ["api-keys", "chats", "contacts", "messages", "numbers", "preferences"].map(str::to_owned).to_vec(),
+        actions: ["api-keys.manage", "contacts.see-numbers", "numbers.link", "preferences.change"]
+            .map(str::to_owned)
+            .to_vec(),
+        version: version.to_owned(),
+        settings: None,
+    }
+}
+
+/// What installers and programs ask first.
+fn service() -> Vec<Operation> {
     let ok = schema::object([("ok", schema::boolean())]).required(["ok"]);
     let version = schema::object([("version", schema::string())]).required(["version"]);
+    let health = schema::object([("ok", schema::boolean()), ("version", schema::string())]).required(["ok", "version"]);
     vec![
         Operation::get("loopwave_health", "/api/health", |_| async { Reply::json(200, &json!({"ok": true})) })
             .tag("loopwave")
@@ -27,5 +87,12 @@ pub fn operations() -> Vec<Operation> {
         .summary("The version of the Loopwave API")
         .rate(RateClass::Unlimited)
         .responds(200, "The version.", version),
+        Operation::get("loopwave_key_health", "/api/v1/health", |_| async {
+            Reply::json(200, &json!({"ok": true, "version": API_VERSION}))
+        })
+        .tag("loopwave")
+        .summary("Whether this key opens the API")
+        .keyed(&key::DOOR, &[key::LIVE], None)
+        .responds(200, "It does.", health),
     ]
 }

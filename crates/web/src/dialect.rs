@@ -109,7 +109,7 @@ pub fn details(problem: &Problem) -> Map<String, Value> {
 fn loopwave(problem: &Problem) -> Value {
     let (code, message) = match (problem.kind(), problem.code()) {
         (Kind::Unauthenticated, _) => ("invalid_api_key", sentence(problem)),
-        (Kind::Invalid, "validation_error" | "parse_error") => ("invalid_input", sentence(problem)),
+        (Kind::Invalid, "validation_error" | "parse_error" | "bad_request") => ("invalid_input", sentence(problem)),
         (Kind::TooMany, "throttled") => ("rate_limited", "Too many requests for this key.".to_owned()),
         (_, code) => (code, sentence(problem)),
     };

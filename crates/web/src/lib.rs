@@ -7,6 +7,7 @@ mod access_log;
 mod call;
 mod compress;
 mod cors;
+pub mod cursor;
 pub mod dialect;
 mod edge;
 mod idempotent;

@@ -220,7 +220,11 @@ impl Rows {
         Reply::json(201, &row)
     }
 
-    fn answer(&self, tx: &mut Tx<'_>, status: u16, id: Uuid, company: CompanyId) -> Result<Reply> {
+    /// The row as it is now.
+    ///
+    /// # Errors
+    /// 404 when there is no such row in this company.
+    pub fn answer(&self, tx: &mut Tx<'_>, status: u16, id: Uuid, company: CompanyId) -> Result<Reply> {
         let row = self.listing.find(tx, id, Some(&[company]), Conditions::default())?;
         Ok(Reply::json_bytes(status, row.ok_or_else(Problem::not_found)?))
     }

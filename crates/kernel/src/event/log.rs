@@ -3,12 +3,14 @@
 //! The cursor is the event's position. A position is given out under the lock of the company's counter row, which is held until the
 //! commit, so whoever sees a position sees every one before it: a reader that goes on after the last one it saw skips nothing.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use loopd_store::{Reader, Row, StoreError, Tx, params};
 use loopd_types::{CompanyId, Kind, Problem, Result, Timestamp, Uuid};
 
 use super::filter::Filter;
+use super::veil;
 use crate::access::Tenant;
 use crate::listing::write_text;
 use crate::{counter, event};
@@ -109,7 +111,7 @@ impl<'t> Eyes<'t> {
     }
 
     /// Whether this caller may see the record behind `event`: its resource, and its workspace where the caller is limited to some.
-    pub fn see(&mut self, event: &Event) -> bool {
+    fn see(&mut self, event: &Event) -> bool {
         let permission = event.permission();
         let allowed = match self.known.get(&permission) {
             Some(allowed) => *allowed,
@@ -121,6 +123,17 @@ impl<'t> Eyes<'t> {
         };
         let Some(limit) = self.tenant.workspace_limit() else { return allowed };
         allowed && event.workspace().is_none_or(|workspace| limit.contains(&workspace))
+    }
+
+    /// `event` as this caller may see it; `None` when they may not.
+    pub fn look<'e>(&mut self, event: &'e Event) -> Option<Cow<'e, Event>> {
+        if !self.see(event) {
+            return None;
+        }
+        Some(match veil::look(&event.payload, |permission| self.tenant.may(permission)) {
+            Cow::Borrowed(_) => Cow::Borrowed(event),
+            Cow::Owned(payload) => Cow::Owned(Event { payload, ..event.clone() }),
+        })
     }
 }
 
@@ -185,8 +198,10 @@ pub fn page(reader: &mut Reader<'_>, tenant: &Tenant, query: &Query) -> Result<P
                 break;
             }
             page.cursor = event.position;
-            if query.fits(&event) && eyes.see(&event) {
-                page.events.push(event);
+            if query.fits(&event)
+                && let Some(seen) = eyes.look(&event)
+            {
+                page.events.push(seen.into_owned());
             }
         }
         if !page.has_more {
@@ -276,8 +291,7 @@ pub fn at(reader: &mut Reader<'_>, tenant: &Tenant, position: i64) -> Result<Eve
         |row| Event::read(row, tenant.company, 0),
     )?;
     match found {
-        Some(event) if Eyes::of(tenant).see(&event) => Ok(event),
-        Some(_) => Err(Problem::not_found()),
+        Some(event) => Eyes::of(tenant).look(&event).map(Cow::into_owned).ok_or_else(Problem::not_found),
         None if position > 0 => {
             require_kept(reader, tenant.company, position - 1)?;
             Err(Problem::not_found())

@@ -380,9 +380,9 @@ impl Follower {
     fn render(&self, events: &[Event]) -> Vec<u8> {
         let (mut out, mut eyes) = (Vec::new(), Eyes::of(&self.tenant));
         for event in events.iter().filter(|event| self.filter.fits(&event.kind)) {
-            if eyes.see(event) {
-                out.extend_from_slice(format!("id: {}\n", event.position).as_bytes());
-                data(&mut out, |json| event.write_json(json));
+            if let Some(seen) = eyes.look(event) {
+                out.extend_from_slice(format!("id: {}\n", seen.position).as_bytes());
+                data(&mut out, |json| seen.write_json(json));
             }
         }
         out

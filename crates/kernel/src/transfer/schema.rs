@@ -13,7 +13,7 @@ const USED: &str =
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 32] = [
+const LEFT_OUT: [(&str, &str); 34] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -55,6 +55,8 @@ const LEFT_OUT: [(&str, &str); 32] = [
     ("mail_messages", "letters were sent from here, with links that open accounts here"),
     ("usage_counters", USED),
     ("usage_cursors", USED),
+    ("wave_outgoing", "what is on its way goes out from here"),
+    ("wave_sandbox_messages", "what simulated telephones were sent"),
 ];
 
 const PROJECTS: &str = "projects take money into wallets whose keys are sealed here, and their receipts name this installation: make new ones";
@@ -68,13 +70,19 @@ const LEFT_OUT_ROWS: [(&str, &str, &str); 1] = [(
 )];
 
 /// Columns that stay behind, of tables that take part. Where the company arrives they are empty.
-const LEFT_OUT_COLUMNS: [(&str, &str, &str); 5] = [
+const LEFT_OUT_COLUMNS: [(&str, &str, &str); 8] = [
     ("files", "blob_key", "where their content lies here; it goes along under its SHA-256"),
     ("invitations", "token_hash", "links in letters lead here; an invitation is sent again where the company arrives"),
     ("product_subscriptions", "next_terms", PLANS),
     ("product_subscriptions", "plan_edition", PLANS),
     ("product_subscriptions", "plan_id", PLANS),
+    ("wave_numbers", "owner", LINES),
+    ("wave_numbers", "qr", LINES),
+    ("wave_numbers", "secret", LINES),
 ];
+
+const LINES: &str =
+    "what opens a number is sealed here, and this installation holds its connection: link it where the company arrives";
 
 /// What never takes part and has no company to be known by.
 const OF_PEOPLE: &str = "passwords, sessions and what else belongs to people and not to the company: they are matched by their email \

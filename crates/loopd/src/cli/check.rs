@@ -27,6 +27,7 @@ pub enum Modules {
 pub fn run(settings: &Settings, output: &Output) -> anyhow::Result<()> {
     let registry = app::registry(settings, &Ports::default())?;
     app::pay(settings)?;
+    app::wave(settings)?;
     let (modules, resources) = (registry.modules().len(), registry.resources().len());
     output.say(
         &format!("The settings are good. {modules} modules with {resources} resources."),
@@ -52,7 +53,7 @@ pub fn modules(settings: &Settings, command: &Modules, output: &Output) -> anyho
 
 pub fn openapi(settings: &Settings, yaml: bool) -> anyhow::Result<()> {
     let registry = Arc::new(app::registry(settings, &Ports::default())?);
-    let operations = app::documented(settings, &registry, &app::pay(settings)?);
+    let operations = app::documented(settings, &registry, &app::pay(settings)?, &app::wave(settings)?);
     let document = service::openapi_document(&settings.public_url(), &registry, &operations);
     if yaml {
         print(&loopd_web::yaml::render(&document));

@@ -65,6 +65,8 @@ pub enum Kind {
     Project,
     /// Manages Loomal projects (`lopk-…`).
     Platform,
+    /// Loopwave's public API (`lw_live_…`).
+    Wave,
 }
 
 /// On which side of payments a project stands.
@@ -81,6 +83,9 @@ pub async fn run(settings: Settings, command: Key, output: &Output) -> anyhow::R
             project(&kernel, &company, scope, name, purpose, output).await
         }
         Key::Create { kind: Kind::Platform, company, name, .. } => platform(&kernel, &company, name, output).await,
+        Key::Create { kind: Kind::Wave, company, scope, name, .. } => {
+            wave(&kernel, &company, scope, name, output).await
+        }
         Key::Create { kind: Kind::Internal, company, scope, name, user, network, days, .. } => {
             let networks = (!network.is_empty()).then_some(network);
             let limits = Limits { networks, ..Limits::default() };
@@ -217,6 +222,34 @@ async fn platform(kernel: &std::sync::Arc<Kernel>, code: &str, name: String, out
             minted.secret
         ),
         &json!({"id": minted.id.to_string(), "key": minted.secret, "company": code}),
+    );
+    Ok(())
+}
+
+async fn wave(
+    kernel: &std::sync::Arc<Kernel>,
+    code: &str,
+    scopes: Vec<String>,
+    name: String,
+    output: &Output,
+) -> anyhow::Result<()> {
+    use loopd_wave::key;
+    if let Some(unknown) = scopes.iter().find(|scope| !key::SCOPES.contains(&scope.as_str())) {
+        bail!("`{unknown}` is no scope of Loopwave; there are {}", key::SCOPES.join(", "));
+    }
+    let scopes = if scopes.is_empty() { vec!["*".to_owned()] } else { scopes };
+    let (tenant, shared, shown) = (tenant_of(kernel, code).await?, kernel.clone(), scopes.clone());
+    let minted = kernel
+        .db
+        .write(tenant.view(), move |tx| key::store::create(tx, &shared, &tenant, &name, &scopes))
+        .await
+        .map_err(words)?;
+    output.say(
+        &format!(
+            "{}\n\nKeep it now: it is not shown again. Send it as Authorization: Bearer, or as X-API-Key, to /api/v1/messages and its like.",
+            minted.secret
+        ),
+        &json!({"id": minted.id.to_string(), "key": minted.secret, "company": code, "scopes": shown}),
     );
     Ok(())
 }

@@ -17,10 +17,12 @@ use super::operating::{check_license, check_log, check_retention, check_tls, che
 use super::places::{check_allowed_hosts, check_files};
 use super::raw::Raw;
 use super::settlement::check_settlement;
+use super::whatsapp::check_engines;
 use super::{AiSettings, Refused, Settings, refuse};
 
 /// The sandboxes that production must name.
-const SANDBOXES: [&str; 4] = [payments::SANDBOX, mail::SANDBOX, collector::SANDBOX, pay::SANDBOX];
+const SANDBOXES: [&str; 5] =
+    [payments::SANDBOX, mail::SANDBOX, collector::SANDBOX, pay::SANDBOX, loopd_wave::settings::SANDBOX];
 
 impl Settings {
     pub(super) fn check(raw: Raw) -> Result<Self, Refused> {
@@ -73,6 +75,7 @@ impl Settings {
             ));
         }
         let pay = check_settlement(&raw, environment)?;
+        let wave = check_engines(&raw, environment)?;
         let egress_allow = check_allowed_hosts(&raw.egress_allow, environment)?;
         let smtp = read_smtp(&raw.smtp_url, &raw.mail_from, environment, &base_url)?;
         let (license, log_format) = (check_license(&raw)?, check_log(&raw)?);
@@ -106,6 +109,7 @@ impl Settings {
             airtel,
             smtp,
             pay,
+            wave,
             allow_sandboxes: raw.allow_sandboxes,
             egress_allow,
             event_streams: count(raw.event_streams),

@@ -12,6 +12,7 @@ mod secret;
 mod settlement;
 #[cfg(test)]
 mod tests;
+mod whatsapp;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub smtp: Option<SmtpSettings>,
     /// How machine payments are settled.
     pub pay: loopd_pay::Settings,
+    /// How Loopwave reaches WhatsApp.
+    pub wave: loopd_wave::Settings,
     pub allow_sandboxes: Vec<String>,
     /// Hosts in the own network that tenants' webhooks may lead to.
     pub egress_allow: Vec<String>,

@@ -22,6 +22,7 @@ mod invitations_model;
 mod letters;
 mod limits;
 mod loomal;
+mod loopwave;
 mod mail;
 mod mcp;
 mod memberships;

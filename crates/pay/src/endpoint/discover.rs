@@ -9,10 +9,10 @@ use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
 
 use super::store::{self, Endpoint};
-use crate::page::{self, Page};
 use crate::payment::wire::ENDPOINT;
 use crate::wire::{iso, public_id};
 use crate::{Pay, usdc};
+use loopd_web::cursor::{self as page, Page};
 
 const LIMIT: i64 = 50;
 const LIMIT_MOST: i64 = 100;

@@ -7,10 +7,10 @@ use loopd_types::{CompanyId, Kind, Problem, Result, Secret, Timestamp, Uuid};
 use serde_json::json;
 
 use super::{rules, webhook, wire};
-use crate::page::Page;
 use crate::payment::wire::ENDPOINT;
 use crate::project::PRODUCT;
 use crate::wire::public_id;
+use loopd_web::cursor::Page;
 
 /// An endpoint, active or not.
 #[derive(Clone, Debug)]

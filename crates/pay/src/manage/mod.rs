@@ -266,7 +266,7 @@ fn wallets(pay: &Arc<Pay>) -> Operation {
 async fn list_wallets(call: Call, pay: Arc<Pay>) -> Result<Reply> {
     let tenant = call.tenant()?.clone();
     let company = tenant.company;
-    let page = crate::page::Page { limit: 24, after: None };
+    let page = loopd_web::cursor::Page { limit: 24, after: None };
     let found = call.kernel.db.read(tenant.view(), move |reader| projects::list(reader, company, &page)).await?;
     let network = pay.network_named(None).ok();
     let mut results = Vec::with_capacity(found.len());

@@ -7,6 +7,7 @@ use http::HeaderName;
 use http::header::WWW_AUTHENTICATE;
 use loopd_store::View;
 use loopd_types::Result;
+use loopd_web::cursor::{self as page, Page};
 use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
 
@@ -14,7 +15,6 @@ use super::offer::Offer;
 use super::{redeem, rules, store, wire};
 use crate::mandate::outgoing;
 use crate::mandate::store::spends;
-use crate::page::{self, Page};
 use crate::project::rules::ACCEPT;
 use crate::project::{self, DOOR, PROJECT};
 use crate::wire::parse_id;

@@ -5,7 +5,7 @@ use loopd_store::{Reader, Row, StoreError, Tx, Value, params};
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use serde_json::Value as Json;
 
-use crate::page::Page;
+use loopd_web::cursor::Page;
 
 /// A payment that a project received, or is about to.
 #[derive(Clone, Debug)]

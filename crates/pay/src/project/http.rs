@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::store::{self, Project};
 use super::{DOOR, PLATFORM, PROJECT, wire};
-use crate::page::{self, Page};
+use loopd_web::cursor::{self as page, Page};
 
 const LIMIT: i64 = 50;
 const LIMIT_MOST: i64 = 100;

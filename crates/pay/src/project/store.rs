@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use super::rules::{self, Purpose};
 use super::{PROJECT, names};
 use crate::keys;
-use crate::page::Page;
+use loopd_web::cursor::Page;
 
 /// A living project.
 #[derive(Clone, Debug)]

@@ -101,6 +101,7 @@ each_engine! {
         subscribe(world, &mut tour).await;
         billing(world, &mut tour).await;
         loomal(world, &mut tour).await;
+        loopwave(&mut tour).await;
         by_hand(world, &mut tour).await;
         let missing: Vec<String> = tour.routes.iter().map(|(.., id)| id.clone()).filter(|id| !tour.done.contains(id)).collect();
         for id in &missing {
@@ -537,6 +538,25 @@ async fn credentials(tour: &mut Tour) {
     let next = tour.post(&format!("{item}rotate/"), json!({"grace_seconds": 60})).await.text_at("/id");
     tour.post(&format!("{item}revoke/"), json!({})).await;
     tour.delete(&format!("/api/v1/internal-api-keys/{next}/")).await;
+}
+
+async fn loopwave(tour: &mut Tour) {
+    let key = tour.post("/api/v1/loopwave/api-keys/", json!({"name": "Program"})).await.text_at("/id");
+    tour.post(&format!("/api/v1/loopwave/api-keys/{key}/revoke/"), json!({})).await;
+    let new = json!({"label": "Sales", "engine": "sandbox"});
+    let number = tour.post("/api/v1/loopwave/numbers/", new).await.text_at("/id");
+    let item = format!("/api/v1/loopwave/numbers/{number}/");
+    tour.patch(&item, json!({"label": "Support"})).await;
+    tour.post(&format!("{item}connect/"), json!({})).await;
+    tour.post(&format!("{item}sandbox/scan/"), json!({"phone": "250788000001"})).await;
+    tour.post(&format!("{item}sandbox/receive/"), json!({"from": "250788123456", "text": "Hi"})).await;
+    for (path, id) in [("api-keys", &key), ("numbers", &number)] {
+        tour.get(&format!("/api/v1/loopwave/{path}/")).await;
+        tour.get(&format!("/api/v1/loopwave/{path}/{id}/")).await;
+    }
+    tour.get("/api/v1/loopwave/preferences/").await;
+    tour.patch("/api/v1/loopwave/preferences/", json!({"mask_numbers": false})).await;
+    tour.delete(&item).await;
 }
 
 async fn loomal(world: &World, tour: &mut Tour) {

@@ -4,9 +4,9 @@ use loopd_store::{Reader, Row, StoreError, Tx, params};
 use loopd_types::{CompanyId, Result, Timestamp, Uuid};
 
 use crate::mandate::spend::Spend;
-use crate::page::Page;
 use crate::payment::store::Status;
 use crate::x402::Version;
+use loopd_web::cursor::Page;
 
 const SELECT: &str = "SELECT company_id, id, project_id, mandate_id, day, chain, network, asset, recipient, amount_micros, nonce, header, \
      version, resource, status, failure_reason, tx_hash, repeat_key, valid_before, created_at FROM pay_spends";

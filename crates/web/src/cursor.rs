@@ -1,10 +1,10 @@
 //! Pages of a list, newest first: `limit` and an opaque `pageToken` that names the last row by moment *and* id, so that rows of one
 //! millisecond are neither lost nor shown twice.
 
+use crate::{Param, Query, schema};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use loopd_types::{Problem, Result, Timestamp, Uuid};
-use loopd_web::{Param, Query, schema};
 
 /// Which rows are asked for.
 #[derive(Clone, Copy, Debug)]

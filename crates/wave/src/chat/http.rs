@@ -1,0 +1,104 @@
+//! `GET /api/v1/chats` and `GET /api/v1/chats/{chatId}/messages`.
+
+use loopd_store::View;
+use loopd_types::{Problem, Result, Uuid};
+use loopd_web::cursor::{self, Page};
+use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
+use serde_json::{Value as Json, json};
+
+use super::{STATUSES, store, wire};
+use crate::key::{DOOR, LIVE};
+use crate::mask::Sight;
+use crate::{message, number};
+
+const LIMIT: i64 = 50;
+const LIMIT_MOST: i64 = 200;
+const SCOPE: &str = "chats:read";
+
+pub fn operations() -> Vec<Operation> {
+    let op = |operation: Operation, summary: &str| {
+        operation.tag("loopwave").summary(summary).keyed(&DOOR, &[LIVE], Some(SCOPE))
+    };
+    let page_of = |row: Json| {
+        schema::object([("data", schema::array(row)), ("nextCursor", schema::string().nullable())])
+            .required(["data", "nextCursor"])
+    };
+    vec![
+        op(Operation::get("loopwave_chats_list", "/api/v1/chats", list), "List chats, the last written in first")
+            .param(Param::query("status", schema::one_of(STATUSES)))
+            .param(Param::query("assigneeId", schema::uuid()))
+            .param(Param::query("numberId", schema::string()))
+            .param(cursor::limit_param(LIMIT, LIMIT_MOST))
+            .param(Param::query("cursor", schema::string()).describe("The `nextCursor` of the page before."))
+            .responds(200, "One page.", page_of(wire::row_schema())),
+        op(
+            Operation::get("loopwave_chat_messages", "/api/v1/chats/{chatId}/messages", messages),
+            "Read a chat, newest message first",
+        )
+        .param(Param::path("chatId", schema::string().example("919812345678@s.whatsapp.net")))
+        .param(cursor::limit_param(LIMIT, LIMIT_MOST))
+        .param(Param::query("before", schema::string()).describe("The `nextCursor` of the page before."))
+        .responds(200, "One page.", page_of(message::wire::row_schema())),
+    ]
+}
+
+async fn list(call: Call) -> Result<Reply> {
+    let page = Page::read_named(call.query(), "cursor", LIMIT, LIMIT_MOST)?;
+    let named = |name: &str| call.query().get(name).filter(|text| !text.is_empty());
+    let status = match named("status") {
+        None => None,
+        Some(word) if STATUSES.contains(&word) => Some(word.to_owned()),
+        Some(_) => return Err(Problem::invalid("bad_request", "status must be open or resolved")),
+    };
+    let assignee = match named("assigneeId").map(Uuid::parse_str) {
+        None => None,
+        Some(Ok(id)) => Some(id),
+        Some(Err(_)) => return Err(Problem::invalid("bad_request", "assigneeId must be the id of a person")),
+    };
+    let (company, wanted) = (call.tenant()?.company, named("numberId").map(str::to_owned));
+    let mut rows = call
+        .kernel
+        .db
+        .read(View::Company(company), move |reader| {
+            let number = match &wanted {
+                None => None,
+                Some(name) => match number::find_public(reader, company, name)? {
+                    Some(number) => Some(number.id),
+                    None => return Ok(Vec::new()),
+                },
+            };
+            let filter = store::Filter { status: status.clone(), assignee, number };
+            Ok(store::list(reader, company, &filter, &page)?)
+        })
+        .await?;
+    let next = next_of(&mut rows, page.limit, |chat| cursor::token(chat.last_message_at, chat.id));
+    let data: Vec<Json> = rows.iter().map(|chat| wire::row(chat, Sight::Full)).collect();
+    Reply::json(200, &json!({"data": data, "nextCursor": next}))
+}
+
+async fn messages(call: Call) -> Result<Reply> {
+    let page = Page::read_named(call.query(), "before", LIMIT, LIMIT_MOST)?;
+    let (company, name) = (call.tenant()?.company, call.param("chatId").to_owned());
+    let (chat, mut rows) = call
+        .kernel
+        .db
+        .read(View::Company(company), move |reader| {
+            let chat = store::find_named(reader, company, &name)?.ok_or_else(Problem::not_found)?;
+            let rows = message::store::thread(reader, company, chat.id, &page)?;
+            Ok((chat, rows))
+        })
+        .await?;
+    let next = next_of(&mut rows, page.limit, |message| cursor::token(message.sent_at, message.id));
+    let data: Vec<Json> = rows.iter().map(|it| message::wire::row(it, &chat, Sight::Full)).collect();
+    Reply::json(200, &json!({"data": data, "nextCursor": next}))
+}
+
+/// The token of the next page, from rows of which one more was read than the page holds; that one is taken away.
+fn next_of<T>(rows: &mut Vec<T>, limit: i64, token: impl Fn(&T) -> String) -> Option<String> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if rows.len() <= limit {
+        return None;
+    }
+    rows.truncate(limit);
+    rows.last().map(token)
+}

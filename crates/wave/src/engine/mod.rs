@@ -1,0 +1,240 @@
+//! Engines: how Loopwave talks to WhatsApp. Each is one implementation of [`Engine`]; a number names its own.
+//!
+//! What comes *in* is the engine's to bring: it turns what it hears into [`Received`], [`Progress`] and [`Change`] and gives those to
+//! [`crate::message::receive`] and [`crate::number::change`] in one transaction, before it acknowledges anything to the other side.
+
+pub mod sandbox;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use loopd_kernel::Kernel;
+use loopd_types::{Result, Timestamp, Uuid};
+use serde::{Deserialize, Serialize};
+
+use crate::address::Address;
+use crate::number::Number;
+
+/// What a message holds, in either direction. The JSON of it is what `wave_outgoing.content` and `wave_messages.details` keep.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Content {
+    /// `text`, `image`, `video`, `audio`, `document`, `sticker`, `location`, `contacts`, `template`, `interactive`, `reaction`, `unsupported`.
+    pub kind: String,
+    /// The words: a text, a caption, what a button says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media: Option<Media>,
+    /// WhatsApp's id of the message that this one answers, or reacts to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// What is particular to the kind: a template with its components, buttons, a place, the emoji of a reaction.
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    pub extra: serde_json::Value,
+}
+
+impl Content {
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { kind: "text".to_owned(), text: Some(text.into()), ..Self::default() }
+    }
+}
+
+/// A picture, a film, a sound, a document.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Media {
+    /// Its content as a file of the company; `None` while only the engine has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Uuid>,
+    /// What the engine calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_id: Option<String>,
+    pub content_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// A message on its way out.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Ours: the same at every attempt, so that the other side can tell a repeat, and we can tell whose status this is.
+    pub message: Uuid,
+    pub to: Address,
+    pub content: Content,
+    /// 1 at the first hand-over.
+    pub attempt: i64,
+}
+
+/// A message that came in, or that the shop's own telephone sent.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// WhatsApp's own id: the same message is taken once.
+    pub wa_id: String,
+    /// The conversation: a person or a group.
+    pub chat: Address,
+    /// Every name the person is known by here, the chat's own included; empty for groups.
+    pub identities: Vec<Address>,
+    /// What the person calls themselves.
+    pub push_name: Option<String>,
+    /// Who wrote, in a group.
+    pub author: Option<String>,
+    pub from_me: bool,
+    pub content: Content,
+    pub at: Timestamp,
+    /// From before the number was linked: it is kept, and nobody reacts to it.
+    pub is_history: bool,
+}
+
+/// How far a message of ours came. In the order of the way; a step back is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Stage {
+    Sent,
+    Delivered,
+    Read,
+    /// May come at any time before it was delivered.
+    Failed,
+}
+
+impl Stage {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// News of a message of ours.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// WhatsApp's id of the message.
+    pub wa_id: String,
+    /// Ours, if the other side tells it: resolves what nobody knew.
+    pub message: Option<Uuid>,
+    pub stage: Stage,
+    pub at: Timestamp,
+    pub failure: Option<Failure>,
+}
+
+/// Why a message did not go, for a person to read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// `no_whatsapp`, `window_closed`, `throttled`, `blocked`, …: ours, one set for all engines.
+    pub code: String,
+    /// Words that a shop owner understands, with what to do.
+    pub words: String,
+}
+
+/// It was taken over.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub wa_id: String,
+}
+
+/// It was not, or nobody knows.
+#[derive(Clone, Debug)]
+pub enum Unsent {
+    /// Certainly not, and it may go later.
+    Later { failure: Failure, after: Duration },
+    /// Certainly not, and it will not.
+    Refused { failure: Failure, signal: Signal },
+    /// It may have gone. Never sent again blindly: what became of it is found out, or a person decides.
+    Unknown { words: String },
+}
+
+/// What a refusal says about the line itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    None,
+    /// The line is banned or restricted, until then if that is known: automation and broadcasts pause.
+    Restricted(Option<Timestamp>),
+    /// The device was unlinked.
+    LoggedOut,
+}
+
+/// What became of a hand-over that was cut short.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    Sent(Sent),
+    /// It never arrived there: it may be sent again.
+    NotSent,
+    Unknown,
+}
+
+/// A change of a line's state.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub state: crate::number::State,
+    /// Why, in words; `None` when there is nothing to say.
+    pub reason: Option<String>,
+    /// What to scan, and until when.
+    pub qr: Option<(String, Timestamp)>,
+    /// The telephone number, once it is known.
+    pub phone: Option<String>,
+}
+
+/// What an engine can do; the inbox offers no more than that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Abilities {
+    /// Whether a telephone scans a code to link it.
+    pub qr: bool,
+    pub groups: bool,
+    /// Whether people can be written to freely only within 24 hours of their last message, and by approved templates outside.
+    pub window: bool,
+    pub templates: bool,
+    pub media: bool,
+    pub history: bool,
+}
+
+/// A way to WhatsApp.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// `sandbox`, `cloud`, `web`.
+    fn name(&self) -> &'static str;
+
+    /// Whether nobody outside hears of anything.
+    fn is_sandbox(&self) -> bool {
+        false
+    }
+
+    fn abilities(&self) -> Abilities;
+
+    /// Begins to link a number, or to connect one that is linked; asked again, gives a fresh code.
+    ///
+    /// # Errors
+    /// 400 for settings that cannot be used, 409 in the wrong state; 503 when the other side cannot be reached.
+    async fn connect(&self, kernel: &Arc<Kernel>, number: &Number) -> Result<Change>;
+
+    /// Unlinks a number: what opens it is worthless afterwards.
+    ///
+    /// # Errors
+    /// 503 when the other side cannot be told; the number is forgotten here all the same.
+    async fn unlink(&self, kernel: &Arc<Kernel>, number: &Number) -> Result<()>;
+
+    /// Whether a number that is said to be ready lives; `None` when there is nothing to ask. The watchdog asks.
+    ///
+    /// # Errors
+    /// 503 when nobody answers.
+    async fn probe(&self, kernel: &Arc<Kernel>, number: &Number) -> Result<Option<Change>>;
+
+    /// Hands a message over. The row that says so is durable before this is called.
+    async fn send(&self, kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing) -> Result<Sent, Unsent>;
+
+    /// What became of a message whose hand-over was cut short.
+    async fn look_up(&self, _kernel: &Arc<Kernel>, _number: &Number, _outgoing: &Outgoing) -> Fate {
+        Fate::Unknown
+    }
+
+    /// Shows the customer that their messages were read.
+    async fn mark_read(&self, _kernel: &Arc<Kernel>, _number: &Number, _wa_id: &str) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! The sandbox: a WhatsApp of our own with telephones that are not there. Nothing leaves the house, and every answer says so.
+//!
+//! What it was handed is a row of `wave_sandbox_messages`, unique for each of our messages, so that it takes a message once however often
+//! it is handed over, as the real ones do not. [`life`] walks the rows along: delivered, then read.
+
+pub mod http;
+pub mod life;
+mod store;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use loopd_kernel::Kernel;
+use loopd_types::{MINUTE_US, Result};
+
+use super::{Abilities, Change, Engine, Failure, Fate, Outgoing, Sent, Signal, Unsent};
+use crate::number::{Number, State};
+
+/// The engine that needs no account.
+pub struct Sandbox;
+
+pub const NAME: &str = "sandbox";
+
+/// How long a code can be scanned.
+const QR_LIFE_US: i64 = MINUTE_US;
+/// Telephones whose number ends so have no WhatsApp.
+pub const NOBODY: &str = "0000";
+
+#[async_trait]
+impl Engine for Sandbox {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn is_sandbox(&self) -> bool {
+        true
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities { qr: true, groups: true, window: false, templates: false, media: true, history: true }
+    }
+
+    async fn connect(&self, kernel: &Arc<Kernel>, number: &Number) -> Result<Change> {
+        let is_linked = number.phone.is_some() && number.state != State::LoggedOut;
+        if is_linked {
+            return Ok(Change { state: State::Ready, reason: None, qr: None, phone: None });
+        }
+        let code = format!("loopd-sandbox:{}:{}", number.public_id, loopd_types::random_token(kernel.rng.as_ref(), 16));
+        let until = kernel.now().plus(QR_LIFE_US);
+        let reason = Some("Sandbox: no telephone is linked. Scan it with POST …/sandbox/scan/.".to_owned());
+        Ok(Change { state: State::Qr, reason, qr: Some((code, until)), phone: None })
+    }
+
+    async fn unlink(&self, _kernel: &Arc<Kernel>, _number: &Number) -> Result<()> {
+        Ok(())
+    }
+
+    async fn probe(&self, _kernel: &Arc<Kernel>, _number: &Number) -> Result<Option<Change>> {
+        Ok(None)
+    }
+
+    async fn send(&self, kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing) -> Result<Sent, Unsent> {
+        if outgoing.to.user().ends_with(NOBODY) {
+            let failure = Failure {
+                code: "no_whatsapp".to_owned(),
+                words: "Sandbox: this number is not on WhatsApp (numbers that end in 0000 never are).".to_owned(),
+            };
+            return Err(Unsent::Refused { failure, signal: Signal::None });
+        }
+        match store::take(kernel, number, outgoing).await {
+            Ok(()) => Ok(Sent { wa_id: store::wa_id(outgoing.message) }),
+            // The transaction was rolled back: it was not taken.
+            Err(problem) => {
+                let words = problem.cause().unwrap_or(problem.message()).to_owned();
+                let failure = Failure { code: "unavailable".to_owned(), words };
+                Err(Unsent::Later { failure, after: std::time::Duration::from_secs(1) })
+            }
+        }
+    }
+
+    async fn look_up(&self, kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing) -> Fate {
+        match store::has(kernel, number.company, outgoing.message).await {
+            Ok(true) => Fate::Sent(Sent { wa_id: store::wa_id(outgoing.message) }),
+            Ok(false) => Fate::NotSent,
+            Err(_) => Fate::Unknown,
+        }
+    }
+}

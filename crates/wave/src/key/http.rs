@@ -1,0 +1,69 @@
+//! `/api/v1/loopwave/api-keys/…`: administrators make and revoke keys.
+
+use loopd_kernel::input::Input;
+use loopd_types::{Problem, Result};
+use loopd_web::rows::{Rows, handled, nothing, settled};
+use loopd_web::{Call, Operation, Reply, Schema as _, schema};
+use serde_json::Value as Json;
+
+use super::{SCOPES, store};
+use crate::PRODUCT;
+
+pub const KEYS: Rows = Rows::of(PRODUCT, "api-keys", "LoopwaveApiKey", &store::LISTING);
+
+const NAME_MOST: usize = 120;
+
+/// The schemas that the operations refer to.
+pub fn components() -> Vec<(String, Json)> {
+    vec![(KEYS.name.to_owned(), KEYS.schema())]
+}
+
+pub fn operations() -> Vec<Operation> {
+    let body = schema::object([
+        ("name", schema::text(1, NAME_MOST as u32)),
+        ("scopes", schema::array(schema::one_of(SCOPES)).describe("Everything (`*`) unless said.")),
+    ])
+    .required(["name"]);
+    vec![
+        KEYS.list_of_companies(),
+        KEYS.retrieve_in_companies(),
+        handled(
+            KEYS.document(
+                Operation::post(KEYS.operation_id("create"), KEYS.url(), nothing),
+                "Make a key of the public API; its secret is shown this once",
+            )
+            .tenant(KEYS.product, &KEYS.permission("action:manage"))
+            .personal()
+            .body(body)
+            .responds(201, "The key with its secret in `key`.", KEYS.schema_with_key()),
+            create,
+        ),
+        settled(
+            KEYS.write_item(
+                KEYS.action_document("revoke", "Revoke a key; the next request with it is refused")
+                    .tenant(KEYS.product, &KEYS.permission("action:manage"))
+                    .personal(),
+                |tx, kernel, tenant, id, _| store::revoke(tx, kernel, tenant, id),
+            ),
+        ),
+    ]
+}
+
+async fn create(call: Call) -> Result<Reply> {
+    let mut input = Input::new(call.json()?, false)?;
+    let name = input.required_text("name", NAME_MOST);
+    let scopes = input.texts("scopes", SCOPES.len(), 40);
+    let unknown = scopes.iter().flatten().find(|scope| !SCOPES.contains(&scope.as_str())).cloned();
+    if let Some(unknown) = unknown {
+        input.refuse("scopes", "invalid_choice", format!("\"{unknown}\" is not a valid choice."));
+    }
+    input.finish()?;
+    let name = name.ok_or_else(|| Problem::internal("input that was checked is gone"))?;
+    let scopes = scopes.filter(|scopes| !scopes.is_empty()).unwrap_or_else(|| vec!["*".to_owned()]);
+    let (kernel, tenant) = (call.kernel.clone(), call.tenant()?.clone());
+    call.commit(tenant.view(), move |tx| {
+        let minted = store::create(tx, &kernel, &tenant, &name, &scopes)?;
+        KEYS.answer_with_key(tx, minted.id, tenant.company, &minted.secret)
+    })
+    .await
+}

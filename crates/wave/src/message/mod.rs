@@ -1,0 +1,15 @@
+//! Messages, in and out. What comes in is taken once ([`receive`]); what shall go out is written down first ([`enqueue`]) and carried by
+//! [`crate::outgoing`]; what is heard of it later is taken in any order ([`progress`]).
+
+mod enqueue;
+mod http;
+mod progress;
+mod receive;
+pub mod store;
+pub mod wire;
+
+pub use enqueue::{Agent, Draft, Queued, enqueue};
+pub use http::operations;
+pub use progress::progress;
+pub use receive::{Taken, receive};
+pub use store::{Message, Origin, Status};

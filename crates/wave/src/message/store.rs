@@ -1,0 +1,234 @@
+//! Messages in the database.
+
+use loopd_store::{Reader, Row, StoreError, Tx, Value, dialect, params};
+use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
+use loopd_web::cursor::Page;
+
+use crate::engine::{Content, Failure};
+
+/// Who caused a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// The customer, or the shop's own telephone.
+    Phone,
+    Agent,
+    Api,
+    Automation,
+    Broadcast,
+    /// Another product: a reminder, an invoice.
+    System,
+}
+
+impl Origin {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Phone => "phone",
+            Self::Agent => "agent",
+            Self::Api => "api",
+            Self::Automation => "automation",
+            Self::Broadcast => "broadcast",
+            Self::System => "system",
+        }
+    }
+
+    /// Who waits for whom where a line can send only so much: people and programs, then automations, then broadcasts.
+    pub const fn rank(self) -> i64 {
+        match self {
+            Self::Phone | Self::Agent | Self::Api | Self::System => 0,
+            Self::Automation => 1,
+            Self::Broadcast => 2,
+        }
+    }
+}
+
+/// How far a message is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    Received,
+    Queued,
+    Sent,
+    Delivered,
+    Read,
+    Failed,
+    /// It was handed over, and nobody knows what became of it.
+    Unknown,
+}
+
+impl Status {
+    pub const ALL: [Self; 7] =
+        [Self::Received, Self::Queued, Self::Sent, Self::Delivered, Self::Read, Self::Failed, Self::Unknown];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// A message.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub id: Uuid,
+    pub chat_id: Uuid,
+    pub number_id: Uuid,
+    pub wa_id: Option<String>,
+    pub from_me: bool,
+    pub content: Content,
+    pub origin: String,
+    pub agent_id: Option<Uuid>,
+    pub agent_name: Option<String>,
+    pub status: Status,
+    pub status_at: Timestamp,
+    pub failure: Option<Failure>,
+    /// When it was written, as WhatsApp says.
+    pub sent_at: Timestamp,
+    pub created_at: Timestamp,
+}
+
+const SELECT: &str = "SELECT id, chat_id, number_id, wa_id, from_me, kind, text, details, origin, agent_id, agent_name, status, status_at, \
+     failure_code, failure_words, sent_at, created_at FROM wave_messages";
+
+fn read(row: &Row<'_>) -> Result<Message, StoreError> {
+    let broken = || StoreError::Other("a message's row holds what no message is".into());
+    let text = |index: usize| Ok::<_, StoreError>(row.opt_text(index)?.map(str::to_owned));
+    let details = match row.opt_json(7)? {
+        Some(details) => serde_json::from_str(details).map_err(|_| broken())?,
+        None => Content::default(),
+    };
+    let failure = text(13)?.zip(text(14)?).map(|(code, words)| Failure { code, words });
+    Ok(Message {
+        id: row.uuid(0)?,
+        chat_id: row.uuid(1)?,
+        number_id: row.uuid(2)?,
+        wa_id: text(3)?,
+        from_me: row.bool(4)?,
+        content: Content { kind: row.text(5)?.to_owned(), text: text(6)?, ..details },
+        origin: row.text(8)?.to_owned(),
+        agent_id: row.opt_uuid(9)?,
+        agent_name: text(10)?,
+        status: Status::parse(row.text(11)?).ok_or_else(broken)?,
+        status_at: row.time(12)?,
+        failure,
+        sent_at: row.time(15)?,
+        created_at: row.time(16)?,
+    })
+}
+
+/// # Errors
+/// 404.
+pub fn get(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Message> {
+    find(reader, company, id)?.ok_or_else(Problem::not_found)
+}
+
+pub fn find(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Option<Message>, StoreError> {
+    let sql = format!("{SELECT} WHERE company_id = $1 AND id = $2");
+    reader.first(&sql, &params![company, id], read)
+}
+
+/// As [`find`], held until the transaction ends.
+pub fn lock(tx: &mut Tx<'_>, company: CompanyId, id: Uuid) -> Result<Option<Message>, StoreError> {
+    let sql = format!("{SELECT} WHERE company_id = $1 AND id = $2{}", dialect::for_update(tx.engine()));
+    tx.first(&sql, &params![company, id], read)
+}
+
+/// By WhatsApp's id on a line, held until the transaction ends.
+pub fn lock_by_wa(
+    tx: &mut Tx<'_>,
+    company: CompanyId,
+    number: Uuid,
+    wa_id: &str,
+) -> Result<Option<Message>, StoreError> {
+    let locked = dialect::for_update(tx.engine());
+    let sql = format!("{SELECT} WHERE company_id = $1 AND number_id = $2 AND wa_id = $3{locked}");
+    tx.first(&sql, &params![company, number, wa_id], read)
+}
+
+/// A page of a chat, newest first; one more than the page has, if there are more.
+pub fn thread(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    chat: Uuid,
+    page: &Page,
+) -> Result<Vec<Message>, StoreError> {
+    let (at, id) = page.before();
+    let sql = format!(
+        "{SELECT} WHERE company_id = $1 AND chat_id = $2 AND (sent_at, id) < ($3, $4) ORDER BY sent_at DESC, id DESC LIMIT $5"
+    );
+    reader.query(&sql, &params![company, chat, at, id, page.limit + 1], read)
+}
+
+/// Writes a message; `false` when WhatsApp's id is known on this line already.
+///
+/// # Errors
+/// The database's.
+pub fn insert(tx: &mut Tx<'_>, company: CompanyId, message: &Message) -> Result<bool> {
+    // Words are a column of their own, to be searched; what is left of the content is JSON, and nothing for a mere text.
+    let rest = Content { kind: String::new(), text: None, ..message.content.clone() };
+    let details = if rest == Content::default() {
+        Value::Null
+    } else {
+        Value::Json(serde_json::to_string(&rest).map_err(Problem::internal)?)
+    };
+    let written = tx.execute(
+        "INSERT INTO wave_messages (company_id, id, chat_id, number_id, wa_id, from_me, kind, text, details, origin, agent_id, agent_name, \
+         status, status_at, sent_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+         ON CONFLICT DO NOTHING",
+        &params![
+            company,
+            message.id,
+            message.chat_id,
+            message.number_id,
+            message.wa_id.as_deref(),
+            message.from_me,
+            message.content.kind.as_str(),
+            message.content.text.as_deref(),
+            details,
+            message.origin.as_str(),
+            message.agent_id,
+            message.agent_name.as_deref(),
+            message.status.as_str(),
+            message.status_at,
+            message.sent_at,
+            message.created_at
+        ],
+    )?;
+    Ok(written == 1)
+}
+
+/// What became of a message of ours.
+///
+/// # Errors
+/// The database's.
+pub fn set_status(
+    tx: &mut Tx<'_>,
+    company: CompanyId,
+    id: Uuid,
+    status: Status,
+    wa_id: Option<&str>,
+    failure: Option<&Failure>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    tx.push(
+        "UPDATE wave_messages SET status = $3, status_at = $4, wa_id = COALESCE($5, wa_id), failure_code = $6, failure_words = $7 \
+         WHERE company_id = $1 AND id = $2",
+        params![
+            company,
+            id,
+            status.as_str(),
+            at,
+            wa_id,
+            failure.map(|it| it.code.as_str()),
+            failure.map(|it| it.words.as_str())
+        ],
+    )
+}

@@ -1,0 +1,149 @@
+//! `/api/v1/loopwave/numbers/…`: linking lines, and how they stand.
+
+use std::sync::Arc;
+
+use loopd_kernel::input::Input;
+use loopd_types::{Problem, Result};
+use loopd_web::rows::{Rows, handled, nothing};
+use loopd_web::{Call, Operation, Reply, Schema as _, schema};
+use serde_json::{Value as Json, json};
+
+use super::store::{self, LISTING, New};
+use crate::{PRODUCT, Wave};
+
+pub const NUMBERS: Rows = Rows::of(PRODUCT, "numbers", "LoopwaveNumber", &LISTING);
+
+/// Longest label.
+const LABEL_MOST: usize = 120;
+
+/// The schemas that the operations refer to.
+pub fn components() -> Vec<(String, Json)> {
+    vec![(NUMBERS.name.to_owned(), NUMBERS.schema())]
+}
+
+/// An operation that only who may link numbers does: administrators.
+pub fn linking(operation: Operation, summary: &str) -> Operation {
+    NUMBERS.document(operation, summary).tenant(NUMBERS.product, &NUMBERS.permission("action:link"))
+}
+
+pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
+    let (to_create, to_connect, to_unlink) = (wave.clone(), wave.clone(), wave.clone());
+    let engines: Vec<&'static str> = wave.engines().collect();
+    let new = schema::object([
+        ("label", schema::text(1, LABEL_MOST as u32).example("Sales")),
+        ("engine", schema::one_of(engines)),
+    ])
+    .required(["label", "engine"]);
+    vec![
+        NUMBERS.list_of_companies(),
+        NUMBERS.retrieve_in_companies(),
+        handled(
+            linking(
+                Operation::post(NUMBERS.operation_id("create"), NUMBERS.url(), nothing),
+                "Add a number; it is linked by connecting it",
+            )
+            .body(new)
+            .responds(201, "The number as it is now.", NUMBERS.row()),
+            move |call| create(call, to_create.clone()),
+        ),
+        NUMBERS.write_item(
+            linking(
+                Operation::patch(NUMBERS.operation_id("partial_update"), NUMBERS.item_url(), nothing),
+                "Rename a number",
+            )
+            .body(schema::object([("label", schema::text(1, LABEL_MOST as u32))])),
+            |tx, kernel, tenant, id, body| {
+                let mut input = Input::new(body, true)?;
+                let label = input.text("label", LABEL_MOST);
+                input.finish()?;
+                match label.filter(|label| !label.is_empty()) {
+                    Some(label) => store::rename(tx, kernel, tenant, id, &label),
+                    None => store::get(tx, tenant.company, id).map(drop),
+                }
+            },
+        ),
+        handled(
+            linking(
+                Operation::post(NUMBERS.operation_id("connect"), format!("{}connect/", NUMBERS.item_url()), nothing),
+                "Connect a number; one that is not linked shows a code to scan",
+            )
+            .responds(200, "The number as it is now.", NUMBERS.row()),
+            move |call| connect(call, to_connect.clone()),
+        ),
+        handled(
+            linking(
+                Operation::delete(NUMBERS.operation_id("destroy"), NUMBERS.item_url(), nothing),
+                "Unlink a number; its chats stay, to be read",
+            )
+            .responds_empty(204, "Unlinked."),
+            move |call| unlink(call, to_unlink.clone()),
+        ),
+    ]
+}
+
+async fn create(call: Call, wave: Arc<Wave>) -> Result<Reply> {
+    let engines: Vec<&'static str> = wave.engines().collect();
+    let mut input = Input::new(call.json()?, false)?;
+    let label = input.required_text("label", LABEL_MOST);
+    let engine = input.choice("engine", &engines);
+    if engine.is_none() && !input.has("engine") {
+        input.refuse("engine", "required", "This field is required.");
+    }
+    input.finish()?;
+    let (Some(label), Some(engine)) = (label, engine) else {
+        return Err(Problem::internal("input that was checked is gone"));
+    };
+    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.kernel.new_id());
+    call.commit(tenant.view(), move |tx| {
+        let new = New { label: &label, engine: &engine, address: None, config: json!({}), secret: None };
+        store::create(tx, &kernel, &tenant, id, &new)?;
+        NUMBERS.answer(tx, 201, id, tenant.company)
+    })
+    .await
+}
+
+async fn connect(call: Call, wave: Arc<Wave>) -> Result<Reply> {
+    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
+    let company = tenant.company;
+    let number = kernel.db.read(tenant.view(), move |reader| store::get(reader, company, id)).await?;
+    let engine = wave.engine(&number.engine).ok_or_else(|| no_engine(&number.engine))?;
+    let change = engine.connect(&kernel, &number).await?;
+    call.commit(tenant.view(), move |tx| {
+        store::apply(tx, &kernel, &tenant, id, &change)?;
+        NUMBERS.answer(tx, 200, id, tenant.company)
+    })
+    .await
+}
+
+async fn unlink(call: Call, wave: Arc<Wave>) -> Result<Reply> {
+    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
+    let company = tenant.company;
+    let number = kernel.db.read(tenant.view(), move |reader| store::get(reader, company, id)).await;
+    let number = match number {
+        Ok(number) => number,
+        // A repeat of a call that was carried out has its first answer.
+        Err(problem) => return call.first_answer(problem).await,
+    };
+    if let Some(engine) = wave.engine(&number.engine)
+        && let Err(problem) = engine.unlink(&kernel, &number).await
+    {
+        tracing::warn!(
+            number = number.public_id,
+            cause = problem.cause(),
+            "the other side was not told that a number is unlinked"
+        );
+    }
+    call.commit(tenant.view(), move |tx| {
+        store::delete(tx, &kernel, &tenant, id)?;
+        Ok(Reply::no_content())
+    })
+    .await
+}
+
+/// 409: numbers outlive the setting that names their engine.
+pub fn no_engine(name: &str) -> Problem {
+    Problem::conflict(
+        "engine_not_enabled",
+        format!("The engine {name} is not enabled on this server (LOOP_WHATSAPP_ENGINES)."),
+    )
+}

@@ -1,0 +1,298 @@
+//! What is on its way out, in the database.
+
+use std::sync::Arc;
+
+use loopd_kernel::{Kernel, Tenant};
+use loopd_store::{Row, StoreError, Tx, Value, View, dialect, params};
+use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
+
+use super::{LEASE_US, ring};
+use crate::address::Address;
+use crate::chat;
+use crate::engine::{Change, Content, Failure, Outgoing, Sent, Signal};
+use crate::message::{self, Message, Status};
+use crate::number::{self, State, store::Counted};
+
+/// A message that this worker holds.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub company: CompanyId,
+    pub number: Uuid,
+    pub outgoing: Outgoing,
+    pub expires_at: Option<Timestamp>,
+    /// Somebody else began to send it and is gone.
+    pub is_orphan: bool,
+}
+
+/// A message that shall go out.
+pub struct New<'a> {
+    pub message: Uuid,
+    pub number: Uuid,
+    pub chat: Uuid,
+    pub to: &'a Address,
+    pub rank: i64,
+    pub content: &'a Content,
+    pub due_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// Writes a message down to be carried.
+///
+/// # Errors
+/// The database's.
+pub fn insert(tx: &mut Tx<'_>, company: CompanyId, new: &New<'_>, now: Timestamp) -> Result<()> {
+    let content = serde_json::to_string(new.content).map_err(Problem::internal)?;
+    tx.push(
+        "INSERT INTO wave_outgoing (company_id, message_id, number_id, chat_id, jid, step, rank, content, due_at, expires_at, created_at) \
+         VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $7, $8, $9, $10)",
+        params![
+            company,
+            new.message,
+            new.number,
+            new.chat,
+            new.to.to_string(),
+            new.rank,
+            Value::Json(content),
+            new.due_at,
+            new.expires_at,
+            now
+        ],
+    )?;
+    Ok(())
+}
+
+const COLUMNS: &str = "o.company_id, o.message_id, o.number_id, o.jid, o.content, o.attempts, o.expires_at, o.step";
+
+fn read(row: &Row<'_>) -> Result<Claimed, StoreError> {
+    let broken = || StoreError::Other("a row of wave_outgoing holds what no message is".into());
+    let is_orphan = row.text(7)? == "sending";
+    Ok(Claimed {
+        company: CompanyId(row.i64(0)?),
+        number: row.uuid(2)?,
+        outgoing: Outgoing {
+            message: row.uuid(1)?,
+            to: Address::parse(row.text(3)?).ok_or_else(broken)?,
+            content: serde_json::from_str(row.json(4)?).map_err(|_| broken())?,
+            attempt: row.i64(5)? + i64::from(!is_orphan),
+        },
+        expires_at: row.opt_time(6)?,
+        is_orphan,
+    })
+}
+
+/// Takes what is due, and what others left: each row is one worker's until its lease runs out. What was written first in a chat goes
+/// first; the next one of its rank waits for it.
+///
+/// # Errors
+/// The database's.
+pub async fn claim(kernel: &Arc<Kernel>, owner: &str, most: usize) -> Result<Vec<Claimed>> {
+    let (now, owner) = (kernel.now(), owner.to_owned());
+    let is_due = {
+        let now = params![now];
+        move |reader: &mut loopd_store::Reader<'_>| {
+            let waiting = "SELECT 1 FROM wave_outgoing WHERE step = 'waiting' AND due_at <= $1 LIMIT 1";
+            let held = "SELECT 1 FROM wave_outgoing WHERE step = 'sending' AND lease_until <= $1 LIMIT 1";
+            let waiting = reader.first(waiting, &now, |row| row.i64(0))?;
+            Ok(waiting.is_some() || reader.first(held, &now, |row| row.i64(0))?.is_some())
+        }
+    };
+    // A look costs a read; only what is there costs a write.
+    if !kernel.db.read(View::System, is_due).await? {
+        return Ok(Vec::new());
+    }
+    kernel
+        .db
+        .write(View::System, move |tx| {
+            let locked = dialect::for_update_of_skip_locked(tx.engine(), "o");
+            let held = format!(
+                "SELECT {COLUMNS} FROM wave_outgoing o WHERE o.step = 'sending' AND o.lease_until <= $1 ORDER BY o.lease_until LIMIT {most}{locked}"
+            );
+            let mut claimed = tx.query(&held, &params![now], read)?;
+            let waiting = format!(
+                "SELECT {COLUMNS} FROM wave_outgoing o WHERE o.step = 'waiting' AND o.due_at <= $1 AND NOT EXISTS \
+                 (SELECT 1 FROM wave_outgoing e WHERE e.company_id = o.company_id AND e.chat_id = o.chat_id AND e.rank = o.rank \
+                 AND e.step IN ('waiting', 'sending') AND (e.created_at, e.message_id) < (o.created_at, o.message_id)) \
+                 ORDER BY o.due_at, o.rank, o.message_id LIMIT {}{locked}",
+                most - claimed.len()
+            );
+            claimed.extend(tx.query(&waiting, &params![now], read)?);
+            for it in &claimed {
+                tx.push(
+                    "UPDATE wave_outgoing SET step = 'sending', attempts = $3, lease_owner = $4, lease_until = $5 \
+                     WHERE company_id = $1 AND message_id = $2",
+                    params![it.company, it.outgoing.message, it.outgoing.attempt, owner.as_str(), now.plus(LEASE_US)],
+                )?;
+            }
+            Ok(claimed)
+        })
+        .await
+}
+
+/// Whatever was being sent when the last process of this database ended is nobody's now.
+///
+/// # Errors
+/// The database's.
+pub async fn orphan_all(kernel: &Arc<Kernel>) -> Result<()> {
+    let now = kernel.now();
+    kernel
+        .db
+        .write(View::System, move |tx| {
+            tx.push("UPDATE wave_outgoing SET lease_until = $1 WHERE step = 'sending'", params![now])?;
+            Ok(())
+        })
+        .await
+}
+
+/// Says that a message is still being handed over.
+///
+/// # Errors
+/// The database's.
+pub async fn renew(kernel: &Arc<Kernel>, company: CompanyId, message: Uuid, owner: &str) -> Result<()> {
+    let (until, owner) = (kernel.now().plus(LEASE_US), owner.to_owned());
+    kernel
+        .db
+        .write(View::Company(company), move |tx| {
+            tx.push(
+                "UPDATE wave_outgoing SET lease_until = $4 WHERE company_id = $1 AND message_id = $2 AND lease_owner = $3 AND step = 'sending'",
+                params![company, message, owner.as_str(), until],
+            )?;
+            Ok(())
+        })
+        .await
+}
+
+/// Puts a message back to wait: it certainly did not go.
+///
+/// # Errors
+/// The database's.
+pub async fn again(kernel: &Arc<Kernel>, claimed: &Claimed, due_at: Timestamp) -> Result<()> {
+    let (company, message) = (claimed.company, claimed.outgoing.message);
+    kernel
+        .db
+        .write(View::Company(company), move |tx| {
+            tx.push(
+                "UPDATE wave_outgoing SET step = 'waiting', due_at = $3, lease_owner = NULL, lease_until = NULL \
+                 WHERE company_id = $1 AND message_id = $2 AND step = 'sending'",
+                params![company, message, due_at],
+            )?;
+            ring(tx);
+            Ok(())
+        })
+        .await
+}
+
+/// It was taken over.
+///
+/// # Errors
+/// The database's.
+pub async fn sent(kernel: &Arc<Kernel>, tenant: &Arc<Tenant>, claimed: &Claimed, sent: &Sent) -> Result<()> {
+    let wa_id = sent.wa_id.clone();
+    conclude(kernel, tenant, claimed, move |tx, kernel, tenant, known| {
+        // News of it may have come before the answer.
+        if !matches!(known.status, Status::Queued | Status::Unknown) {
+            return Ok(known);
+        }
+        let now = kernel.now();
+        message::store::set_status(tx, tenant.company, known.id, Status::Sent, Some(&wa_id), None, now)?;
+        number::store::count(tx, tenant.company, known.number_id, Counted::Sent, now)?;
+        Ok(Message { status: Status::Sent, status_at: now, wa_id: Some(wa_id.clone()), ..known })
+    })
+    .await
+}
+
+/// It will not go.
+///
+/// # Errors
+/// The database's.
+pub async fn refused(
+    kernel: &Arc<Kernel>,
+    tenant: &Arc<Tenant>,
+    claimed: &Claimed,
+    failure: &Failure,
+    signal: Signal,
+) -> Result<()> {
+    let failure = failure.clone();
+    conclude(kernel, tenant, claimed, move |tx, kernel, tenant, known| {
+        let now = kernel.now();
+        match signal {
+            Signal::None => {}
+            Signal::Restricted(until) => {
+                let until = until.unwrap_or_else(|| now.plus(RESTRICTED_US));
+                number::store::pause(tx, kernel, tenant, known.number_id, Some(until), &failure.words)?;
+            }
+            Signal::LoggedOut => {
+                let change =
+                    Change { state: State::LoggedOut, reason: Some(failure.words.clone()), qr: None, phone: None };
+                number::change(tx, kernel, tenant, known.number_id, &change)?;
+            }
+        }
+        if !matches!(known.status, Status::Queued | Status::Unknown) {
+            return Ok(known);
+        }
+        message::store::set_status(tx, tenant.company, known.id, Status::Failed, None, Some(&failure), now)?;
+        number::store::count(tx, tenant.company, known.number_id, Counted::Failed, now)?;
+        Ok(Message { status: Status::Failed, status_at: now, failure: Some(failure.clone()), ..known })
+    })
+    .await
+}
+
+/// How long a line that is restricted rests when nobody says until when.
+const RESTRICTED_US: i64 = loopd_types::DAY_US;
+
+/// Nobody knows: the message says so, and is not sent again.
+///
+/// # Errors
+/// The database's.
+pub async fn unknown(kernel: &Arc<Kernel>, tenant: &Arc<Tenant>, claimed: &Claimed) -> Result<()> {
+    conclude(kernel, tenant, claimed, |tx, kernel, tenant, known| {
+        if known.status != Status::Queued {
+            return Ok(known);
+        }
+        let now = kernel.now();
+        message::store::set_status(tx, tenant.company, known.id, Status::Unknown, None, None, now)?;
+        Ok(Message { status: Status::Unknown, status_at: now, ..known })
+    })
+    .await
+}
+
+/// Ends a row, with what `work` makes of its message, and tells of it.
+async fn conclude<F>(kernel: &Arc<Kernel>, tenant: &Arc<Tenant>, claimed: &Claimed, work: F) -> Result<()>
+where
+    F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Message) -> Result<Message> + Send + 'static,
+{
+    let (shared, tenant, id) = (kernel.clone(), tenant.clone(), claimed.outgoing.message);
+    kernel
+        .db
+        .write(tenant.view(), move |tx| {
+            let known = message::store::lock(tx, tenant.company, id)?
+                .ok_or_else(|| Problem::internal("a message on its way is not there"))?;
+            let before = known.status;
+            let after = work(tx, &shared, &tenant, known)?;
+            forget(tx, tenant.company, id)?;
+            if after.status != before
+                && let Some(chat) = chat::find(tx, tenant.company, after.chat_id)?
+            {
+                message::wire::told(tx, &shared, &tenant, &after, &chat, "updated")?;
+            }
+            ring(tx);
+            Ok(())
+        })
+        .await
+}
+
+/// Nothing more is on its way for this message.
+///
+/// # Errors
+/// The database's.
+pub fn forget(tx: &mut Tx<'_>, company: CompanyId, message: Uuid) -> Result<(), StoreError> {
+    tx.push("DELETE FROM wave_outgoing WHERE company_id = $1 AND message_id = $2", params![company, message])
+}
+
+/// Messages of a line that wait to go out.
+///
+/// # Errors
+/// The database's.
+pub fn queue_depth(reader: &mut loopd_store::Reader<'_>, company: CompanyId, number: Uuid) -> Result<i64, StoreError> {
+    let sql = "SELECT count(*) FROM wave_outgoing WHERE company_id = $1 AND number_id = $2";
+    reader.one(sql, &params![company, number], |row| row.i64(0))
+}

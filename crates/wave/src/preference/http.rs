@@ -1,0 +1,79 @@
+//! `/api/v1/loopwave/preferences/`
+
+use loopd_kernel::input::Input;
+use loopd_types::Result;
+use loopd_web::{Call, Operation, Reply, Schema as _, schema};
+use serde_json::Value as Json;
+
+use super::{Preferences, load, save};
+use crate::PRODUCT;
+
+const URL: &str = "/api/v1/loopwave/preferences/";
+
+/// Minutes of a week: nobody means a longer silence.
+const QUIET_MOST: i64 = 7 * 24 * 60;
+
+pub fn operations() -> Vec<Operation> {
+    let op = |operation: Operation, verb: &str, summary: &str| {
+        let permission = format!("{PRODUCT}.preferences.{verb}");
+        operation.tag(PRODUCT).summary(summary).tenant(Some(PRODUCT), &permission)
+    };
+    vec![
+        op(Operation::get("loopwave_preferences_retrieve", URL, retrieve), "view", "How this company uses Loopwave")
+            .responds(200, "Everything it can choose.", row_schema()),
+        op(
+            Operation::patch("loopwave_preferences_partial_update", URL, update),
+            "action:change",
+            "Change how this company uses Loopwave",
+        )
+        .body(change_schema())
+        .responds(200, "Everything as it is now.", row_schema()),
+    ]
+}
+
+fn change_schema() -> Json {
+    schema::object([
+        ("mask_numbers", schema::boolean().describe("Whether agents see customers' numbers obscured.")),
+        ("attribution", schema::boolean().describe("Whether the writer's name stands above what they write.")),
+        (
+            "quiet_minutes",
+            schema::integer_between(0, QUIET_MOST)
+                .describe("How long automations are silent in a chat that a person has answered."),
+        ),
+    ])
+}
+
+fn row_schema() -> Json {
+    change_schema().required(["mask_numbers", "attribution", "quiet_minutes"])
+}
+
+async fn retrieve(call: Call) -> Result<Reply> {
+    let tenant = call.tenant()?.clone();
+    let found = call.kernel.db.read(tenant.view(), move |reader| Ok(load(reader, tenant.company)?)).await?;
+    Reply::json(200, &found)
+}
+
+async fn update(call: Call) -> Result<Reply> {
+    let (kernel, tenant, body) = (call.kernel.clone(), call.tenant()?.clone(), call.json()?);
+    call.commit(tenant.view(), move |tx| {
+        let mut next = load(tx, tenant.company)?;
+        change(&mut next, body.clone())?;
+        save(tx, &kernel, &tenant, &next)?;
+        Reply::json(200, &next)
+    })
+    .await
+}
+
+fn change(preferences: &mut Preferences, body: Json) -> Result<()> {
+    let mut input = Input::new(body, true)?;
+    if let Some(chosen) = input.boolean("mask_numbers") {
+        preferences.mask_numbers = chosen;
+    }
+    if let Some(chosen) = input.boolean("attribution") {
+        preferences.attribution = chosen;
+    }
+    if let Some(chosen) = input.integer("quiet_minutes", 0, QUIET_MOST) {
+        preferences.quiet_minutes = chosen;
+    }
+    input.finish()
+}

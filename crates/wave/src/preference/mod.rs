@@ -1,0 +1,27 @@
+//! How a company uses Loopwave: one object, each part owned by what it steers. What a company never chose has the defaults.
+
+mod http;
+mod store;
+
+use serde::{Deserialize, Serialize};
+
+pub use http::operations;
+pub use store::{load, save};
+
+/// Everything a company can choose. New members have defaults, so that what was stored before them can be read.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Preferences {
+    /// Whether people without [`crate::mask::SEE_NUMBERS`] see customers' numbers obscured.
+    pub mask_numbers: bool,
+    /// Whether the writer's name stands above what they write to a customer.
+    pub attribution: bool,
+    /// For how long automations are silent in a chat that a person has answered, in minutes.
+    pub quiet_minutes: i64,
+}
+
+impl Default for Preferences {
+    fn default() -> Self {
+        Self { mask_numbers: true, attribution: true, quiet_minutes: 60 }
+    }
+}
