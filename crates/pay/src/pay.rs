@@ -39,7 +39,7 @@ impl Pay {
     /// In words, when it cannot be built from them.
     pub fn new(settings: Settings) -> Result<Arc<Self>, String> {
         let node = |node: &crate::settings::Node| {
-            let made = Rpc::new(node.chain, node.url.expose(), TIMEOUT, Vec::new());
+            let made = Rpc::new(node.chain, node.url.expose(), TIMEOUT, settings.factories.clone());
             made.map(Arc::new).map_err(|words| format!("LOOP_EVM_RPC_URL of chain {}: {words}", node.chain))
         };
         let nodes = settings.nodes.iter().map(node).collect::<Result<Vec<_>, _>>()?;

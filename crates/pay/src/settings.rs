@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use loopd_types::Secret;
 
 use crate::evm::Networks;
-use crate::x402::Version;
+use crate::x402::{Version, wire};
 
 /// The name of the sandbox that production must allow (`LOOP_ALLOW_SANDBOXES`).
 pub const SANDBOX: &str = "settlement";
@@ -42,6 +43,8 @@ pub struct Settings {
     pub nodes: Vec<Node>,
     /// Keys of gas wallets, 32 bytes each; every one may send on every chain.
     pub keys: Vec<Secret<Vec<u8>>>,
+    /// Contracts that may make payers' wallets at our expense (ERC-6492).
+    pub factories: Vec<Address>,
     /// Where the outside facilitator is, without a final slash.
     pub facilitator: Option<String>,
     /// Whether everybody may have payments verified and settled, at our expense; otherwise whoever has a project's key.
@@ -94,6 +97,7 @@ impl Default for Settings {
             mode: Mode::Sandbox,
             nodes: Vec::new(),
             keys: Vec::new(),
+            factories: Vec::new(),
             facilitator: None,
             is_facilitator_open: false,
             grant: 1_000 * MICRO,
@@ -147,6 +151,11 @@ pub fn parse_key(text: &str) -> Option<Secret<Vec<u8>>> {
     let key = <[u8; 32]>::try_from(bytes.as_slice()).ok()?;
     secp256k1::SecretKey::from_secret_bytes(key).ok()?;
     Some(Secret::new(bytes))
+}
+
+/// Reads the address of a factory: `0x` and 40 hexadecimal digits, with a right checksum if letters of both cases stand in it.
+pub fn parse_factory(text: &str) -> Option<Address> {
+    wire::address("factory", text).ok()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod described;
 mod engines;
 pub mod issuer;
 mod json;
+mod oracle;
 mod passkey;
 mod sources;
 
@@ -23,6 +24,7 @@ pub use described::{Described, assert_gaps};
 pub use engines::{Boot, on_engine};
 pub use json::{find_difference, masked};
 pub use loopd_store::Engine;
+pub use oracle::Oracle;
 pub use passkey::Passkey;
 pub use serde_json::json;
 pub use sources::Sources;

@@ -46,6 +46,7 @@ pub(super) struct Raw {
     pub(super) settlement: String,
     pub(super) evm_rpc_url: Vec<String>,
     pub(super) evm_private_key: Vec<String>,
+    pub(super) evm_factories: Vec<String>,
     pub(super) evm_max_fee: i64,
     pub(super) evm_confirmations: i64,
     pub(super) facilitator_url: String,

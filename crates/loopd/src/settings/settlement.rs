@@ -1,7 +1,7 @@
 //! How machine payments are settled.
 
 use loopd_kernel::Environment;
-use loopd_pay::settings::{Failpoint, Gas, Mode, Node, SANDBOX, Settings, parse_key};
+use loopd_pay::settings::{Failpoint, Gas, Mode, Node, SANDBOX, Settings, parse_factory, parse_key};
 
 use super::raw::Raw;
 use super::{Refused, refuse};
@@ -38,6 +38,11 @@ pub(super) fn check_settlement(raw: &Raw, environment: Environment) -> Result<Se
         let words = format!("number {} is no key: 64 hexadecimal digits", place + 1);
         keys.push(parse_key(text).ok_or_else(|| refuse("evm_private_key", words))?);
     }
+    let mut factories = Vec::new();
+    for text in &raw.evm_factories {
+        let words = || format!("`{text}` is no address of a contract, or its checksum is wrong (EIP-55)");
+        factories.push(parse_factory(text).ok_or_else(|| refuse("evm_factories", words()))?);
+    }
     let facilitator = raw.facilitator_url.trim_end_matches('/').to_owned();
     let is_address = |text: &str| text.starts_with("https://") || text.starts_with("http://");
     if !facilitator.is_empty() && !is_address(&facilitator) {
@@ -71,6 +76,7 @@ pub(super) fn check_settlement(raw: &Raw, environment: Environment) -> Result<Se
         mode,
         nodes,
         keys,
+        factories,
         is_facilitator_open,
         facilitator: (!facilitator.is_empty()).then_some(facilitator),
         grant: i64::try_from(grant * 1_000_000).unwrap_or_default(),

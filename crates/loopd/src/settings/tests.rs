@@ -39,6 +39,8 @@ fn what_cannot_be_used_is_refused_by_name() {
         ("LOOP_SETTLEMENT", "bank", "none of"),
         ("LOOP_EVM_RPC_URL", "base=ws://node", "number 1"),
         ("LOOP_EVM_PRIVATE_KEY", "00", "number 1"),
+        ("LOOP_EVM_FACTORIES", "0x4e59b44847b379578588920cA78FbF26c0B4956", "no address"),
+        ("LOOP_EVM_FACTORIES", "0x4E59b44847b379578588920cA78FbF26c0B4956C", "checksum"),
         ("LOOP_FACILITATOR_URL", "facilitator.example.com", "must begin"),
         ("LOOP_SANDBOX_GRANT", "-1", "between"),
         ("LOOP_EVM_CONFIRMATIONS", "0", "between"),

@@ -3,6 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
 use alloy_sol_types::{SolCall as _, SolStruct as _, SolValue as _, sol};
 
+use super::script::{self, Ending};
 use crate::x402::{Authorization, Method, Payment, Permit};
 
 /// Uniswap's Permit2, at one address on every chain.
@@ -64,8 +65,18 @@ sol! {
         uint256 deadline;
     }
 
+    /// EIP-2612, as x402's proxy takes it along.
+    struct TokenPermit {
+        uint256 value;
+        uint256 deadline;
+        bytes32 r;
+        bytes32 s;
+        uint8 v;
+    }
+
     interface Proxy {
         function settle(PermitTransferFrom permit, address owner, Witness witness, bytes signature) external;
+        function settleWithPermit(TokenPermit allowance, PermitTransferFrom permit, address owner, Witness witness, bytes signature) external;
     }
 
     struct TransferWithAuthorization {
@@ -93,14 +104,37 @@ pub struct Call {
     pub data: Bytes,
 }
 
-/// The call that moves the money of `payment`: what is simulated before it is served, and sent when it is settled.
-/// The signature of an ERC-6492 wallet is unwrapped; deploying the wallet first is [`Deployment::call`].
-pub fn transfer(asset: Address, payment: &Payment) -> Call {
-    let inner = Deployment::unwrap(&payment.signature).map_or(payment.signature.clone(), |(_, inner)| inner);
-    match &payment.method {
-        Method::Authorization(it) => Call { to: asset, data: authorized(it, inner) },
-        Method::Permit(it) => Call { to: PROXY, data: permitted(it, inner) },
+/// What a transaction does: a call, or code that is run once, without an address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Act {
+    pub to: Option<Address>,
+    pub data: Bytes,
+}
+
+impl From<Call> for Act {
+    fn from(Call { to, data }: Call) -> Self {
+        Self { to: Some(to), data }
     }
+}
+
+/// The call that moves the money of `payment`: what is simulated before it is served, and sent when it is settled.
+/// The signature of an ERC-6492 wallet is unwrapped; making the wallet first is [`script`](super::script)'s.
+pub fn transfer(asset: Address, payment: &Payment) -> Call {
+    match &payment.method {
+        Method::Authorization(it) => {
+            let inner = Deployment::unwrap(&payment.signature).map_or(payment.signature.clone(), |(_, inner)| inner);
+            Call { to: asset, data: authorized(it, inner) }
+        }
+        // Permit2 knows nothing of wallets that are not there yet.
+        Method::Permit(it) => Call { to: PROXY, data: permitted(it, payment.signature.clone()) },
+    }
+}
+
+/// What moves the money of a payment, making its payer's wallet first unless it is there: one transaction, so no wallet is made for a
+/// payment that fails.
+pub fn deploying_transfer(asset: Address, payment: &Payment, deployment: &Deployment) -> Act {
+    let transfer = transfer(asset, payment);
+    Act { to: None, data: script::creation(payment.payer(), deployment, &transfer, Ending::Nothing) }
 }
 
 fn authorized(it: &Authorization, signature: Bytes) -> Bytes {
@@ -130,6 +164,14 @@ fn authorized(it: &Authorization, signature: Bytes) -> Bytes {
     call.abi_encode().into()
 }
 
+/// Whose permit a call of x402's proxy brings, and its nonce; `None` for any other call.
+pub fn permit_brought(data: &[u8]) -> Option<(Address, U256)> {
+    let direct = Proxy::settleCall::abi_decode_validate(data).map(|call| (call.owner, call.permit.nonce));
+    let allowing =
+        || Proxy::settleWithPermitCall::abi_decode_validate(data).map(|call| (call.owner, call.permit.nonce));
+    direct.or_else(|_| allowing()).ok()
+}
+
 fn permitted(it: &Permit, signature: Bytes) -> Bytes {
     let permitted = TokenPermissions { token: it.token, amount: it.amount };
     let permit = PermitTransferFrom { permitted, nonce: it.nonce, deadline: it.deadline };
@@ -145,6 +187,12 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// How the payer's wallet comes to be, if the payment tells. Of a permit nothing is made, as in the reference.
+    pub fn of(payment: &Payment) -> Option<Deployment> {
+        let Method::Authorization(_) = payment.method else { return None };
+        Self::unwrap(&payment.signature).map(|(deployment, _)| deployment)
+    }
+
     /// Takes a signature apart that brings its wallet's deployment along; `None` for every other one.
     pub fn unwrap(signature: &Bytes) -> Option<(Deployment, Bytes)> {
         let wrapped = signature.strip_suffix(&WRAPPED)?;

@@ -14,7 +14,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::abi::{self, Call, Deployment, Domain, PERMIT2, PROXY, Permit2, Token, Wallet};
 use super::chain::{Chain, Fault};
-use super::script;
+use super::script::{self, Ending};
 use crate::x402::Payment;
 
 /// What one question may cost the node: a transfer takes some 90,000, a wallet's deployment some 300,000.
@@ -135,9 +135,10 @@ impl Rpc {
         self.run(json!({"to": to.to_string(), "data": data.into().to_string(), "gas": GAS})).await
     }
 
-    /// What the last of several calls answers; see [`script`].
-    async fn call_in_turn(&self, calls: &[Call]) -> Result<Vec<u8>, Fault> {
-        let answer = self.run(json!({"data": script::creation(calls).to_string(), "gas": GAS})).await?;
+    /// What a call answers once a wallet is made, which it is for this question only; see [`script`].
+    async fn call_after(&self, wallet: Address, deployment: &Deployment, call: &Call) -> Result<Vec<u8>, Fault> {
+        let code = script::creation(wallet, deployment, call, Ending::Answer);
+        let answer = self.run(json!({"data": code.to_string(), "gas": GAS})).await?;
         match answer.split_first() {
             Some((0, word)) => Ok(word.to_vec()),
             _ => Err(Fault::Lying("a script of calls answered what it cannot answer".to_owned())),
@@ -267,10 +268,7 @@ impl Chain for Rpc {
         let question = Wallet::isValidSignatureCall { digest, signature: signature.clone() }.abi_encode();
         let answer = match deployment {
             None => self.call(wallet, question).await,
-            Some(Deployment { factory, call }) => {
-                let first = Call { to: *factory, data: call.clone() };
-                self.call_in_turn(&[first, Call { to: wallet, data: question.into() }]).await
-            }
+            Some(deployment) => self.call_after(wallet, deployment, &Call { to: wallet, data: question.into() }).await,
         };
         match answer {
             // The rest of the word must be zero: a contract that answers everything alike does not say yes.
@@ -288,10 +286,7 @@ impl Chain for Rpc {
         let transfer = abi::transfer(asset, payment);
         match deployment {
             None => self.call(transfer.to, transfer.data).await.map(drop),
-            Some(Deployment { factory, call }) => {
-                let first = Call { to: *factory, data: call.clone() };
-                self.call_in_turn(&[first, transfer]).await.map(drop)
-            }
+            Some(deployment) => self.call_after(payment.payer(), deployment, &transfer).await.map(drop),
         }
     }
 }

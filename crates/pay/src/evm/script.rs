@@ -1,11 +1,13 @@
-//! Several calls in one question to a node: a contract's creation code that makes them one after another. Nothing is deployed
-//! anywhere for it, as a multicall contract would have to be, and nothing stays: `eth_call` forgets what it did.
+//! A wallet made and used at once: a contract's creation code that makes both calls. Nothing is deployed anywhere for it, as a
+//! multicall contract would have to be. As a question (`eth_call`) nothing stays of it; as a transaction, all or nothing.
 
-use alloy_primitives::Bytes;
+use alloy_primitives::{Address, Bytes};
 
-use super::abi::Call;
+use super::abi::{Call, Deployment};
 
+const STOP: u8 = 0x00;
 const CODECOPY: u8 = 0x39;
+const EXTCODESIZE: u8 = 0x3b;
 const RETURNDATASIZE: u8 = 0x3d;
 const RETURNDATACOPY: u8 = 0x3e;
 const POP: u8 = 0x50;
@@ -24,47 +26,70 @@ const REFUSE: [u8; 10] = [RETURNDATASIZE, PUSH1, 0, PUSH1, 0, RETURNDATACOPY, RE
 /// A creation answers with what would become a contract's code, and code must not begin with 0xEF (EIP-3541): a zero goes before.
 const ANSWER: u8 = 33;
 
-/// Creation code that makes `calls` in turn. Whether those before the last one succeed does not matter (a wallet may be there
-/// already); it reverts as the last one reverts, and otherwise answers a zero byte and the first word of the last one's answer.
-pub fn creation(calls: &[Call]) -> Bytes {
-    // Every number has the same width, so the first run tells where the data begins.
-    let data_at = assemble(calls, 0).len();
-    let mut code = assemble(calls, data_at);
-    for call in calls {
-        code.extend(&call.data);
-    }
-    code.into()
+/// What is left when the code has run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// A zero byte and the first word of the call's answer: for a question.
+    Answer,
+    /// Nothing: for a transaction, whose answer nobody hears.
+    Nothing,
 }
 
-fn assemble(calls: &[Call], mut data_at: usize) -> Vec<u8> {
-    let answer_at = calls.iter().map(|call| call.data.len()).max().unwrap_or(0);
-    let mut code = Vec::new();
-    for (index, call) in calls.iter().enumerate() {
-        if index > 0 {
-            code.push(POP);
+/// Creation code that has `deployment` make `wallet` unless it is there, and then makes `call`. It reverts as the call reverts. Whether
+/// the wallet came to be is not looked at: the call will tell.
+pub fn creation(wallet: Address, deployment: &Deployment, call: &Call, ending: Ending) -> Bytes {
+    let first = Call { to: deployment.factory, data: deployment.call.clone() };
+    // Every number has the same width, so the first run tells where the data begins.
+    let data_at = assemble(wallet, &first, call, ending, 0).len();
+    let code = assemble(wallet, &first, call, ending, data_at);
+    [&code[..], &first.data, &call.data].concat().into()
+}
+
+fn assemble(wallet: Address, first: &Call, then: &Call, ending: Ending, data_at: usize) -> Vec<u8> {
+    let answer_at = first.data.len().max(then.data.len());
+    let mut code = vec![PUSH20];
+    code.extend(wallet);
+    code.push(EXTCODESIZE);
+    let mut making = Vec::new();
+    push_call(&mut making, first, data_at, answer_at);
+    making.push(POP);
+    jump_over(&mut code, &making);
+    push_call(&mut code, then, data_at + first.data.len(), answer_at);
+    jump_over(&mut code, &REFUSE);
+    match ending {
+        Ending::Answer => {
+            code.extend([PUSH1, ANSWER]);
+            push(&mut code, answer_at);
+            code.push(RETURN);
         }
-        // codecopy(0, data_at, size)
-        push(&mut code, call.data.len());
-        push(&mut code, data_at);
-        code.extend([PUSH1, 0, CODECOPY]);
-        // call(gas, to, value: 0, 0, size, answer_at + 1, 32); the byte at answer_at stays zero
-        code.extend([PUSH1, 32]);
-        push(&mut code, answer_at + 1);
-        push(&mut code, call.data.len());
-        code.extend([PUSH1, 0, PUSH1, 0, PUSH20]);
-        code.extend(call.to);
-        code.extend([GAS, CALL]);
-        data_at += call.data.len();
+        Ending::Nothing => code.push(STOP),
     }
-    // five bytes of this push, one of JUMPI
-    let answer = code.len() + 6 + REFUSE.len();
-    push(&mut code, answer);
-    code.push(JUMPI);
-    code.extend(REFUSE);
-    code.extend([JUMPDEST, PUSH1, ANSWER]);
-    push(&mut code, answer_at);
-    code.push(RETURN);
     code
+}
+
+/// Runs `part` unless the word on the stack is other than zero.
+fn jump_over(code: &mut Vec<u8>, part: &[u8]) {
+    // five bytes of this push, one of JUMPI
+    let end = code.len() + 6 + part.len();
+    push(code, end);
+    code.push(JUMPI);
+    code.extend(part);
+    code.push(JUMPDEST);
+}
+
+/// Leaves on the stack whether the call succeeded.
+fn push_call(code: &mut Vec<u8>, call: &Call, data_at: usize, answer_at: usize) {
+    // codecopy(0, data_at, size)
+    push(code, call.data.len());
+    push(code, data_at);
+    code.extend([PUSH1, 0, CODECOPY]);
+    // call(gas, to, value: 0, 0, size, answer_at + 1, 32); the byte at answer_at stays zero
+    code.extend([PUSH1, 32]);
+    push(code, answer_at + 1);
+    push(code, call.data.len());
+    code.extend([PUSH1, 0, PUSH1, 0, PUSH20]);
+    code.extend(call.to);
+    code.extend([GAS, CALL]);
 }
 
 /// Four bytes are enough for what fits into a request.

@@ -11,6 +11,8 @@ pub const EXPIRED: &str = "invalid_exact_evm_payload_authorization_valid_before"
 pub const REVERTED: &str = "invalid_exact_evm_transaction_failed";
 /// A node said beforehand that it would change nothing.
 pub const SIMULATION_FAILED: &str = "invalid_exact_evm_transaction_simulation_failed";
+/// The payer's wallet is not there, and its factory is not one that is paid for.
+pub const FACTORY: &str = "eip6492_factory_not_allowed";
 /// There is no node or no wallet for the chain.
 pub const NETWORK: &str = "invalid_network";
 /// The chain could not be reached, and nothing was sent.

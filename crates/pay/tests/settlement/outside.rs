@@ -57,7 +57,7 @@ each_engine! {
             assert_eq!(asked["paymentRequirements"]["maxAmountRequired"], order.requirement.amount.to_string());
             assert_eq!(asked["paymentPayload"]["payload"]["signature"], order.payment.signature.to_string());
             if settles {
-                there.send(abi::transfer(order.requirement.asset, &order.payment));
+                there.send(&abi::transfer(order.requirement.asset, &order.payment));
             }
             Box::pin(async move { answer })
         })

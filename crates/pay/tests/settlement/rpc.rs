@@ -9,6 +9,7 @@ use loopd_kernel::Kernel;
 use loopd_pay::evm::abi;
 use loopd_pay::settings::{Failpoint, Gas, Mode, Node};
 use loopd_pay::settlement::{self, Order, Outcome, State, reason, store};
+use loopd_pay::x402::Refusal;
 use loopd_pay::{Pay, Settings};
 use loopd_store::{Engine, View};
 use loopd_testkit::each_engine;
@@ -20,7 +21,7 @@ use crate::support::{SELLER, Timely, WAIT, refused, settled};
 /// Every step that a settlement takes, in order.
 const STEPS: [&str; 8] = ["recorded", "estimated", "signed", "sent", "marked", "mined", "decided", "concluded"];
 
-fn settings(chain: &TestChain) -> Settings {
+pub fn settings(chain: &TestChain) -> Settings {
     Settings {
         mode: Mode::Rpc,
         nodes: vec![Node { chain: CHAIN, url: Secret::new(chain.url.clone()) }],
@@ -30,7 +31,7 @@ fn settings(chain: &TestChain) -> Settings {
     }
 }
 
-fn node(chain: &TestChain) -> Arc<Pay> {
+pub fn node(chain: &TestChain) -> Arc<Pay> {
     Pay::new(settings(chain)).expect("an engine")
 }
 
@@ -39,7 +40,14 @@ fn addresses() -> Vec<Address> {
     wallets().iter().map(|key| Wallet::new(key).expect("a key").address).collect()
 }
 
-async fn settle(pay: &Arc<Pay>, kernel: &Arc<Kernel>, order: &Order) -> Outcome {
+/// Verifies and settles, as both doors do.
+pub async fn bring(pay: &Arc<Pay>, kernel: &Arc<Kernel>, order: &Order) -> Result<Outcome, Refusal> {
+    let purpose = async { Ok(order.purpose.clone()) };
+    settlement::bring(pay, kernel, &order.payment, &order.requirement, purpose, WAIT).await.expect("the database works")
+}
+
+/// Settles without verifying.
+pub async fn settle(pay: &Arc<Pay>, kernel: &Arc<Kernel>, order: &Order) -> Outcome {
     settlement::settle(pay, kernel, order.clone(), WAIT).await.expect("the database works")
 }
 
@@ -68,6 +76,57 @@ pub async fn until_concluded(kernel: &Arc<Kernel>, order: &Order) -> State {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("never concluded: {:?}", state(kernel, order).await)
+}
+
+/// What the keeper does, until it is ended.
+pub async fn keep_taking_up(pay: Arc<Pay>, kernel: Arc<Kernel>) {
+    loop {
+        settlement::take_up(&pay, &kernel).await.expect("the database works");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Settles up to a step, where the process ends; what a caller hears who waits half a second.
+pub async fn until(step: &'static str, settings: &Settings, kernel: &Arc<Kernel>, order: &Order) -> Outcome {
+    let crashed = Arc::new(AtomicBool::new(false));
+    let seen = crashed.clone();
+    let failpoint = Failpoint(Some(Arc::new(move |reached| {
+        if reached == step && !seen.swap(true, Ordering::SeqCst) {
+            panic!("the test ends the task at {reached}");
+        }
+    })));
+    let pay = Pay::new(Settings { failpoint, ..settings.clone() }).expect("an engine");
+    let outcome = settlement::settle(&pay, kernel, order.clone(), Duration::from_millis(500)).await.unwrap();
+    assert!(crashed.load(Ordering::SeqCst), "{step} was not reached");
+    outcome
+}
+
+/// The next start, with these settings.
+pub async fn started(settings: &Settings, kernel: &Arc<Kernel>) -> Arc<Pay> {
+    let pay = Pay::new(settings.clone()).expect("an engine");
+    store::wake_all(kernel, kernel.now()).await.unwrap();
+    settlement::take_up(&pay, kernel).await.unwrap();
+    pay
+}
+
+/// A crash at every step of a settlement of 1,000 to the seller: after the next start the chain and the records agree.
+pub async fn survives_crashes(world: &Timely, chain: &TestChain, settings: &Settings, order: impl Fn(u64) -> Order) {
+    for (number, step) in (1..).zip(STEPS) {
+        let order = order(number);
+        match until(step, settings, &world.kernel, &order).await {
+            Outcome::Settled { .. } => assert_eq!(step, "concluded"),
+            Outcome::Pending { settlement } => {
+                assert_eq!(settlement.tx_hash.is_some(), !["recorded", "estimated"].contains(&step), "{step}");
+            }
+            Outcome::Refused { reason } => panic!("{step}: refused with {reason}"),
+        }
+        let again = started(settings, &world.kernel).await;
+        assert_eq!(until_concluded(&world.kernel, &order).await, State::Settled, "{step}");
+        assert_eq!((chain.balance(SELLER).await, sent(chain).await), (number * 1_000, number), "{step}");
+        // Whoever asks again hears the same.
+        settled(settle(&again, &world.kernel, &order).await);
+        assert_eq!(sent(chain).await, number, "{step}");
+    }
 }
 
 each_engine! {
@@ -107,19 +166,19 @@ each_engine! {
 
         // Somebody else was faster with the same authorization: it is settled, by their transaction.
         let theirs = buyer.pays(SELLER, 7_000, 2);
-        chain.send(abi::transfer(theirs.requirement.asset, &theirs.payment));
+        chain.send(&abi::transfer(theirs.requirement.asset, &theirs.payment));
         let known = settled(settle(&first, &world.kernel, &theirs).await);
         assert!(known.tx_hash.is_some());
         assert_eq!((chain.balance(SELLER).await, sent(&chain).await), (87_000, 31));
 
         // A nonce that was taken back is used, and moved nothing.
         let canceled = buyer.pays(SELLER, 7_000, 3);
-        chain.send(buyer.cancels(3));
+        chain.send(&buyer.cancels(3));
         assert_eq!(refused(settle(&first, &world.kernel, &canceled).await), reason::USED);
 
         // A nonce that moved other money pays for nothing here.
         let other = buyer.pays(Address::repeat_byte(9), 6_000, 4);
-        chain.send(abi::transfer(other.requirement.asset, &other.payment));
+        chain.send(&abi::transfer(other.requirement.asset, &other.payment));
         assert_eq!(refused(settle(&first, &world.kernel, &buyer.pays(SELLER, 6_000, 4)).await), reason::USED);
 
         // What is not there cannot be moved; when it is there, it can.
@@ -136,35 +195,7 @@ each_engine! {
         let Some(chain) = TestChain::start() else { return };
         let buyer = Buyer::new(3);
         chain.mint(buyer.address, 10_000_000);
-        for (number, step) in (1..).zip(STEPS) {
-            let order = buyer.pays(SELLER, 1_000, number);
-            let crashed = Arc::new(AtomicBool::new(false));
-            let seen = crashed.clone();
-            let failpoint = Failpoint(Some(Arc::new(move |reached| {
-                if reached == step && !seen.swap(true, Ordering::SeqCst) {
-                    panic!("the test ends the task at {reached}");
-                }
-            })));
-            let pay = Pay::new(Settings { failpoint, ..settings(&chain) }).expect("an engine");
-            let outcome = settlement::settle(&pay, &world.kernel, order.clone(), Duration::from_millis(500)).await.unwrap();
-            assert!(crashed.load(Ordering::SeqCst), "{step} was not reached");
-            match outcome {
-                Outcome::Settled { .. } => assert_eq!(step, "concluded"),
-                Outcome::Pending { settlement } => {
-                    assert_eq!(settlement.tx_hash.is_some(), !["recorded", "estimated"].contains(&step), "{step}");
-                }
-                Outcome::Refused { reason } => panic!("{step}: refused with {reason}"),
-            }
-            // The next start.
-            let again = node(&chain);
-            store::wake_all(&world.kernel, world.kernel.now()).await.unwrap();
-            settlement::take_up(&again, &world.kernel).await.unwrap();
-            assert_eq!(until_concluded(&world.kernel, &order).await, State::Settled, "{step}");
-            assert_eq!((chain.balance(SELLER).await, sent(&chain).await), (number * 1_000, number), "{step}");
-            // Whoever asks again hears the same.
-            settled(settle(&again, &world.kernel, &order).await);
-            assert_eq!(sent(&chain).await, number, "{step}");
-        }
+        survives_crashes(world, &chain, &settings(&chain), |number| buyer.pays(SELLER, 1_000, number)).await;
     }
 
     async fn what_is_stuck_is_sent_again_for_more_and_what_is_late_fails(world: &Timely) {

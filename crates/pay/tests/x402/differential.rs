@@ -8,14 +8,14 @@ use loopd_pay::evm::{Networks, Rpc};
 use loopd_pay::x402::{self, Payment, Refusal, Version, wire};
 use serde_json::{Value, json};
 
-use crate::oracle::Oracle;
+use crate::chain::{TestChain, WALLET};
 use crate::payments::{Key, Promise, SELLER, USDC, payload, requirements};
 use crate::rpc::now;
 
 /// Payments that are compared.
 const CASES: u64 = 2_400;
 /// What stands for a payment that the reference takes.
-const TAKEN: &str = "taken";
+pub const TAKEN: &str = "taken";
 /// What a funded buyer has.
 const FUNDS: u64 = 1_000_000;
 
@@ -78,11 +78,11 @@ struct Buyers {
     used: Payment,
 }
 
-struct Case {
+pub struct Case {
     /// How it was spoiled.
-    name: &'static str,
-    payload: Value,
-    requirements: Value,
+    pub name: &'static str,
+    pub payload: Value,
+    pub requirements: Value,
 }
 
 type Spoil = fn(&mut Dice, &Buyers, &mut Promise) -> Case;
@@ -301,7 +301,7 @@ const SPOILS: &[Spoil] = &[
     },
 ];
 
-async fn ours(rpc: &Rpc, case: &Case) -> Result<(), Refusal> {
+pub async fn ours(rpc: &Rpc, case: &Case) -> Result<(), Refusal> {
     let networks = Networks::known();
     let payment = wire::payment(case.payload.to_string().as_bytes(), &networks)?;
     let requirement = wire::requirement(payment.version, case.requirements.to_string().as_bytes(), &networks)?;
@@ -310,19 +310,18 @@ async fn ours(rpc: &Rpc, case: &Case) -> Result<(), Refusal> {
 
 #[tokio::test]
 async fn the_reference_says_the_same() {
-    let Some(mut oracle) = Oracle::start() else { return };
-    let rpc = oracle.rpc(&[]);
+    let Some(chain) = TestChain::start() else { return };
+    let rpc = chain.rpc_with(&[]);
     let rich = [Key::new(11), Key::new(12), Key::new(13)];
     let owner = Key::new(14);
-    let (wallet, _) =
-        oracle.deploy("test/MockERC1271Wallet.sol/MockERC1271Wallet.json", owner.address().into_word().as_slice());
+    let (wallet, _) = chain.deploy(WALLET, owner.address().into_word().as_slice());
     for address in rich.map(|key| key.address()).into_iter().chain([wallet]) {
-        oracle.mint(address, FUNDS);
+        chain.mint(address, FUNDS);
     }
     let seconds = now().seconds().unsigned_abs();
     let used = Promise::new(Version::V2, rich[0].address(), 1, seconds, B256::repeat_byte(0xaa)).signed(&rich[0]);
-    assert!(oracle.send(&abi::transfer(USDC, &used)));
-    oracle.mint(rich[0].address(), 1);
+    chain.send(&abi::transfer(USDC, &used));
+    chain.mint(rich[0].address(), 1);
     let buyers = Buyers { rich, poor: Key::new(15), wallet: (wallet, owner), used };
 
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
@@ -334,7 +333,7 @@ async fn the_reference_says_the_same() {
         let mut promise =
             Promise::new(version, rich[buyer].address(), amount, now().seconds().unsigned_abs(), dice.word());
         let case = SPOILS[(number as usize) % SPOILS.len()](&mut dice, &buyers, &mut promise);
-        let theirs = oracle.judge(&case.payload, &case.requirements);
+        let theirs = chain.judge(&case.payload, &case.requirements);
         let our = ours(&rpc, &case).await;
         let said = theirs.err().unwrap_or_else(|| TAKEN.to_owned());
         let same = match &our {

@@ -1,6 +1,8 @@
 //! Our verifier beside the reference's, on a chain with Circle's own token.
 
+#[path = "../settlement/chain.rs"]
+mod chain;
 mod differential;
-mod oracle;
+mod lesser;
 mod payments;
 mod rpc;

@@ -8,8 +8,7 @@ use secp256k1::ecdsa::RecoverableSignature;
 use secp256k1::{Message, PublicKey, SecretKey};
 use serde_json::{Value, json};
 
-pub const CHAIN: u64 = 8453;
-pub const USDC: Address = address!("833589fCD6eDb6E08f4c7C32D4f71b54bdA02913");
+pub use crate::chain::{CHAIN, USDC};
 pub const SELLER: Address = address!("209693Bc6afc0C5328bA36FaF03C514EF312287C");
 
 /// A buyer's key.

@@ -1,18 +1,14 @@
 //! Every question that a node is asked, on a real one.
 
-use alloy_primitives::{Address, B256, U256, address, b256, keccak256};
+use alloy_primitives::{B256, U256, b256, keccak256};
 use alloy_sol_types::SolValue as _;
 use loopd_pay::evm::abi::{self, Deployment};
 use loopd_pay::evm::{Chain, Fault, Rpc};
 use loopd_pay::x402::{Reason, Requirement, Version, verify};
 use loopd_types::Timestamp;
 
-use crate::oracle::Oracle;
+use crate::chain::{FACTORY, TestChain, WALLET};
 use crate::payments::{CHAIN, Key, Promise, SELLER, USDC};
-
-const WALLET: &str = "test/MockERC1271Wallet.sol/MockERC1271Wallet.json";
-/// Arachnid's factory, which stands on every anvil as on most chains: the first word of its data is the salt, the rest is the code.
-const FACTORY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
 
 pub fn now() -> Timestamp {
     loopd_types::Clock::now(&loopd_types::SystemClock)
@@ -31,9 +27,9 @@ fn requirement(amount: u64) -> Requirement {
 
 #[tokio::test]
 async fn a_node_answers_what_a_payment_needs() {
-    let Some(mut oracle) = Oracle::start() else { return };
-    let (rpc, key, seconds) = (oracle.rpc(&[]), Key::new(3), now().seconds().unsigned_abs());
-    oracle.mint(key.address(), 1_000);
+    let Some(chain) = TestChain::start() else { return };
+    let (rpc, key, seconds) = (chain.rpc_with(&[]), Key::new(3), now().seconds().unsigned_abs());
+    chain.mint(key.address(), 1_000);
     assert_eq!(rpc.id(), CHAIN);
     let domain = rpc.domain(USDC).await.expect("a token");
     assert_eq!((domain.name.as_str(), domain.version.as_str()), ("USD Coin", "2"));
@@ -49,7 +45,7 @@ async fn a_node_answers_what_a_payment_needs() {
     assert_eq!(rpc.simulate(USDC, &payment, None).await, Ok(()));
     assert_eq!(used().await, Ok(false));
     // what was tried is what is sent
-    assert!(oracle.send(&abi::transfer(USDC, &payment)));
+    chain.send(&abi::transfer(USDC, &payment));
     assert_eq!(used().await, Ok(true));
     let words = "FiatTokenV2: authorization is used or canceled".to_owned();
     assert_eq!(rpc.simulate(USDC, &payment, None).await, Err(Fault::Reverted(Some(words))));
@@ -62,17 +58,17 @@ async fn a_node_answers_what_a_payment_needs() {
 
 #[tokio::test]
 async fn wallets_that_are_there_and_wallets_that_are_not_yet() {
-    let Some(mut oracle) = Oracle::start() else { return };
+    let Some(chain) = TestChain::start() else { return };
     let (owner, seconds) = (Key::new(4), now().seconds().unsigned_abs());
-    let (wallet, code) = oracle.deploy(WALLET, &owner.address().abi_encode());
+    let (wallet, code) = chain.deploy(WALLET, &owner.address().abi_encode());
     let salt = B256::repeat_byte(9);
     let later = FACTORY.create2(salt, keccak256(&code));
     for address in [wallet, later] {
-        oracle.mint(address, 1_000);
+        chain.mint(address, 1_000);
     }
     let deployment = Deployment { factory: FACTORY, call: [salt.as_slice(), &code].concat().into() };
     let promised = |from, nonce| Promise::new(Version::V2, from, 10, seconds, B256::repeat_byte(nonce)).signed(&owner);
-    let (strict, kind) = (oracle.rpc(&[]), oracle.rpc(&[FACTORY]));
+    let (strict, kind) = (chain.rpc_with(&[]), chain.rpc_with(&[FACTORY]));
 
     // of a wallet, by its owner's key
     let verified = verify(&strict, &promised(wallet, 1), &requirement(10), now()).await.expect("a wallet's payment");
@@ -98,16 +94,16 @@ async fn wallets_that_are_there_and_wallets_that_are_not_yet() {
     assert_eq!(refusal.reason, Reason::Signature);
 
     // once it is made, the same signature holds without making it
-    assert!(oracle.send(&abi::Call { to: deployment.factory, data: deployment.call.clone() }));
+    chain.send(&abi::Call { to: deployment.factory, data: deployment.call.clone() });
     let verified = verify(&strict, &payment, &requirement(10), now()).await.expect("a wallet's payment");
     assert_eq!(verified.deployment, None);
-    assert!(oracle.send(&abi::transfer(USDC, &payment)));
+    chain.send(&abi::transfer(USDC, &payment));
 }
 
 #[tokio::test]
 async fn a_node_of_another_chain_is_not_believed() {
-    let Some(oracle) = Oracle::start() else { return };
-    let rpc = Rpc::new(1, oracle.url(), std::time::Duration::from_secs(5), Vec::new()).expect("a node here");
+    let Some(chain) = TestChain::start() else { return };
+    let rpc = Rpc::new(1, &chain.url, std::time::Duration::from_secs(5), Vec::new()).expect("a node here");
     let Err(Fault::Lying(words)) = rpc.balance(USDC, SELLER).await else { panic!("believed") };
     assert!(words.contains("chain 0x2105, not 1"), "{words}");
 }

@@ -2,7 +2,6 @@
 //! told agree, and the money has moved once.
 
 #[path = "../../../../pay/tests/settlement/chain.rs"]
-#[allow(dead_code, reason = "each test program uses its own part of it")]
 mod chain;
 
 use alloy_primitives::{Address, address};
@@ -11,7 +10,7 @@ use loopd_pay::x402::Method;
 use loopd_testkit::{Client, Engine, json};
 use serde_json::Value;
 
-use self::chain::{Buyer, TestChain, USDC};
+use self::chain::{Buyer, FACTORY, FutureWallet, TestChain, USDC, WALLET as CONTRACT};
 use crate::support::Program;
 
 const SELLER: Address = address!("5e11e45e11e45e11e45e11e45e11e45e11e45e11");
@@ -19,23 +18,44 @@ const SELLER: Address = address!("5e11e45e11e45e11e45e11e45e11e45e11e45e11");
 const KEY: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
 const WALLET: Address = address!("70997970C51812dc3A010C7d01b50e0d17dc79C8");
 
+/// What a seller's middleware sends to have an order settled.
 fn body(order: &Order) -> Value {
-    let Method::Authorization(it) = &order.payment.method else { unreachable!("buyers sign authorizations") };
-    json!({
-        "x402Version": 1,
-        "paymentPayload": {"x402Version": 1, "scheme": "exact", "network": "base", "payload": {
-            "signature": order.payment.signature.to_string(),
-            "authorization": {
-                "from": it.from.to_string(), "to": it.to.to_string(), "value": it.value.to_string(),
-                "validAfter": it.valid_after.to_string(), "validBefore": it.valid_before.to_string(), "nonce": it.nonce.to_string(),
+    let signature = order.payment.signature.to_string();
+    let asked = |network: &str, price: &str| {
+        json!({
+            "scheme": "exact", "network": network, price: order.requirement.amount.to_string(), "resource": "https://shop.example.com/x",
+            "description": "", "mimeType": "", "payTo": order.requirement.pay_to.to_string(), "maxTimeoutSeconds": 60,
+            "asset": USDC.to_string(), "extra": {"name": "USD Coin", "version": "2"},
+        })
+    };
+    match &order.payment.method {
+        Method::Authorization(it) => json!({
+            "x402Version": 1,
+            "paymentPayload": {"x402Version": 1, "scheme": "exact", "network": "base", "payload": {
+                "signature": signature,
+                "authorization": {
+                    "from": it.from.to_string(), "to": it.to.to_string(), "value": it.value.to_string(),
+                    "validAfter": it.valid_after.to_string(), "validBefore": it.valid_before.to_string(), "nonce": it.nonce.to_string(),
+                },
+            }},
+            "paymentRequirements": asked("base", "maxAmountRequired"),
+        }),
+        Method::Permit(it) => json!({
+            "x402Version": 2,
+            "paymentPayload": {
+                "x402Version": 2, "accepted": {"scheme": "exact", "network": "eip155:8453"}, "payload": {
+                    "signature": signature,
+                    "permit2Authorization": {
+                        "permitted": {"token": it.token.to_string(), "amount": it.amount.to_string()},
+                        "from": it.from.to_string(), "spender": it.spender.to_string(), "nonce": it.nonce.to_string(),
+                        "deadline": it.deadline.to_string(),
+                        "witness": {"to": it.to.to_string(), "validAfter": it.valid_after.to_string()},
+                    },
+                },
             },
-        }},
-        "paymentRequirements": {
-            "scheme": "exact", "network": "base", "maxAmountRequired": it.value.to_string(), "resource": "https://shop.example.com/x",
-            "description": "", "mimeType": "", "payTo": SELLER.to_string(), "maxTimeoutSeconds": 60, "asset": USDC.to_string(),
-            "extra": {"name": "USD Coin", "version": "2"},
-        },
-    })
+            "paymentRequirements": asked("eip155:8453", "amount"),
+        }),
+    }
 }
 
 async fn settle(client: Client, body: Value) -> Value {
@@ -76,4 +96,35 @@ async fn a_server_that_dies_at_any_step_of_a_settlement_moves_the_money_once() {
             assert_eq!((chain.balance(SELLER).await, chain.mined(WALLET).await), (number * 1_000, number), "{step}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn permits_and_wallets_that_are_not_there_pay_by_the_facilitators_door() {
+    let Some(chain) = TestChain::start() else { return };
+    chain.bring_permit2();
+    let buyer = Buyer::new(22);
+    let (_, code) = chain.deploy(CONTRACT, buyer.address.into_word().as_slice());
+    let wallet = FutureWallet::new(&code, 1);
+    for address in [buyer.address, wallet.address] {
+        chain.mint(address, 10_000);
+    }
+    chain.allow_permit2(buyer.address, 10_000).await;
+    let order = wallet.pays(&buyer, SELLER, 1_000, 1);
+    let program = Program::fresh()
+        .with("LOOP_SETTLEMENT", "rpc")
+        .with("LOOP_EVM_RPC_URL", &chain.url)
+        .with("LOOP_EVM_PRIVATE_KEY", KEY);
+    let served = program.serve();
+    let told = settle(served.client(), body(&buyer.permits_for(buyer.address, SELLER, 2_000, 1))).await;
+    assert_eq!(told["success"], true, "{told}");
+    let told = settle(served.client(), body(&order)).await;
+    assert_eq!(told["errorReason"], "eip6492_factory_not_allowed", "{told}");
+    assert_eq!((chain.balance(SELLER).await, chain.mined(WALLET).await), (2_000, 1));
+    drop(served);
+
+    let program = program.with("LOOP_EVM_FACTORIES", &format!("{SELLER},{FACTORY}"));
+    let served = program.serve();
+    let told = settle(served.client(), body(&order)).await;
+    assert_eq!(told["success"], true, "{told}");
+    assert_eq!((chain.balance(SELLER).await, chain.mined(WALLET).await), (3_000, 2));
 }

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::node::Node;
 use super::{Decision, Fees, Relay, Step, Unsigned, fees};
-use crate::evm::abi::{self, Call};
-use crate::evm::{Chain as _, Fault};
+use crate::evm::abi::{self, Act};
+use crate::evm::{Chain as _, Deployment, Fault};
 use crate::settlement::store::{self, transactions};
 use crate::settlement::{Settlement, State, reason};
 
@@ -28,7 +28,7 @@ struct Plan {
     mined: u64,
     fees: Fees,
     gas: u64,
-    call: Call,
+    act: Act,
     block: u64,
 }
 
@@ -67,7 +67,7 @@ impl Relay {
             let (chain, wallet) = (settlement.key.chain, &wallets[plan.wallet]);
             // Last of all, so that nothing which fails before leaves a gap that would stall every later one.
             let nonce = transactions::allocate(tx, chain, wallet.address, plan.mined)?;
-            let unsigned = Unsigned { chain, nonce, fees: plan.fees, gas: plan.gas, call: plan.call.clone() };
+            let unsigned = Unsigned { chain, nonce, fees: plan.fees, gas: plan.gas, act: plan.act.clone() };
             let signed = unsigned.sign(wallet);
             transactions::insert(tx, Some(id), wallet.address, &unsigned, &signed, now)?;
             settlement.state = State::Sending;
@@ -135,8 +135,21 @@ impl Relay {
             })
             .await?;
         order.sort_unstable();
-        let call = abi::transfer(settlement.key.asset, &settlement.payment);
-        Ok(self.ask(node, &order, settlement, call).await)
+        Ok(self.ask(node, &order, settlement).await)
+    }
+
+    /// What is sent for a settlement as the chain stands: the transfer, with the making of its payer's wallet while that is not there.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub(super) async fn act(&self, node: &Node, settlement: &Settlement) -> Result<Act, Fault> {
+        let (asset, payment) = (settlement.key.asset, &settlement.payment);
+        match Deployment::of(payment) {
+            Some(deployment) if !node.0.has_code(payment.payer()).await? => {
+                Ok(abi::deploying_transfer(asset, payment, &deployment))
+            }
+            _ => Ok(abi::transfer(asset, payment).into()),
+        }
     }
 
     async fn ask(
@@ -144,13 +157,18 @@ impl Relay {
         node: &Node,
         order: &[(i64, usize)],
         settlement: &Settlement,
-        call: Call,
     ) -> Result<Result<Plan, Decision>, Fault> {
+        let failed = |reason: &'static str| Ok(Err(Decision::Failed(reason.into())));
+        let act = self.act(node, settlement).await?;
+        // It was allowed when it was verified; the operator may have thought better of it since.
+        if act.to.is_none() && !Deployment::of(&settlement.payment).is_some_and(|it| node.0.allows_factory(it.factory))
+        {
+            return failed(reason::FACTORY);
+        }
         let first = order.first().map_or(0, |(_, wallet)| *wallet);
-        let (head, gas) = tokio::join!(node.head(), node.estimate(self.wallets[first].address, &call));
+        let (head, gas) = tokio::join!(node.head(), node.estimate(self.wallets[first].address, &act));
         let (head, gas) = (head?, gas?);
         let market = node.market(head).await?;
-        let failed = |reason: &'static str| Ok(Err(Decision::Failed(reason.into())));
         let gas = fees::gas_for(gas);
         let Some(fees) = fees::offer(market, self.gas.max_fee).filter(|_| gas <= self.gas.limit) else {
             return failed(reason::TOO_EXPENSIVE);
@@ -159,7 +177,7 @@ impl Relay {
             let address = self.wallets[*wallet].address;
             let (has, mined) = tokio::join!(node.gas_money(address), node.mined(address));
             if has? >= U256::from(fees.max) * U256::from(gas) {
-                return Ok(Ok(Plan { wallet: *wallet, mined: mined?, fees, gas, call, block: head.number }));
+                return Ok(Ok(Plan { wallet: *wallet, mined: mined?, fees, gas, act, block: head.number }));
             }
             tracing::warn!(chain = settlement.key.chain, %address, "a gas wallet is empty");
         }

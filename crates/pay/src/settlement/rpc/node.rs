@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::fees::Market;
-use crate::evm::abi::Call;
+use crate::evm::abi::Act;
 use crate::evm::{Fault, Rpc};
 
 /// The half of a node that relays.
@@ -59,6 +59,12 @@ struct RawReceipt {
 }
 
 #[derive(Deserialize)]
+struct RawTransaction {
+    to: Option<String>,
+    input: String,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawLog {
     address: String,
@@ -105,12 +111,15 @@ impl Node {
         read(&raw)
     }
 
-    /// Gas that a call would take.
+    /// Gas that a transaction would take.
     ///
     /// # Errors
     /// [`Fault`]; reverted when it would change nothing.
-    pub async fn estimate(&self, from: Address, call: &Call) -> Result<u64, Fault> {
-        let asked = json!({"from": from.to_string(), "to": call.to.to_string(), "data": call.data.to_string()});
+    pub async fn estimate(&self, from: Address, act: &Act) -> Result<u64, Fault> {
+        let mut asked = json!({"from": from.to_string(), "data": act.data.to_string()});
+        if let Some(to) = act.to {
+            asked["to"] = json!(to.to_string());
+        }
         let raw: String = self.0.ask("eth_estimateGas", json!([asked])).await?;
         count(&raw)
     }
@@ -140,6 +149,17 @@ impl Node {
         }
         let logs = raw.logs.iter().map(RawLog::read).collect::<Result<_, _>>()?;
         Ok(Some(Receipt { hash, block: count(&block)?, succeeded: count(&raw.status)? == 1, logs }))
+    }
+
+    /// What a transaction is; `None` when the node does not know it.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn transaction(&self, hash: B256) -> Result<Option<Act>, Fault> {
+        let raw: Option<RawTransaction> = self.0.ask("eth_getTransactionByHash", json!([hash.to_string()])).await?;
+        let read =
+            |raw: RawTransaction| Ok(Act { to: raw.to.as_deref().map(read).transpose()?, data: read(&raw.input)? });
+        raw.map(read).transpose()
     }
 
     /// What a contract told between two blocks, both counted.

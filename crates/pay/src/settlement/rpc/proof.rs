@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256};
 use alloy_sol_types::{SolEvent as _, sol};
 
 use super::node::{Log, number};
+use crate::evm::abi::{self, Act, PROXY};
 use crate::settlement::Settlement;
 use crate::x402::Method;
 
@@ -23,10 +24,29 @@ pub fn canceled(settlement: &Settlement) -> Vec<B256> {
     vec![AuthorizationCanceled::SIGNATURE_HASH, word(settlement.key.payer), settlement.key.nonce]
 }
 
+/// Which logs of the token tell of money from its payer to its payee, whatever for.
+pub fn transfers(settlement: &Settlement) -> Vec<B256> {
+    vec![Transfer::SIGNATURE_HASH, word(settlement.key.payer), word(settlement.pay_to)]
+}
+
+/// Whether a transaction, in which as much went the same way, brought the settlement's permit; `None` when that cannot be told, because
+/// a contract stands between.
+pub fn is_its_permit(settlement: &Settlement, act: &Act) -> Option<bool> {
+    match act.to {
+        Some(PROXY) => {
+            let (owner, nonce) = abi::permit_brought(&act.data)?;
+            Some(owner == settlement.key.payer && B256::from(nonce) == settlement.key.nonce)
+        }
+        // The token itself knows nothing of permits.
+        Some(to) if to == settlement.key.asset => Some(false),
+        _ => None,
+    }
+}
+
 /// Whether these logs, all of one transaction and in order, hold the settlement's transfer. The token tells of the nonce and of the
 /// transfer one right after the other; a transfer elsewhere in the transaction may be somebody else's.
 pub fn has_moved(settlement: &Settlement, logs: &[Log]) -> bool {
-    let transfer = [Transfer::SIGNATURE_HASH, word(settlement.key.payer), word(settlement.pay_to)];
+    let transfer = transfers(settlement);
     let is_transfer = |log: &Log| {
         log.address == settlement.key.asset && log.topics == transfer && number(&log.data) == Some(settlement.amount)
     };

@@ -5,7 +5,7 @@ use loopd_types::Secret;
 use secp256k1::ecdsa::RecoverableSignature;
 use secp256k1::{Message, SecretKey};
 
-use crate::evm::abi::Call;
+use crate::evm::abi::Act;
 
 /// A gas wallet.
 pub struct Wallet {
@@ -38,7 +38,7 @@ pub struct Unsigned {
     pub nonce: u64,
     pub fees: Fees,
     pub gas: u64,
-    pub call: Call,
+    pub act: Act,
 }
 
 /// A transaction as it is sent.
@@ -74,9 +74,9 @@ impl Unsigned {
             number(U256::from(self.fees.priority)),
             number(U256::from(self.fees.max)),
             number(U256::from(self.gas)),
-            bytes(self.call.to.as_slice()),
+            bytes(self.act.to.as_ref().map_or(&[], |to| to.as_slice())),
             number(U256::ZERO),
-            bytes(&self.call.data),
+            bytes(&self.act.data),
             list(&[]),
         ]
         .concat()
@@ -152,7 +152,7 @@ mod tests {
             nonce: 7,
             fees: Fees { max: 2_000_000_000, priority: 1 },
             gas: 90_000,
-            call: Call { to: Address::repeat_byte(3), data: Bytes::from(vec![9; 200]) },
+            act: Act { to: Some(Address::repeat_byte(3)), data: Bytes::from(vec![9; 200]) },
         };
         let signed = unsigned.sign(&wallet());
         assert_eq!(signed, unsigned.sign(&wallet()));

@@ -6,13 +6,13 @@ use std::time::Duration;
 use alloy_primitives::B256;
 use loopd_kernel::Kernel;
 use loopd_store::View;
-use loopd_types::{Result, SECOND_US};
+use loopd_types::{Result, SECOND_US, Uuid};
 use tokio::time::Instant;
 
 use super::node::{Head, Node, Receipt};
 use super::witness::is_over;
 use super::{Decision, Progress, Relay, Step, Unsigned, fees, proof};
-use crate::evm::abi::{self, Call};
+use crate::evm::abi::{Act, Call};
 use crate::evm::{Chain as _, Fault};
 use crate::settlement::store::transactions::{self, Transaction};
 use crate::settlement::{Settlement, State, reason, store};
@@ -130,7 +130,12 @@ impl Relay {
         self.unblock(kernel, node, newest, mined).await?;
         let age = kernel.now().0 - newest.created_at.0;
         let stuck = i64::try_from(self.gas.stuck_after.as_micros()).unwrap_or(i64::MAX);
-        if age >= stuck && self.replace(kernel, node, newest, head, None).await? {
+        if age >= stuck
+            && let Ok(act) = self.act(node, settlement).await
+            && self
+                .replace(kernel, node, newest, head, Instead { settlement: Some(settlement.id), act, gas: newest.gas })
+                .await?
+        {
             return Ok(None);
         }
         // A node may have forgotten it; one that has it says so, and nothing changes.
@@ -179,7 +184,7 @@ impl Relay {
             let Ok(head) = node.head().await else { return Ok(()) };
             let Some(one) = before.iter().rfind(|one| one.nonce == nonce) else {
                 let hole = Transaction { nonce, settlement: None, ..newest.clone() };
-                self.replace(kernel, node, &hole, head, Some(fill(&hole))).await?;
+                self.replace(kernel, node, &hole, head, fill(&hole)).await?;
                 continue;
             };
             let is_over = match one.settlement {
@@ -187,7 +192,7 @@ impl Relay {
                 Some(id) => store::get(kernel, id).await?.state.is_concluded(),
             };
             if is_over {
-                self.replace(kernel, node, one, head, Some(fill(one))).await?;
+                self.replace(kernel, node, one, head, fill(one)).await?;
             } else {
                 let _ = node.send(&one.raw).await;
             }
@@ -202,7 +207,7 @@ impl Relay {
         node: &Node,
         before: &Transaction,
         head: Head,
-        filling: Option<(Call, u64)>,
+        instead: Instead,
     ) -> Result<bool> {
         let Some(place) = self.wallets.iter().position(|wallet| wallet.address == before.relayer) else {
             return Ok(false);
@@ -216,24 +221,18 @@ impl Relay {
             if known.last().is_some_and(|known| known.hash != before.hash) {
                 return Ok(None);
             }
-            let (settlement, call, gas) = match &filling {
-                Some((call, gas)) => (None, call.clone(), *gas),
-                None => {
-                    let Some(id) = before.settlement else { return Ok(None) };
-                    let mut settlement = store::lock_id(tx, id)?;
-                    if settlement.state.is_concluded() {
-                        return Ok(None);
-                    }
-                    let call = abi::transfer(settlement.key.asset, &settlement.payment);
-                    let state = settlement.state;
-                    let unsigned = Unsigned { chain, nonce: before.nonce, fees, gas: before.gas, call: call.clone() };
-                    settlement.tx_hash = Some(unsigned.sign(&wallets[place]).hash);
-                    store::update(tx, state, &settlement, Some(now.plus(crate::settlement::LEASE_US)))?;
-                    (Some(id), call, before.gas)
-                }
-            };
-            let unsigned = Unsigned { chain, nonce: before.nonce, fees, gas, call };
+            let Instead { settlement, act, gas } = instead.clone();
+            let unsigned = Unsigned { chain, nonce: before.nonce, fees, gas, act };
             let signed = unsigned.sign(&wallets[place]);
+            if let Some(id) = settlement {
+                let mut settlement = store::lock_id(tx, id)?;
+                if settlement.state.is_concluded() {
+                    return Ok(None);
+                }
+                settlement.tx_hash = Some(signed.hash);
+                let state = settlement.state;
+                store::update(tx, state, &settlement, Some(now.plus(crate::settlement::LEASE_US)))?;
+            }
             transactions::insert(tx, settlement, before.relayer, &unsigned, &signed, now)?;
             Ok(Some(signed))
         });
@@ -273,7 +272,17 @@ impl Relay {
     }
 }
 
+/// What stands in for a transaction, under its nonce.
+#[derive(Clone)]
+struct Instead {
+    /// `None` for one that only fills the nonce.
+    settlement: Option<Uuid>,
+    act: Act,
+    gas: u64,
+}
+
 /// What fills a nonce: the wallet sends itself nothing.
-fn fill(one: &Transaction) -> (Call, u64) {
-    (Call { to: one.relayer, data: Default::default() }, 21_000)
+fn fill(one: &Transaction) -> Instead {
+    let act = Call { to: one.relayer, data: Default::default() }.into();
+    Instead { settlement: None, act, gas: 21_000 }
 }

@@ -2,7 +2,7 @@
 
 use alloy_primitives::U256;
 
-use super::node::{Head, Node};
+use super::node::{Head, Node, number};
 use super::{Decision, proof};
 use crate::evm::{Chain as _, Fault};
 use crate::settlement::{Settlement, reason};
@@ -34,12 +34,16 @@ impl Witness<'_> {
         {
             return Ok(Some(Decision::Settled(hash)));
         }
-        if matches!(settlement.payment.method, Method::Permit(_)) {
-            // Permit2 tells nobody which nonce it took: only the receipt of a transaction that we know is a proof.
-            return Ok(None);
+        match settlement.payment.method {
+            Method::Authorization(_) => self.found_authorization(settlement).await,
+            Method::Permit(_) => self.found_permit(settlement).await,
         }
+    }
+
+    /// The token tells which authorization it used.
+    async fn found_authorization(&self, settlement: &Settlement) -> Result<Option<Decision>, Fault> {
         let to = self.node.head().await?.number;
-        let from = settlement.from_block.unwrap_or(to).min(to).saturating_sub(LOOK_BACK);
+        let from = first_block(settlement, to);
         let asset = settlement.key.asset;
         for log in self.node.logs(asset, &proof::used(settlement), from, to).await? {
             let Some(receipt) = self.node.receipt(log.transaction).await? else { continue };
@@ -54,6 +58,35 @@ impl Witness<'_> {
         }
         let canceled = self.node.logs(asset, &proof::canceled(settlement), from, to).await?;
         Ok((!canceled.is_empty()).then(|| Decision::Failed(reason::USED.into())))
+    }
+
+    /// Permit2 tells nobody which nonce it took, but the transaction that brought it does.
+    async fn found_permit(&self, settlement: &Settlement) -> Result<Option<Decision>, Fault> {
+        // Asked before the head is, so that what used it stands in a block that is searched.
+        if !self.is_used(settlement).await? {
+            return Ok(None);
+        }
+        let head = self.node.head().await?;
+        let mut may_be_hidden = false;
+        let from = first_block(settlement, head.number);
+        for log in self.node.logs(settlement.key.asset, &proof::transfers(settlement), from, head.number).await? {
+            if number(&log.data) != Some(settlement.amount) {
+                continue;
+            }
+            let Some(act) = self.node.transaction(log.transaction).await? else { continue };
+            match proof::is_its_permit(settlement, &act) {
+                Some(false) => {}
+                None => may_be_hidden = true,
+                Some(true) => {
+                    let Some(receipt) = self.node.receipt(log.transaction).await? else { return Ok(None) };
+                    let has_moved = receipt.succeeded && proof::has_moved(settlement, &receipt.logs);
+                    let is_proven = has_moved && self.is_deep(receipt.block).await;
+                    return Ok(is_proven.then_some(Decision::Settled(receipt.hash)));
+                }
+            }
+        }
+        // As much never went this way, and it cannot any more: the nonce was taken back, or moved other money.
+        Ok((!may_be_hidden && is_over(settlement, head)).then(|| Decision::Failed(reason::USED.into())))
     }
 
     /// Whether the authorization was used, for whatever.
@@ -79,6 +112,11 @@ impl Witness<'_> {
         self.confirmations <= 1
             || self.node.head().await.is_ok_and(|head| head.number + 1 >= block.saturating_add(self.confirmations))
     }
+}
+
+/// Where the search for what somebody else did begins.
+fn first_block(settlement: &Settlement, to: u64) -> u64 {
+    settlement.from_block.unwrap_or(to).min(to).saturating_sub(LOOK_BACK)
 }
 
 /// Whether the chain's time is past the authorization's.

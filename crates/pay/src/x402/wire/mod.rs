@@ -12,12 +12,13 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 pub use offer::{Offer, Response, payment_required};
+pub(crate) use text::address;
 
 use super::reason::{Reason, Refusal};
 use super::{Authorization, Method, Payment, Permit, Requirement, Version};
 use crate::evm::{Network, Networks};
 use shapes::{Object, RawAuthorization, RawPayment, RawPermit, RawRequirement};
-use text::{address, amount, bytes, word};
+use text::{amount, bytes, word};
 
 /// Bytes of a signature. A wallet that brings its deployment along needs some two thousand.
 pub const SIGNATURE_MAX: usize = 16 * 1024;

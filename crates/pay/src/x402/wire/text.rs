@@ -22,7 +22,7 @@ pub(super) fn amount(name: &str, text: &str) -> Result<U256, Refusal> {
 }
 
 /// `0x` and 40 hexadecimal digits. Letters of both cases are a checksum (EIP-55), which must be right.
-pub(super) fn address(name: &str, text: &str) -> Result<Address, Refusal> {
+pub(crate) fn address(name: &str, text: &str) -> Result<Address, Refusal> {
     let wrong = |words: &str| Refusal::new(Reason::Payload, format!("`{name}` is no address: {words}"));
     let digits = text.strip_prefix("0x").ok_or_else(|| wrong("0x and 40 hexadecimal digits"))?;
     let mut bytes = [0; 20];
