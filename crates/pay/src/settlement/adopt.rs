@@ -4,7 +4,7 @@ use loopd_kernel::Kernel;
 use loopd_store::Tx;
 use loopd_types::Result;
 
-use super::{Key, Purpose, State, store};
+use super::{Key, Purpose, State, rpc, store};
 use crate::payment;
 
 /// Makes a payment that was settled for whoever asked the facilitator the sale of the seller who was paid by it: of the first who asks,
@@ -18,6 +18,8 @@ pub fn adopt(tx: &mut Tx<'_>, kernel: &Kernel, key: &Key, purpose: &Purpose) -> 
         return Ok(());
     }
     settlement.purpose = purpose.clone();
-    store::update(tx, State::Settled, &settlement, None)?;
+    // On a chain, what is settled is looked at again for a while; this is no reason not to.
+    let due_at = (settlement.engine == rpc::NAME).then(|| kernel.now());
+    store::update(tx, State::Settled, &settlement, due_at)?;
     payment::concluded(tx, kernel, &settlement)
 }

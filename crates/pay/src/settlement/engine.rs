@@ -31,6 +31,13 @@ pub trait Engine: Send + Sync {
     /// Carries a recorded settlement as far as it goes. Two may do so at once, here or on two nodes, and it may end anywhere: whatever
     /// is sent is durable before, and what is sent again changes nothing.
     fn carry<'a>(&'a self, kernel: &'a Arc<Kernel>, settlement: Settlement) -> Carrying<'a>;
+
+    /// Looks again at a concluded settlement, while what was found may still go away; asked of settlements that were concluded with a
+    /// time for it ([`conclude`](super::conclude)). [`Progress::Concluded`]: there is no more to look for.
+    fn look_back<'a>(&'a self, kernel: &'a Arc<Kernel>, settlement: Settlement) -> Carrying<'a> {
+        let _ = (kernel, settlement);
+        Box::pin(async { Ok(Progress::Concluded) })
+    }
 }
 
 /// What [`Engine::carry`] gives.

@@ -8,7 +8,7 @@ use loopd_store::Engine as Database;
 use loopd_types::{Result, Uuid};
 use tokio::sync::watch;
 
-use super::{LEASE_US, Progress, store};
+use super::{LEASE_US, Progress, after, store};
 use crate::Pay;
 
 /// How often the table is looked at.
@@ -72,14 +72,18 @@ pub(super) fn fly(pay: &Arc<Pay>, kernel: &Arc<Kernel>, id: Uuid) {
 
 async fn carried(pay: &Pay, kernel: &Arc<Kernel>, id: Uuid) -> Result<()> {
     let settlement = store::get(kernel, id).await?;
+    let was_concluded = settlement.state.is_concluded();
     let Some(engine) = pay.engine().filter(|_| pay.knows(&settlement)) else {
+        if was_concluded {
+            return store::rest(kernel, id).await;
+        }
         // Another engine than the one that began: what it knows is not known here.
         return store::look_again(kernel, id, kernel.now().plus(LEASE_US)).await;
     };
-    if settlement.state.is_concluded() {
-        return Ok(());
-    }
-    let mut carrying = engine.carry(kernel, settlement);
+    let mut carrying = match was_concluded {
+        false => engine.carry(kernel, settlement),
+        true => engine.look_back(kernel, settlement),
+    };
     let progress = loop {
         tokio::select! {
             progress = &mut carrying => break progress?,
@@ -87,10 +91,8 @@ async fn carried(pay: &Pay, kernel: &Arc<Kernel>, id: Uuid) -> Result<()> {
         }
     };
     match progress {
+        Progress::Concluded if was_concluded => store::rest(kernel, id).await,
         Progress::Concluded => Ok(()),
-        Progress::Later(pause) => {
-            let pause = i64::try_from(pause.as_micros()).unwrap_or(LEASE_US);
-            store::look_again(kernel, id, kernel.now().plus(pause)).await
-        }
+        Progress::Later(pause) => store::look_again(kernel, id, after(kernel.now(), pause)).await,
     }
 }

@@ -213,11 +213,17 @@ fn decide(settlement: &mut Settlement, decision: &Decision, now: Timestamp) {
     settlement.concluded_at = Some(now);
 }
 
-/// Concludes a settlement, if nobody has: whoever finds out first, the others find it done.
+/// Concludes a settlement, if nobody has: whoever finds out first, the others find it done. With `look_back`, it is looked at again after
+/// that, unless nothing can have moved.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn conclude(kernel: &Arc<Kernel>, id: Uuid, decision: Decision) -> Result<()> {
+pub(crate) async fn conclude(
+    kernel: &Arc<Kernel>,
+    id: Uuid,
+    decision: Decision,
+    look_back: Option<Duration>,
+) -> Result<()> {
     let (shared, now) = (kernel.clone(), kernel.now());
     kernel
         .db
@@ -228,10 +234,37 @@ pub(crate) async fn conclude(kernel: &Arc<Kernel>, id: Uuid, decision: Decision)
                 return Ok(());
             }
             decide(&mut settlement, &decision, now);
-            store::update(tx, before, &settlement, None)?;
+            let may_have_moved = before.may_have_moved() || settlement.state == State::Settled;
+            let due_at = look_back.filter(|_| may_have_moved).map(|pause| after(now, pause));
+            store::update(tx, before, &settlement, due_at)?;
             payment::concluded(tx, &shared, &settlement)
         })
         .await
+}
+
+/// Begins a settlement again that had failed, because it is found that it may not have.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn reopen(kernel: &Arc<Kernel>, id: Uuid) -> Result<()> {
+    let (shared, now) = (kernel.clone(), kernel.now());
+    kernel
+        .db
+        .write(View::System, move |tx| {
+            let mut settlement = store::lock_id(tx, id)?;
+            if settlement.state != State::Failed {
+                return Ok(());
+            }
+            settlement.state = State::Recorded;
+            (settlement.reason, settlement.concluded_at) = (None, None);
+            store::update(tx, State::Failed, &settlement, Some(now))?;
+            payment::recorded(tx, &shared, &settlement)
+        })
+        .await
+}
+
+fn after(now: Timestamp, pause: Duration) -> Timestamp {
+    now.plus(i64::try_from(pause.as_micros()).unwrap_or(LEASE_US))
 }
 
 /// Gives an address of the sandbox more of a token: `value` of its smallest unit. What it has then.

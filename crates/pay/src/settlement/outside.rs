@@ -181,7 +181,7 @@ impl Outside {
     }
 
     async fn concluded(&self, kernel: &Arc<Kernel>, id: Uuid, decision: Decision) -> Result<Progress> {
-        conclude(kernel, id, decision).await?;
+        conclude(kernel, id, decision, None).await?;
         self.failpoint.at("concluded");
         Ok(Progress::Concluded)
     }

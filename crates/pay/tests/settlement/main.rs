@@ -5,6 +5,7 @@ mod chain;
 mod hostile;
 mod outside;
 mod permits;
+mod reorg;
 mod rpc;
 mod sandbox;
 mod stub;

@@ -7,6 +7,7 @@
 
 mod begin;
 mod fees;
+mod look_back;
 mod node;
 mod proof;
 mod transaction;
@@ -93,7 +94,7 @@ impl Relay {
 
     async fn without_node(&self, kernel: &Arc<Kernel>, settlement: &Settlement) -> Result<Progress> {
         if settlement.state == State::Recorded {
-            conclude(kernel, settlement.id, Decision::Failed(reason::NETWORK.into())).await?;
+            conclude(kernel, settlement.id, Decision::Failed(reason::NETWORK.into()), None).await?;
             return Ok(Progress::Concluded);
         }
         // Its node was taken out of the settings while it was under way.
@@ -102,7 +103,7 @@ impl Relay {
 
     async fn concluded(&self, kernel: &Arc<Kernel>, id: Uuid, decision: Decision) -> Result<Step> {
         self.failpoint.at("decided");
-        conclude(kernel, id, decision).await?;
+        conclude(kernel, id, decision, Some(look_back::FIRST)).await?;
         self.failpoint.at("concluded");
         Ok(Step::Stop(Progress::Concluded))
     }
@@ -118,5 +119,9 @@ impl Engine for Relay {
             self.failpoint.at("recorded");
             self.carry_on(kernel, settlement.id).await
         })
+    }
+
+    fn look_back<'a>(&'a self, kernel: &'a Arc<Kernel>, settlement: Settlement) -> Carrying<'a> {
+        Box::pin(self.look_again(kernel, settlement))
     }
 }

@@ -188,6 +188,8 @@ impl Relay {
                 continue;
             };
             let is_over = match one.settlement {
+                // What was in a block and is no longer in any stands in nobody's way once it is sent again.
+                _ if one.was_mined => false,
                 None => false,
                 Some(id) => store::get(kernel, id).await?.state.is_concluded(),
             };

@@ -115,12 +115,14 @@ pub fn update(tx: &mut Tx<'_>, before: State, it: &Settlement, due_at: Option<Ti
     Ok(())
 }
 
-/// Settlements that somebody should look at, longest due first.
+/// Settlements that somebody should look at: those that are not concluded first, longest due first.
 ///
 /// # Errors
 /// The database's.
 pub async fn due(kernel: &Kernel, now: Timestamp, most: usize) -> Result<Vec<(Uuid, Timestamp)>> {
-    let sql = format!("SELECT id, due_at FROM pay_settlements WHERE due_at <= $1 ORDER BY due_at LIMIT {most}");
+    let sql = format!(
+        "SELECT id, due_at FROM pay_settlements WHERE due_at <= $1 ORDER BY concluded_at IS NOT NULL, due_at LIMIT {most}"
+    );
     kernel
         .db
         .read(
@@ -139,7 +141,7 @@ pub async fn take(kernel: &Kernel, id: Uuid, seen: Timestamp, until: Timestamp) 
     kernel.db.write(View::System, move |tx| Ok(tx.execute(sql, &params![id, seen, until])? == 1)).await
 }
 
-/// Says when a settlement that is not concluded should be looked at next.
+/// Says when a settlement should be looked at next, if it should be.
 ///
 /// # Errors
 /// The database's.
@@ -148,7 +150,16 @@ pub async fn look_again(kernel: &Kernel, id: Uuid, at: Timestamp) -> Result<()> 
     kernel.db.write(View::System, move |tx| Ok(tx.execute(sql, &params![id, at]).map(drop)?)).await
 }
 
-/// Makes everything that is not concluded due now: after a start, when no other process can be at it.
+/// Says that a concluded settlement need not be looked at any more.
+///
+/// # Errors
+/// The database's.
+pub async fn rest(kernel: &Kernel, id: Uuid) -> Result<()> {
+    let sql = "UPDATE pay_settlements SET due_at = NULL WHERE id = $1 AND concluded_at IS NOT NULL";
+    kernel.db.write(View::System, move |tx| Ok(tx.execute(sql, &params![id]).map(drop)?)).await
+}
+
+/// Makes everything due now that is not yet: after a start, when no other process can be at it.
 ///
 /// # Errors
 /// The database's.

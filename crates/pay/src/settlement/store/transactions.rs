@@ -18,10 +18,12 @@ pub struct Transaction {
     pub raw: Vec<u8>,
     pub gas: u64,
     pub fees: Fees,
+    /// Whether it was seen in a block, which may since have been replaced by another.
+    pub was_mined: bool,
     pub created_at: Timestamp,
 }
 
-const COLUMNS: &str = "hash, settlement_id, relayer, nonce, raw, gas, max_fee, priority_fee, created_at";
+const COLUMNS: &str = "hash, settlement_id, relayer, nonce, raw, gas, max_fee, priority_fee, state, created_at";
 
 /// What was signed for a settlement and may be mined, oldest first.
 ///
@@ -34,13 +36,22 @@ pub fn of(reader: &mut Reader<'_>, settlement: Uuid) -> Result<Vec<Transaction>>
     read_all(reader.query(&sql, &params![settlement], |row| Ok(read(row)))?)
 }
 
-/// What was signed by a wallet and may be mined, from a nonce to before another, in their order and oldest first.
+/// Everything that was signed for a settlement, whatever became of it, oldest first.
+///
+/// # Errors
+/// The database's.
+pub fn all_of(reader: &mut Reader<'_>, settlement: Uuid) -> Result<Vec<Transaction>> {
+    let sql = format!("SELECT {COLUMNS} FROM pay_transactions WHERE settlement_id = $1 ORDER BY created_at, hash");
+    read_all(reader.query(&sql, &params![settlement], |row| Ok(read(row)))?)
+}
+
+/// What was signed by a wallet and may be mined, or was, from a nonce to before another, in their order and oldest first.
 ///
 /// # Errors
 /// The database's.
 pub fn between(reader: &mut Reader<'_>, on: u64, relayer: Address, from: u64, before: u64) -> Result<Vec<Transaction>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM pay_transactions WHERE chain = $1 AND relayer = $2 AND nonce >= $3 AND nonce < $4 AND state = 'signed' \
+        "SELECT {COLUMNS} FROM pay_transactions WHERE chain = $1 AND relayer = $2 AND nonce >= $3 AND nonce < $4 AND state <> 'dropped' \
          ORDER BY nonce, created_at, hash"
     );
     let by = params![chain(on)?, material::hex(relayer), chain(from)?, chain(before)?];
@@ -53,7 +64,7 @@ pub fn between(reader: &mut Reader<'_>, on: u64, relayer: Address, from: u64, be
 /// The database's.
 pub fn waiting(reader: &mut Reader<'_>, on: u64, relayer: Address) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM pay_transactions t JOIN pay_settlements s ON s.id = t.settlement_id \
-         WHERE t.chain = $1 AND t.relayer = $2 AND t.state = 'signed' AND s.due_at IS NOT NULL";
+         WHERE t.chain = $1 AND t.relayer = $2 AND t.state = 'signed' AND s.concluded_at IS NULL";
     Ok(reader.one(sql, &params![chain(on)?, material::hex(relayer)], |row| row.i64(0))?)
 }
 
@@ -147,6 +158,7 @@ fn read(row: &Row<'_>) -> Result<Transaction> {
         raw: row.bytes(4)?.to_vec(),
         gas: count(row.i64(5)?)?,
         fees: Fees { max: fee(row.text(6)?)?, priority: fee(row.text(7)?)? },
-        created_at: row.time(8)?,
+        was_mined: row.text(8)? == "mined",
+        created_at: row.time(9)?,
     })
 }
