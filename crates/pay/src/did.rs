@@ -33,6 +33,11 @@ pub fn of_host(base_url: &str) -> String {
     format!("did:web:{}", host.replace(':', "%3A"))
 }
 
+/// The only key of a DID document.
+fn key_id(did: &str) -> String {
+    format!("{did}#key-1")
+}
+
 /// A public key as `z6Mk…`: base58btc over multicodec and key.
 pub fn multibase(key: &[u8]) -> String {
     format!("z{}", bs58::encode([&ED25519[..], key].concat()).into_string())
@@ -59,16 +64,18 @@ pub fn operations() -> Vec<Operation> {
     let signed = schema::object([
         ("signature", schema::string()),
         ("did", schema::string()),
+        ("keyId", schema::string().describe("The key within the DID document.")),
         ("publicKey", schema::string()),
         ("alg", schema::constant("Ed25519")),
     ])
-    .required(["signature", "did"]);
+    .required(["signature", "did", "keyId"]);
     let data = || ("data", schema::string().describe("Base64 of what is signed."));
     vec![
         Operation::post("loomal_sign", "/v0/whoami/sign", sign)
             .tag("loomal")
             .summary("Sign something in the project's name")
             .keyed(&DOOR, &[PROJECT], Some(SIGN))
+            .tool("identity.sign")
             .without_effect()
             .body(schema::object([data()]).required(["data"]))
             .responds(200, "The signature.", signed),
@@ -76,6 +83,7 @@ pub fn operations() -> Vec<Operation> {
             .tag("loomal")
             .summary("Whether the holder of a DID signed something")
             .keyed(&DOOR, &[PROJECT], Some(VERIFY))
+            .tool("identity.verify")
             .without_effect()
             .body(schema::object([data(), ("signature", schema::string()), ("did", schema::string())]).required([
                 "data",
@@ -108,11 +116,13 @@ async fn sign(call: Call) -> Result<Reply> {
     let data = read_base64(&call, "data")?;
     let own = crate::project::own(&call).await?;
     let key = crate::keys::open_signing(&call.kernel, own.id, &own.signing_key)?;
+    let did = of_project(&call.base_url(), &own.public_id);
     Reply::json(
         200,
         &json!({
             "signature": STANDARD.encode(key.sign(&data).to_bytes()),
-            "did": of_project(&call.base_url(), &own.public_id),
+            "did": did,
+            "keyId": key_id(&did),
             "publicKey": multibase(&own.public_key),
             "alg": "Ed25519",
         }),
@@ -180,7 +190,7 @@ async fn of_one(call: Call) -> Result<Reply> {
 }
 
 fn document(did: &str, public_key: &[u8]) -> Json {
-    let key = format!("{did}#key-1");
+    let key = key_id(did);
     json!({
         "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/suites/ed25519-2020/v1"],
         "id": did,

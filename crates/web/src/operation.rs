@@ -51,6 +51,8 @@ pub struct Operation {
     pub documented: bool,
     /// What agents call it by, where it is offered to them ([`crate::mcp`]).
     pub tool: Option<Arc<str>>,
+    /// Whose keys' holders see the tool of a public operation in their list.
+    pub tool_door: Option<&'static Door>,
     /// Bytes; a longer body is 413 before it is read to its end.
     pub max_body_bytes: usize,
     /// The body is not read before the handler runs; the handler reads it as it comes ([`Call::upload`]).
@@ -254,6 +256,7 @@ impl Operation {
             responses: Vec::new(),
             documented: true,
             tool: None,
+            tool_door: None,
             max_body_bytes: DEFAULT_BODY_LIMIT,
             streamed: None,
             timeout: None,
@@ -420,6 +423,12 @@ impl Operation {
     pub fn tool(mut self, name: impl Into<Arc<str>>) -> Self {
         self.tool = Some(name.into());
         self
+    }
+    /// As [`Operation::tool`], for a public operation: everybody may call it, and holders of this surface's keys see it in their list, since
+    /// each tool costs a model some of its attention.
+    pub fn tool_at(mut self, door: &'static Door, name: impl Into<Arc<str>>) -> Self {
+        self.tool_door = Some(door);
+        self.tool(name)
     }
     /// A search or check by POST: nothing to remember for an `Idempotency-Key`.
     pub fn without_effect(mut self) -> Self {

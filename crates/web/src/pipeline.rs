@@ -247,7 +247,9 @@ pub(crate) async fn would_admit(call: &Call, operation: &Operation) -> bool {
     let (kernel, caller) = (&call.kernel, &call.caller);
     let is_person = caller.user().is_some();
     match &operation.access {
-        Access::Public => true,
+        Access::Public => operation
+            .tool_door
+            .is_none_or(|door| caller.key().is_some_and(|key| door.kinds.iter().any(|kind| kind.slug == key.kind))),
         Access::Authenticated | Access::Any(_) => {
             is_person && (!operation.personal || caller.require_personal().is_ok())
         }

@@ -122,8 +122,9 @@ each_engine! {
         assert!(!viewer.contains(&"booking_appointments_create".to_owned()));
         let (platform, seller) = keys(world).await;
         let managing = tools(&platform).await;
-        assert_eq!(managing, ["identities.create", "identities.delete", "identities.get", "identities.list", "identities.rotate_key", "identities.update"]);
+        assert_eq!(managing, ["endpoints.discover", "identities.create", "identities.delete", "identities.get", "identities.list", "identities.rotate_key", "identities.update", "identity.whoami"]);
         let selling = tools(&seller).await;
+        assert!(!selling.contains(&"identity.sign".to_owned()), "without its scope: {selling:?}");
         assert!(selling.contains(&"payments.challenge".to_owned()) && selling.iter().all(|name| !name.starts_with("identities.")), "{selling:?}");
         let (_, key) = world.key(&owner, &["booking.appointments.view"]).await;
         let few = tools(&key).await;
@@ -207,6 +208,27 @@ each_engine! {
         // LOOP's callers act as no project, and a project as no member.
         assert_json!(call(&owner, "payments.list", json!({})).await, {"isError": true, "structuredContent": {"error": "unauthorized"}});
         assert_json!(call(&seller, "booking_appointments_list", json!({})).await, {"isError": true, "structuredContent": {"error": {"status": 401}}});
+    }
+
+    async fn a_project_says_who_it_is_signs_verifies_and_finds_what_is_sold(world: &World) {
+        let owner = world.owner().await;
+        let (_, seller) = keys(world).await;
+        let buyer = world.project(&owner, "BUYER").await.client;
+        let me = call(&buyer, "identity.whoami", json!({})).await;
+        assert_json!(me, {"isError": false, "structuredContent": {"purpose": "BUYER"}});
+        let did = me.pointer("/structuredContent/did").and_then(Value::as_str).expect("a DID").to_owned();
+        let signed = call(&buyer, "identity.sign", json!({"data": "aGVsbG8="})).await;
+        assert_json!(signed, {"isError": false, "structuredContent": {"did": did, "keyId": (format!("{did}#key-1"))}});
+        let mut proof = json!({"data": "aGVsbG8=", "did": did, "signature": signed["structuredContent"]["signature"]});
+        assert_json!(call(&buyer, "identity.verify", proof.clone()).await, {"structuredContent": {"valid": true}});
+        proof["data"] = json!("aGVsbG9v");
+        assert_json!(call(&buyer, "identity.verify", proof).await, {"structuredContent": {"valid": false}});
+        let scopeless = call(&seller, "identity.sign", json!({"data": "aGVsbG8="})).await;
+        assert_json!(scopeless, {"isError": true, "structuredContent": {"error": "forbidden", "message": "Missing required scope: identity:sign"}});
+        let weather = json!({"urlPattern": "https://shop.example/weather", "priceUsdc": "0.05", "listed": true, "category": "weather"});
+        assert_json!(call(&seller, "endpoints.register", weather).await, {"isError": false});
+        let found = call(&buyer, "endpoints.discover", json!({"category": "weather"})).await;
+        assert_json!(found, {"isError": false, "structuredContent": {"endpoints": [{"url": "https://shop.example/weather", "price": {"amountUsdc": "0.05"}}]}});
     }
 
     async fn strangers_and_pages_of_strangers_are_refused(world: &World) {

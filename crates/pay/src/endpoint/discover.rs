@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::store::{self, Endpoint};
 use crate::payment::wire::ENDPOINT;
+use crate::project::DOOR;
 use crate::wire::{iso, public_id};
 use crate::{Pay, usdc};
 use loopd_web::cursor::{self as page, Page};
@@ -44,6 +45,7 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
             .param(page::limit_param(LIMIT, LIMIT_MOST))
             .param(Param::query("cursor", schema::string()).describe("The `nextCursor` of the page before."))
             .param(Param::query("category", schema::string()))
+            .tool_at(&DOOR, "endpoints.discover")
             .rate(RateClass::PublicVerify)
             .any_origin()
             .responds(200, "One page, newest first.", feed),

@@ -9,6 +9,8 @@ use super::store::{self, Project};
 use super::{DOOR, PLATFORM, PROJECT, wire};
 use loopd_web::cursor::{self as page, Page};
 
+use crate::did;
+
 const LIMIT: i64 = 50;
 const LIMIT_MOST: i64 = 100;
 /// Rows that `whoami` shows a platform key.
@@ -27,6 +29,7 @@ pub fn operations() -> Vec<Operation> {
             .summary("Who this key is")
             .describe("A project's key reads its project; a platform key its company and the newest of its projects.")
             .keyed(&DOOR, &[PROJECT, PLATFORM], None)
+            .tool("identity.whoami")
             .responds(200, "Who you are.", json!({"anyOf": [wire::whoami_schema(), whoami_of_platform]})),
     ];
     // Clients say identities; the product's present pages say projects.
@@ -112,7 +115,8 @@ async fn whoami(call: Call) -> Result<Reply> {
     let tenant = call.tenant()?.clone();
     let key = call.caller.key().cloned().ok_or_else(Problem::not_authenticated)?;
     if key.kind == PROJECT.slug {
-        return Reply::json(200, &wire::whoami(&own(&call).await?));
+        let project = own(&call).await?;
+        return Reply::json(200, &wire::whoami(&project, &did::of_project(&call.base_url(), &project.public_id)));
     }
     let (company, code, name) = (tenant.company, tenant.code().to_owned(), tenant.company_name().to_owned());
     let id = key.id;

@@ -62,12 +62,13 @@ pub fn rotated(made: &Made) -> Json {
 }
 
 /// Who a project's own key is.
-pub fn whoami(project: &Project) -> Json {
+pub fn whoami(project: &Project, did: &str) -> Json {
     json!({
         "identityId": project.public_id,
         "name": project.name,
         "email": null,
         "displayName": project.name,
+        "did": did,
         "type": TYPE,
         "purpose": project.purpose.as_str(),
         "scopes": project.scopes,
@@ -183,6 +184,7 @@ pub fn whoami_schema() -> Json {
     with([
         ("email", schema::string().nullable()),
         ("displayName", schema::string()),
+        ("did", schema::string()),
         count,
         last,
         ("wallet", schema::object([("address", schema::string())]).nullable()),

@@ -158,7 +158,9 @@ each_engine! {
         let did = signed.text_at("/did");
         let document = world.client().get(&format!("/identities/{}/did.json", project.id)).await.expect_status(200).json();
         assert_eq!(document["id"], did);
-        assert_eq!(document["verificationMethod"][0]["publicKeyMultibase"], signed.at("/publicKey"));
+        let [method] = document["verificationMethod"].as_array().unwrap().as_slice() else { panic!("one key: {document}") };
+        assert_eq!((&method["publicKeyMultibase"], &method["id"]), (&signed.at("/publicKey"), &signed.at("/keyId")));
+        assert_eq!(project.client.get("/v0/whoami").await.text_at("/did"), did);
         let ask = async |data: &str, signature: &str| {
             let body = json!({"data": data, "signature": signature, "did": did});
             project.client.post("/v0/whoami/verify").json(&body).await.expect_status(200).at("/valid")
