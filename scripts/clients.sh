@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Other people's clients, unmodified, against a server: buyers and facilitator clients of npm, Loomal's SDKs and x402 of PyPI.
-#   scripts/clients.sh node|python|limits PROGRAM [FILE…]
+# Other people's clients, unmodified, against a server: buyers and facilitator clients of npm, Loomal's SDKs and x402 of PyPI, the MCP SDK
+# of Rust.
+#   scripts/clients.sh node|python|limits|rust PROGRAM [FILE…]
 # `limits` is the part of python that needs a server with rate limits. Everything stays on loopback.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
-part=${1:?usage: scripts/clients.sh node|python|limits PROGRAM [FILE…]} program=${2:?the built server}
+part=${1:?usage: scripts/clients.sh node|python|limits|rust PROGRAM [FILE…]} program=${2:?the built server}
 shift 2
 folder=tests/clients
 trap 'stop_server' EXIT
@@ -14,9 +15,11 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 need_packages curl:curl
-mapfile -t packages < <(grep -v '^#' $folder/requirements.txt)
-need_venv clients "${packages[@]}"
-export CLIENTS_PYTHON=$VENV/bin/python PYTHONDONTWRITEBYTECODE=1
+if [ "$part" != rust ]; then
+  mapfile -t packages < <(grep -v '^#' $folder/requirements.txt)
+  need_venv clients "${packages[@]}"
+  export CLIENTS_PYTHON=$VENV/bin/python PYTHONDONTWRITEBYTECODE=1
+fi
 
 limits=off
 [ "$part" != limits ] || limits=on
@@ -44,5 +47,8 @@ case $part in
   limits)
     cd $folder
     "$VENV/bin/python" run.py limits.py ;;
-  *) die "unknown part $part: node, python or limits" ;;
+  rust)
+    # Not of the workspace: its features would have every crate of the server built a second time.
+    cargo test --quiet --locked --lib --manifest-path $folder/rmcp/Cargo.toml --target-dir "$CACHE/rmcp" "$@" ;;
+  *) die "unknown part $part: node, python, limits or rust" ;;
 esac

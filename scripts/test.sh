@@ -73,11 +73,11 @@ run_api() {
 
 run_clients() {
   local part log status
-  for part in node python limits; do
+  for part in node python limits rust; do
     say "other people's clients: $part"
     log=$LOGS/$part status=0
     scripts/clients.sh $part "$PROGRAM" 2>&1 | tee "$log" || status=$?
-    count "clients, $part" $status "$(number '^\S+ pass (\d+)' "$log")" "$(number '^\S+ fail (\d+)' "$log")" "$(number '^\S+ skipped (\d+)' "$log")"
+    count "clients, $part" $status "$(number '(?|^\S+ pass (\d+)|(\d+) passed;)' "$log")" "$(number '(?|^\S+ fail (\d+)|(\d+) failed;)' "$log")" "$(number '^\S+ skipped (\d+)' "$log")"
   done
   say "other people's clients: mcp"
   status=0
