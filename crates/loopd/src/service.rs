@@ -319,6 +319,7 @@ pub fn background(
     loopd_kernel::account::register_jobs(&mut runner);
     loopd_kernel::erasure::register(&mut runner);
     loopd_pay::mandate::register_jobs(&mut runner, pay.clone());
+    loopd_wave::register_jobs(&mut runner, wave);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(runner.clone().run(kernel.clone(), stop.clone()));
     tasks.spawn(webhook::dispatch::run(kernel.clone(), stop.clone()));

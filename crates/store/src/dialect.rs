@@ -51,6 +51,15 @@ pub fn for_update_of_skip_locked(engine: Engine, table: &str) -> String {
     }
 }
 
+/// `column`, compared without an index. SQLite knows nothing of how common a value is and may take the wrong index of two; PostgreSQL
+/// counts, and needs no telling. `column` must be a trusted name.
+pub fn unindexed(engine: Engine, column: &str) -> String {
+    match engine {
+        Engine::Sqlite => format!("+{column}"),
+        Engine::Postgres => column.to_owned(),
+    }
+}
+
 /// Text at `key` of a JSON object column, NULL when absent; numbers and booleans as their text.
 /// `column` and `key` must be trusted names: `key` is quoted here, `column` is not.
 pub fn json_text(engine: Engine, column: &str, key: &str) -> String {

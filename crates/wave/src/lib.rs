@@ -2,6 +2,7 @@
 //! what signed-in people do stands below `/api/v1/loopwave/`, in LOOP's.
 
 pub mod address;
+pub mod agent;
 pub mod chat;
 pub mod contact;
 pub mod engine;
@@ -10,16 +11,19 @@ pub mod key;
 pub mod license;
 pub mod mask;
 pub mod message;
+pub mod note;
 pub mod number;
 pub mod outgoing;
 pub mod preference;
 pub mod react;
+pub mod saved_view;
 pub mod settings;
 mod wave;
 
 use std::sync::Arc;
 
 use loopd_kernel::Product;
+use loopd_kernel::job::Runner;
 use loopd_web::operation::RateClass;
 use loopd_web::{Operation, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
@@ -38,6 +42,9 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     let mut all = service();
     all.extend(message::operations());
     all.extend(chat::operations());
+    all.extend(chat::inbox::operations(wave));
+    all.extend(note::http::operations());
+    all.extend(saved_view::http::operations());
     all.extend(number::http::operations(wave));
     if wave.engine(engine::sandbox::NAME).is_some() {
         all.extend(engine::sandbox::http::operations());
@@ -51,7 +58,15 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
 pub fn components() -> Vec<(String, Json)> {
     let mut all = number::http::components();
     all.extend(key::http::components());
+    all.extend(chat::inbox::components());
+    all.extend(note::http::components());
+    all.extend(saved_view::http::components());
     all
+}
+
+/// What this product does in the background, job by job.
+pub fn register_jobs(runner: &mut Runner, wave: &Arc<Wave>) {
+    chat::receipt::register(runner, wave.clone());
 }
 
 /// What a company subscribes to.
@@ -60,7 +75,9 @@ pub fn product(version: &str) -> Product {
         slug: PRODUCT.to_owned(),
         name: "Loopwave".to_owned(),
         description: "A WhatsApp team inbox: chats, contacts, tickets, auto-replies and paced broadcasts.".to_owned(),
-        resources: ["api-keys", "chats", "contacts", "messages", "numbers", "preferences"].map(str::to_owned).to_vec(),
+        resources: ["api-keys", "chats", "contacts", "messages", "numbers", "preferences", "saved-views"]
+            .map(str::to_owned)
+            .to_vec(),
         actions: ["api-keys.manage", "contacts.see-numbers", "numbers.link", "preferences.change"]
             .map(str::to_owned)
             .to_vec(),

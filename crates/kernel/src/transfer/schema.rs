@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     /// Tables of the kernel that belong to a company, and leave with it.
-    const EXPORTED: [&str; 14] = [
+    const EXPORTED: [&str; 23] = [
         "api_client_apps",
         "audit_logs",
         "billing_accounts",
@@ -209,6 +209,15 @@ mod tests {
         "memberships",
         "product_subscriptions",
         "roles",
+        "wave_chat_labels",
+        "wave_chats",
+        "wave_contacts",
+        "wave_identities",
+        "wave_messages",
+        "wave_notes",
+        "wave_numbers",
+        "wave_preferences",
+        "wave_saved_views",
         "workspaces",
     ];
     /// Tables of the kernel that belong to the installation or to people.

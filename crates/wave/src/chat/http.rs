@@ -67,7 +67,8 @@ async fn list(call: Call) -> Result<Reply> {
                     None => return Ok(Vec::new()),
                 },
             };
-            let filter = store::Filter { status: status.clone(), assignee, number };
+            let filter =
+                store::Filter { status: status.clone(), assignee: assignee.map(Some), number, ..Default::default() };
             Ok(store::list(reader, company, &filter, &page)?)
         })
         .await?;
@@ -94,7 +95,7 @@ async fn messages(call: Call) -> Result<Reply> {
 }
 
 /// The token of the next page, from rows of which one more was read than the page holds; that one is taken away.
-fn next_of<T>(rows: &mut Vec<T>, limit: i64, token: impl Fn(&T) -> String) -> Option<String> {
+pub fn next_of<T>(rows: &mut Vec<T>, limit: i64, token: impl Fn(&T) -> String) -> Option<String> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     if rows.len() <= limit {
         return None;

@@ -207,8 +207,47 @@ pub fn told(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, chat: &Chat) -> R
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub status: Option<String>,
-    pub assignee: Option<Uuid>,
+    /// `Some(None)`: those that nobody has.
+    pub assignee: Option<Option<Uuid>>,
     pub number: Option<Uuid>,
+    pub contact: Option<Uuid>,
+    pub label: Option<String>,
+    /// Those with messages that nobody read.
+    pub is_unread: bool,
+    /// Those whose customer waits for an answer.
+    pub is_waiting: bool,
+}
+
+impl Filter {
+    /// Conditions, the one that leaves the fewest chats first, each with the column that it compares.
+    fn conditions(&self) -> Vec<(&'static str, &'static str, Option<Value>)> {
+        let mut all = Vec::new();
+        if let Some(contact) = self.contact {
+            all.push(("c.contact_id", " = ", Some(contact.into())));
+        }
+        if let Some(label) = &self.label {
+            let labelled = " IN (SELECT l.chat_id FROM wave_chat_labels l WHERE l.company_id = $1 AND l.label = ";
+            all.push(("c.id", labelled, Some(label.clone().into())));
+        }
+        if self.is_unread {
+            all.push(("c.unread_count", " > 0", None));
+        }
+        if self.is_waiting {
+            all.push(("c.waiting_since", " IS NOT NULL", None));
+        }
+        match self.assignee {
+            Some(Some(agent)) => all.push(("c.assignee_id", " = ", Some(agent.into()))),
+            Some(None) => all.push(("c.assignee_id", " IS NULL", None)),
+            None => {}
+        }
+        if let Some(status) = &self.status {
+            all.push(("c.status", " = ", Some(status.clone().into())));
+        }
+        if let Some(number) = self.number {
+            all.push(("c.number_id", " = ", Some(number.into())));
+        }
+        all
+    }
 }
 
 /// A page of chats, the last written in first; one more than the page has, if there are more.
@@ -221,16 +260,37 @@ pub fn list(
     let (at, id) = page.before();
     let mut sql = format!("{SELECT} WHERE c.company_id = $1 AND (c.last_message_at, c.id) < ($2, $3)");
     let mut values = params![company, at, id].to_vec();
-    for (column, value) in [
-        ("c.status", filter.status.clone().map(loopd_store::Value::from)),
-        ("c.assignee_id", filter.assignee.map(loopd_store::Value::from)),
-        ("c.number_id", filter.number.map(loopd_store::Value::from)),
-    ] {
+    let engine = reader.engine();
+    // Which conditions an index is there for together: an assignee's chats by status. What else is asked is only compared.
+    let conditions = filter.conditions();
+    let is_of_agent = conditions.first().is_some_and(|(column, ..)| *column == "c.assignee_id");
+    let leads = |place: usize, column: &str| place == 0 || (is_of_agent && column == "c.status");
+    for (place, (column, compared, value)) in conditions.iter().enumerate() {
+        let column = if leads(place, column) { (*column).to_owned() } else { dialect::unindexed(engine, column) };
+        sql.push_str(&format!(" AND {column}{compared}"));
         if let Some(value) = value {
-            values.push(value);
-            sql.push_str(&format!(" AND {column} = ${}", values.len()));
+            values.push(value.clone());
+            sql.push_str(&format!("${}", values.len()));
+            if compared.contains('(') {
+                sql.push(')');
+            }
         }
     }
     sql.push_str(&format!(" ORDER BY c.last_message_at DESC, c.id DESC LIMIT {}", page.limit + 1));
     reader.query(&sql, &values, read)
+}
+
+/// Puts these labels on a chat in place of those that it has; the row itself is the caller's to keep.
+///
+/// # Errors
+/// The database's.
+pub fn set_labels(tx: &mut Tx<'_>, company: CompanyId, chat: Uuid, labels: &[String]) -> Result<(), StoreError> {
+    tx.push("DELETE FROM wave_chat_labels WHERE company_id = $1 AND chat_id = $2", params![company, chat])?;
+    for label in labels {
+        tx.push(
+            "INSERT INTO wave_chat_labels (company_id, label, chat_id) VALUES ($1, $2, $3)",
+            params![company, label.as_str(), chat],
+        )?;
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
-use loopd_types::{HOUR_US, MINUTE_US, Result, Timestamp, Uuid};
+use loopd_types::{HOUR_US, MINUTE_US, Problem, Result, Timestamp, Uuid};
 
 use super::receive::preview;
 use super::store::{self, Message, Origin, Status};
@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::chat::{self, Chat};
 use crate::engine::Content;
 use crate::number::Number;
-use crate::preference::Preferences;
+use crate::preference::{self, Preferences};
 use crate::{contact, outgoing};
 
 /// A person who writes.
@@ -87,7 +87,7 @@ pub fn enqueue(
         chat: chat.id,
         to: draft.to,
         rank: draft.origin.rank(),
-        content: &attributed(draft, preferences),
+        content: &attributed(&draft.content, draft.agent.as_ref().map(|agent| agent.name.as_str()), preferences),
         due_at: draft.due_at,
         expires_at,
     };
@@ -111,10 +111,44 @@ pub fn enqueue(
 }
 
 /// The content as the customer sees it: an agent's words under their name (spec/loopwave.md 4.3).
-fn attributed(draft: &Draft<'_>, preferences: &Preferences) -> Content {
-    let mut content = draft.content.clone();
-    if let (Some(agent), true, Some(text)) = (&draft.agent, preferences.attribution, &content.text) {
-        content.text = Some(format!("*{}:*\n{text}", agent.name));
+fn attributed(content: &Content, agent: Option<&str>, preferences: &Preferences) -> Content {
+    let mut content = content.clone();
+    if let (Some(agent), true, Some(text)) = (agent, preferences.attribution, &content.text) {
+        content.text = Some(format!("*{agent}:*\n{text}"));
     }
     content
+}
+
+/// Sends a message again that failed, or of which nobody knows what became: a person says so, and takes the risk of a second one.
+/// It stays the same message, so an engine that can tell repeats does.
+///
+/// # Errors
+/// 404; 409 `not_retryable` for a message that is on its way, went out, or came in.
+pub fn again(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, chat: Uuid, id: Uuid) -> Result<Queued> {
+    let chat = chat::store::lock(tx, tenant.company, chat)?;
+    let known =
+        store::lock(tx, tenant.company, id)?.filter(|it| it.chat_id == chat.id).ok_or_else(Problem::not_found)?;
+    if !known.from_me || !matches!(known.status, Status::Failed | Status::Unknown) {
+        let words = "Only a message that failed, or whose outcome nobody knows, can be sent again.";
+        return Err(Problem::conflict("not_retryable", words).with_extra("status", known.status.as_str()));
+    }
+    let (preferences, now) = (preference::load(tx, tenant.company)?, kernel.now());
+    let origin = Origin::parse(&known.origin).unwrap_or(Origin::Agent);
+    store::requeue(tx, tenant.company, id, now)?;
+    outgoing::store::forget(tx, tenant.company, id)?;
+    let new = outgoing::store::New {
+        message: id,
+        number: known.number_id,
+        chat: chat.id,
+        to: &chat.address()?,
+        rank: origin.rank(),
+        content: &attributed(&known.content, known.agent_name.as_deref(), &preferences),
+        due_at: now,
+        expires_at: now.plus(PATIENCE_US),
+    };
+    outgoing::store::insert(tx, tenant.company, &new, now)?;
+    let message = Message { status: Status::Queued, status_at: now, wa_id: None, failure: None, ..known };
+    wire::told(tx, kernel, tenant, &message, &chat, "updated")?;
+    outgoing::ring(tx);
+    Ok(Queued { message, chat })
 }

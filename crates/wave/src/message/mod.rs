@@ -5,11 +5,12 @@ mod enqueue;
 mod http;
 mod progress;
 mod receive;
+pub mod shown;
 pub mod store;
 pub mod wire;
 
-pub use enqueue::{Agent, Draft, Queued, enqueue};
-pub use http::operations;
+pub use enqueue::{Agent, Draft, Queued, again, enqueue};
+pub use http::{no_ready_session, operations};
 pub use progress::progress;
 pub use receive::{Taken, receive};
 pub use store::{Message, Origin, Status};

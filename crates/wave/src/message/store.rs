@@ -31,6 +31,11 @@ impl Origin {
         }
     }
 
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Phone, Self::Agent, Self::Api, Self::Automation, Self::Broadcast, Self::System];
+        all.into_iter().find(|origin| origin.as_str() == text)
+    }
+
     /// Who waits for whom where a line can send only so much: people and programs, then automations, then broadcasts.
     pub const fn rank(self) -> i64 {
         match self {
@@ -153,6 +158,33 @@ pub fn lock_by_wa(
     tx.first(&sql, &params![company, number, wa_id], read)
 }
 
+/// WhatsApp's id of the last message that a customer wrote in a chat; looked for among the newest, which is where it is.
+pub fn last_inbound(reader: &mut Reader<'_>, company: CompanyId, chat: Uuid) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT wa_id FROM wave_messages WHERE company_id = $1 AND chat_id = $2 AND NOT from_me AND wa_id IS NOT NULL \
+         ORDER BY sent_at DESC, id DESC LIMIT 1";
+    reader.first(sql, &params![company, chat], |row| Ok(row.text(0)?.to_owned()))
+}
+
+/// What WhatsApp's ids on a line are called here: pairs of both, for those that are known.
+pub fn ids_of(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    number: Uuid,
+    wa_ids: &[&str],
+) -> Result<Vec<(String, Uuid)>, StoreError> {
+    if wa_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let marks: Vec<String> = (0..wa_ids.len()).map(|place| format!("${}", place + 3)).collect();
+    let sql = format!(
+        "SELECT wa_id, id FROM wave_messages WHERE company_id = $1 AND number_id = $2 AND wa_id IN ({})",
+        marks.join(", ")
+    );
+    let mut values = params![company, number].to_vec();
+    values.extend(wa_ids.iter().map(|wa_id| Value::from(*wa_id)));
+    reader.query(&sql, &values, |row| Ok((row.text(0)?.to_owned(), row.uuid(1)?)))
+}
+
 /// A page of a chat, newest first; one more than the page has, if there are more.
 pub fn thread(
     reader: &mut Reader<'_>,
@@ -230,5 +262,17 @@ pub fn set_status(
             failure.map(|it| it.code.as_str()),
             failure.map(|it| it.words.as_str())
         ],
+    )
+}
+
+/// Puts a message that did not go back on its way. What WhatsApp called it is forgotten: it gets a new name there.
+///
+/// # Errors
+/// The database's.
+pub fn requeue(tx: &mut Tx<'_>, company: CompanyId, id: Uuid, at: Timestamp) -> Result<(), StoreError> {
+    tx.push(
+        "UPDATE wave_messages SET status = 'queued', status_at = $3, wa_id = NULL, failure_code = NULL, failure_words = NULL \
+         WHERE company_id = $1 AND id = $2",
+        params![company, id, at],
     )
 }

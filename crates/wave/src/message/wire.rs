@@ -48,7 +48,11 @@ pub fn told(
     let mut data = row(message, chat, Sight::Full);
     data["contactId"] = json!(chat.contact_id.map(|id| id.to_string()));
     data["name"] = json!(chat.name);
-    let shown = json!({"chatId": null, "name": chat.name.as_deref().map(|name| Sight::Masked.name(name))});
+    let masked = |name: &Option<String>| name.as_deref().map(|name| Sight::Masked.name(name));
+    let shown = json!({
+        // WhatsApp's own ids hold the number that they went to.
+        "chatId": null, "replyTo": null, "name": masked(&chat.name), "agentName": masked(&message.agent_name),
+    });
     let subject = format!("{PRODUCT}/messages/{}", message.id);
     event::emit(tx, kernel, tenant, &format!("{PRODUCT}.messages.{act}"), &subject, data, Some(shown))
 }

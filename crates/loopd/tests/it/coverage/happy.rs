@@ -549,7 +549,8 @@ async fn loopwave(tour: &mut Tour) {
     tour.patch(&item, json!({"label": "Support"})).await;
     tour.post(&format!("{item}connect/"), json!({})).await;
     tour.post(&format!("{item}sandbox/scan/"), json!({"phone": "250788000001"})).await;
-    tour.post(&format!("{item}sandbox/receive/"), json!({"from": "250788123456", "text": "Hi"})).await;
+    let received = tour.post(&format!("{item}sandbox/receive/"), json!({"from": "250788123456", "text": "Hi"})).await;
+    inbox(tour, &received.text_at("/chat")).await;
     for (path, id) in [("api-keys", &key), ("numbers", &number)] {
         tour.get(&format!("/api/v1/loopwave/{path}/")).await;
         tour.get(&format!("/api/v1/loopwave/{path}/{id}/")).await;
@@ -557,6 +558,32 @@ async fn loopwave(tour: &mut Tour) {
     tour.get("/api/v1/loopwave/preferences/").await;
     tour.patch("/api/v1/loopwave/preferences/", json!({"mask_numbers": false})).await;
     tour.delete(&item).await;
+}
+
+async fn inbox(tour: &mut Tour, chat: &str) {
+    let (base, item) = ("/api/v1/loopwave/chats/", format!("/api/v1/loopwave/chats/{chat}/"));
+    tour.get(base).await;
+    tour.get(&item).await;
+    tour.post(&format!("{item}read/"), json!({})).await;
+    tour.post(&format!("{item}assign/"), json!({"assignee": "me"})).await;
+    tour.patch(&item, json!({"labels": ["vip"]})).await;
+    tour.post(&format!("{item}resolve/"), json!({})).await;
+    tour.post(&format!("{item}reopen/"), json!({})).await;
+    tour.post(&format!("{item}messages/"), json!({"text": "Hello"})).await;
+    let note = tour.post(&format!("{item}notes/"), json!({"text": "Knows us"})).await.text_at("/id");
+    tour.get(&format!("{item}notes/")).await;
+    tour.delete(&format!("{item}notes/{note}/")).await;
+    // Nobody with such a number is on the sandbox's WhatsApp.
+    let other = tour.post(base, json!({"to": "250788120000", "text": "Hello"})).await.text_at("/id");
+    let thread = format!("{base}{other}/messages/");
+    eventually("a message failed", async || tour.owner.get(&thread).await.at("/results/0/status") == "failed").await;
+    let failed = tour.get(&thread).await.text_at("/results/0/id");
+    tour.post(&format!("{thread}{failed}/retry/"), json!({})).await;
+    let views = "/api/v1/loopwave/saved-views/";
+    let view = tour.post(views, json!({"name": "Mine", "filter": {"assignee": "me"}})).await.text_at("/id");
+    tour.get(views).await;
+    tour.patch(&format!("{views}{view}/"), json!({"name": "Ours"})).await;
+    tour.delete(&format!("{views}{view}/")).await;
 }
 
 async fn loomal(world: &World, tour: &mut Tour) {

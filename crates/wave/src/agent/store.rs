@@ -1,0 +1,26 @@
+//! Agents in the database: memberships and accounts, which are the kernel's.
+
+use loopd_store::{Reader, Row, StoreError, params};
+use loopd_types::{CompanyId, Uuid};
+
+use super::Agent;
+
+fn read(row: &Row<'_>) -> Result<Agent, StoreError> {
+    let (first, last) = (row.text(1)?.trim(), row.text(2)?.trim());
+    let name = format!("{first} {last}");
+    let name = if name.trim().is_empty() { row.text(3)?.to_owned() } else { name.trim().to_owned() };
+    Ok(Agent { id: row.uuid(0)?, name })
+}
+
+/// A person by their account.
+pub fn person(reader: &mut Reader<'_>, user: Uuid) -> Result<Option<Agent>, StoreError> {
+    let sql = "SELECT u.id, u.first_name, u.last_name, u.username FROM users u WHERE u.id = $1";
+    reader.first(sql, &params![user], read)
+}
+
+/// Somebody who works in this company now: a member whose membership and account are active.
+pub fn member(reader: &mut Reader<'_>, company: CompanyId, user: Uuid) -> Result<Option<Agent>, StoreError> {
+    let sql = "SELECT u.id, u.first_name, u.last_name, u.username FROM memberships m JOIN users u ON u.id = m.user_id \
+         WHERE m.company_id = $1 AND m.user_id = $2 AND m.status = 'active' AND u.is_active";
+    reader.first(sql, &params![company, user], read)
+}
