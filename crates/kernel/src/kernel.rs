@@ -134,6 +134,12 @@ impl Kernel {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// What tells this installation from another, for one purpose: it follows from the secret key and tells nothing of it. 32 hex digits.
+    pub fn fingerprint(&self, purpose: &str) -> String {
+        let key = crate::vault::derive(&self.settings.secret_key, format!("fingerprint: {purpose}").as_bytes());
+        loopd_types::hex(&key[..16])
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }

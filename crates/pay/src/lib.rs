@@ -19,13 +19,10 @@ pub mod usdc;
 mod wire;
 pub mod x402;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use loopd_kernel::Product;
-use loopd_web::operation::RateClass;
-use loopd_web::{Operation, Reply, Surface, openapi};
-use serde_json::Value;
+use loopd_web::{Description, Operation, Surface};
 
 pub use pay::Pay;
 pub use settings::Settings;
@@ -40,10 +37,10 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
     all.extend(mandate::operations(pay));
     all.extend(endpoint::operations(pay));
     all.extend(did::operations());
-    let description = described(&LOOMAL, &all);
+    let description = LOOMAL.of(&all);
     all.push(description);
     let own = facilitator::operations(pay);
-    all.push(described(&FACILITATOR, &own));
+    all.push(FACILITATOR.of(&own));
     all.extend(own);
     all.extend(manage::operations(pay));
     all
@@ -62,18 +59,6 @@ pub fn product(version: &str) -> Product {
         version: version.to_owned(),
         settings: None,
     }
-}
-
-/// A surface's description of itself.
-struct Description {
-    surface: Surface,
-    /// Of the operation that serves it.
-    id: &'static str,
-    path: &'static str,
-    tag: &'static str,
-    title: &'static str,
-    version: &'static str,
-    words: &'static str,
 }
 
 static LOOMAL: Description = Description {
@@ -95,31 +80,3 @@ static FACILITATOR: Description = Description {
     version: "2",
     words: "Verifies and settles payments of x402, versions 1 and 2, for sellers with middleware of their own.",
 };
-
-/// The operation that serves a description of `operations` as they are.
-fn described(of: &'static Description, operations: &[Operation]) -> Operation {
-    let own: Vec<Operation> = operations.to_vec();
-    let rendered: Arc<OnceLock<Bytes>> = Arc::new(OnceLock::new());
-    Operation::get(of.id, of.path, move |call| {
-        let bytes = rendered.get_or_init(|| of.render(&call.base_url(), &own).to_string().into()).clone();
-        async move { Ok(Reply::json_bytes(200, bytes)) }
-    })
-    .tag(of.tag)
-    .summary("This description")
-    .rate(RateClass::Unlimited)
-    .any_origin()
-    .undocumented()
-}
-
-impl Description {
-    fn render(&self, base_url: &str, operations: &[Operation]) -> Value {
-        let document = openapi::Document {
-            title: self.title.to_owned(),
-            version: self.version.to_owned(),
-            description: self.words.to_owned(),
-            servers: vec![base_url.to_owned()],
-            ..openapi::Document::default()
-        };
-        openapi::assemble(self.surface, &document, operations)
-    }
-}

@@ -15,7 +15,7 @@ use crate::number::Number;
 pub const SCHEME: &str = "loopwave";
 
 /// Our events, and what the original's pages call them. Others go out under their name in our log without the product's.
-const NAMES: [(&str, &str); 5] = [
+pub(crate) const NAMES: [(&str, &str); 5] = [
     ("loopwave.messages.created", "message.created"),
     ("loopwave.chats.updated", "chats.updated"),
     ("loopwave.numbers.status", "session.status"),
@@ -84,10 +84,8 @@ pub struct Loopwave;
 
 impl Scheme for Loopwave {
     fn body(&self, event: &Event) -> Vec<u8> {
-        // Only administrators have endpoints of this scheme: they see numbers.
-        let data = veil::look(&event.payload, |_| true);
         let mut body = format!("{{\"event\":{},\"data\":", Json::from(wire_name(&event.kind))).into_bytes();
-        body.extend_from_slice(data.as_bytes());
+        body.extend_from_slice(event.payload.as_bytes());
         body.extend_from_slice(format!(",\"timestamp\":\"{}\"}}", event.created_at.to_millis()).as_bytes());
         body
     }

@@ -19,13 +19,14 @@ pub mod react;
 pub mod saved_view;
 pub mod settings;
 mod wave;
+pub mod webhook;
 
 use std::sync::Arc;
 
 use loopd_kernel::Product;
 use loopd_kernel::job::Runner;
 use loopd_web::operation::RateClass;
-use loopd_web::{Operation, Reply, Schema as _, schema};
+use loopd_web::{Access, Description, Operation, Reply, Schema as _, Surface, schema};
 use serde_json::{Value as Json, json};
 
 pub use settings::Settings;
@@ -51,7 +52,35 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     }
     all.extend(preference::operations());
     all.extend(key::http::operations());
+    all.extend(webhook::operations());
+    all.extend(license::http::operations(wave));
+    let mut all: Vec<Operation> = all.into_iter().map(|operation| licensed(operation, wave)).collect();
+    let description = DESCRIPTION.of(&all);
+    all.push(description);
     all
+}
+
+static DESCRIPTION: Description = Description {
+    surface: Surface::Loopwave,
+    id: "loopwave_openapi",
+    path: "/api-reference/openapi.json",
+    tag: "loopwave",
+    title: "Loopwave API",
+    version: API_VERSION,
+    words: "A WhatsApp team inbox: send messages, read chats. Send `Authorization: Bearer lw_live_…` or `X-API-Key`.",
+};
+
+/// What a licence that is over never stops: activating another, and what customers write.
+const OPEN: [&str; 3] = ["loopwave_license_activate", "loopwave_license_refresh", "loopwave_numbers_sandbox_receive"];
+
+/// Everything else that writes in a company asks for its licence.
+fn licensed(operation: Operation, wave: &Arc<Wave>) -> Operation {
+    let is_of_company = matches!(operation.access, Access::Key(_) | Access::Tenant { .. });
+    if !is_of_company || operation.method.is_safe() || !operation.has_effect || OPEN.contains(&operation.id.as_str()) {
+        return operation;
+    }
+    let words = "`license_locked`: the company's licence is over, and this installation enforces licences.";
+    operation.gated(license::gate(wave)).responds(402, words, schema::component("Error"))
 }
 
 /// The schemas that the operations refer to.
@@ -61,6 +90,7 @@ pub fn components() -> Vec<(String, Json)> {
     all.extend(chat::inbox::components());
     all.extend(note::http::components());
     all.extend(saved_view::http::components());
+    all.extend(webhook::components());
     all
 }
 
@@ -75,12 +105,29 @@ pub fn product(version: &str) -> Product {
         slug: PRODUCT.to_owned(),
         name: "Loopwave".to_owned(),
         description: "A WhatsApp team inbox: chats, contacts, tickets, auto-replies and paced broadcasts.".to_owned(),
-        resources: ["api-keys", "chats", "contacts", "messages", "numbers", "preferences", "saved-views"]
-            .map(str::to_owned)
-            .to_vec(),
-        actions: ["api-keys.manage", "contacts.see-numbers", "numbers.link", "preferences.change"]
-            .map(str::to_owned)
-            .to_vec(),
+        resources: [
+            "api-keys",
+            "chats",
+            "contacts",
+            "license",
+            "messages",
+            "numbers",
+            "preferences",
+            "saved-views",
+            "webhooks",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        actions: [
+            "api-keys.manage",
+            "contacts.see-numbers",
+            "license.activate",
+            "numbers.link",
+            "preferences.change",
+            "webhooks.manage",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         version: version.to_owned(),
         settings: None,
     }

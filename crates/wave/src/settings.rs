@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::license;
+
 /// The name of the sandbox that production must allow (`LOOP_ALLOW_SANDBOXES`).
 pub const SANDBOX: &str = "whatsapp";
 
@@ -13,11 +15,13 @@ pub const ENGINES: [&str; 3] = ["sandbox", "cloud", "web"];
 pub struct Settings {
     /// The engines that numbers may use.
     pub engines: BTreeSet<String>,
+    /// By what licences are judged.
+    pub license: license::Settings,
 }
 
 impl Default for Settings {
     /// Nothing leaves the house.
     fn default() -> Self {
-        Self { engines: BTreeSet::from(["sandbox".to_owned()]) }
+        Self { engines: BTreeSet::from(["sandbox".to_owned()]), license: license::Settings::default() }
     }
 }

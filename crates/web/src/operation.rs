@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::Method;
 use loopd_kernel::access::Door;
-use loopd_kernel::credential;
+use loopd_kernel::{Kernel, Tenant, credential};
 use loopd_types::{Problem, Result};
 use serde_json::Value;
 
@@ -20,6 +20,10 @@ pub const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
 
 /// What an operation runs after the pipeline let the call through.
 pub type Handler = Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Reply>> + Send + Sync>;
+
+/// What may still refuse a caller who was let into a company, before the body is read: a licence that is over. It is given the host
+/// that the call came by.
+pub type Gate = Arc<dyn Fn(Arc<Kernel>, Arc<Tenant>, Option<String>) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// One declared operation of a surface.
 #[derive(Clone)]
@@ -65,6 +69,7 @@ pub struct Operation {
     pub any_origin: bool,
     /// What is added to its refusals, for clients that read a shape of its own.
     pub dressed: Option<fn(Problem) -> Problem>,
+    pub gate: Option<Gate>,
     pub handler: Handler,
 }
 
@@ -262,6 +267,7 @@ impl Operation {
             timeout: None,
             any_origin: false,
             dressed: None,
+            gate: None,
             handler: Arc::new(move |call| handler(call).boxed()),
         }
     }
@@ -413,6 +419,11 @@ impl Operation {
     /// Adds to every refusal of this operation, the edge's own included.
     pub fn dressed(mut self, dress: fn(Problem) -> Problem) -> Self {
         self.dressed = Some(dress);
+        self
+    }
+    /// Asks `gate` of every caller who was let into their company.
+    pub fn gated(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
         self
     }
     pub fn timeout(mut self, timeout: Duration) -> Self {

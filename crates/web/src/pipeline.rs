@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::request::Parts;
 use loopd_kernel::access::{Door, KeyAccess, network};
 use loopd_kernel::idempotency::Claim;
@@ -84,7 +84,7 @@ pub(crate) async fn limit_address(
 
 /// Steps 4 to 10: identity, app, company, workspace, product, permission, budget.
 pub(crate) async fn admit(
-    kernel: &Kernel,
+    kernel: &Arc<Kernel>,
     operation: &Operation,
     parts: &Parts,
     origin: Origin,
@@ -160,6 +160,7 @@ pub(crate) async fn admit(
     if let ([only], Access::Tenant { product, .. } | Access::Union { product, .. }) =
         (tenants.as_slice(), &operation.access)
     {
+        ask_gate(kernel, operation, parts, only).await?;
         kernel.note_call(only.company, product.as_deref());
     }
     Ok(Admission { caller, tenants, is_union })
@@ -167,7 +168,7 @@ pub(crate) async fn admit(
 
 /// The same for the keys of a surface of its own: key, budget, kind, scope, company.
 async fn admit_key(
-    kernel: &Kernel,
+    kernel: &Arc<Kernel>,
     keyed: &Keyed,
     operation: &Operation,
     parts: &Parts,
@@ -187,8 +188,16 @@ async fn admit_key(
     }
     let is_write = !operation.method.is_safe() && operation.has_effect;
     let tenant = kernel.enter_by_key(door, &caller, &key, is_write).await?;
+    ask_gate(kernel, operation, parts, &tenant).await?;
     kernel.note_call(tenant.company, Some(door.product));
     Ok(Admission { caller, tenants: vec![tenant], is_union: false })
+}
+
+/// What may still refuse whoever was let into a company.
+async fn ask_gate(kernel: &Arc<Kernel>, operation: &Operation, parts: &Parts, tenant: &Arc<Tenant>) -> Result<()> {
+    let Some(gate) = &operation.gate else { return Ok(()) };
+    let host = parts.headers.get(HOST).and_then(|value| value.to_str().ok()).or_else(|| parts.uri.host());
+    gate(kernel.clone(), tenant.clone(), host.map(str::to_owned)).await
 }
 
 /// The door whose key is shown; `None` for what may be LOOP's, and for nothing at all.

@@ -185,7 +185,7 @@ async fn retrieve_delivery(call: Call) -> Result<Reply> {
             let found = delivery::LISTING.find(reader, id, Some(&[tenant.company]), Conditions::default())?;
             let mut row: Value =
                 serde_json::from_slice(&found.ok_or_else(Problem::not_found)?).map_err(Problem::internal)?;
-            row["body"] = delivery::body(reader, &kernel, tenant.company, id)?.into();
+            row["body"] = delivery::body(reader, &kernel, &tenant, id)?.into();
             Ok(row)
         })
         .await?;

@@ -366,7 +366,7 @@ fn doors(settings: &serde_json::Value) -> Vec<(String, bool)> {
 fn load_key(reader: &mut Reader<'_>, hash: &str, now: Timestamp) -> Result<Option<KeyAccess>, StoreError> {
     reader.first(
         "SELECT id, user_id, companies, scopes, expires_at, kind, subject, allowed_networks, workspaces, rate_limit_per_minute \
-         FROM credentials WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+         FROM credentials WHERE hash = $1 AND revoked_at IS NULL AND disabled_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
         &params![hash, now],
         |row| {
             let companies = row.opt_json(2)?.map(|text| {

@@ -158,6 +158,27 @@ pub fn set_scopes(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, id: Uuid
     Ok(())
 }
 
+/// Renames a key of whatever kind. Whoever calls writes who did it.
+pub fn rename(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, id: Uuid, name: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE credentials SET name = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
+        &params![company, id, name, kernel.now()],
+    )?;
+    kernel.forget_all_keys(tx);
+    Ok(())
+}
+
+/// Switches a key of whatever kind off for a while, or on again; counts at its next request. Whoever calls writes who did it.
+pub fn set_enabled(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, id: Uuid, is_enabled: bool) -> Result<()> {
+    let now = kernel.now();
+    tx.execute(
+        "UPDATE credentials SET disabled_at = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
+        &params![company, id, (!is_enabled).then_some(now), now],
+    )?;
+    kernel.forget_all_keys(tx);
+    Ok(())
+}
+
 /// Stores a new key's hash and gives its secret, once.
 fn insert(tx: &mut Tx<'_>, kernel: &Kernel, new: &NewKey<'_>) -> Result<Minted> {
     let (secret, shown) = new.kind.mint(kernel.rng.as_ref());

@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 82] = [
+pub const PLACES: [Place; 84] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -116,11 +116,13 @@ pub const PLACES: [Place; 82] = [
     place("wave_chats", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_contacts", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_identities", Fate::Nobodys, ""),
+    place("wave_licenses", Fate::Nobodys, ""),
     place("wave_messages", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_notes", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_numbers", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_outgoing", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_preferences", Fate::Nobodys, ""),
+    place("wave_revocations", Fate::Nobodys, ""),
     place("wave_sandbox_messages", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_saved_views", Fate::Removed(&["owner_id"]), COMPANYS),
     place("workspaces", Fate::Nobodys, ""),

@@ -13,7 +13,7 @@ const USED: &str =
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 34] = [
+const LEFT_OUT: [(&str, &str); 35] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -55,6 +55,7 @@ const LEFT_OUT: [(&str, &str); 34] = [
     ("mail_messages", "letters were sent from here, with links that open accounts here"),
     ("usage_counters", USED),
     ("usage_cursors", USED),
+    ("wave_licenses", "a licence may be for this host or installation: activate it where the company arrives"),
     ("wave_outgoing", "what is on its way goes out from here"),
     ("wave_sandbox_messages", "what simulated telephones were sent"),
 ];

@@ -1,5 +1,6 @@
 //! One attempt: the request as it is sent, what came back, and the row that remembers both.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use super::verdict::{self, Verdict};
 use crate::access::Tenant;
 use crate::egress::{Answer, Outbound, Unanswered};
 use crate::event::log::Event;
+use crate::event::veil;
 use crate::{Kernel, audit};
 
 /// Bytes of an answer's body that are kept.
@@ -63,7 +65,12 @@ pub(super) async fn make(kernel: &Kernel, target: &Target, parcel: &Parcel) -> A
             return attempt;
         }
     };
-    let body = scheme.body(&parcel.event);
+    // Told of a record, an endpoint is told no more of it than whoever made it may see.
+    let event = match veil::look(&parcel.event.payload, |permission| target.may_see(permission)) {
+        Cow::Borrowed(_) => Cow::Borrowed(&parcel.event),
+        Cow::Owned(payload) => Cow::Owned(Event { payload, ..parcel.event.clone() }),
+    };
+    let body = scheme.body(&event);
     let mut headers = vec![
         ("Content-Type", "application/json".to_owned()),
         ("LOOP-Event-ID", parcel.event.id.to_string()),

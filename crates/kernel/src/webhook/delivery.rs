@@ -6,6 +6,7 @@ use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use super::endpoint;
 use crate::access::Tenant;
 use crate::event::log::{Event, JOINED};
+use crate::event::veil;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
 use crate::{Kernel, audit};
 
@@ -110,19 +111,25 @@ pub(super) fn next_at(
     Ok(first.map(|(turn, next)| if is_ordered { next.unwrap_or_default() } else { turn }))
 }
 
-/// The body of a delivery, as it is and was sent.
+/// The body of a delivery as it is and was sent, as far as this caller may see what it tells.
 ///
 /// # Errors
 /// 404.
-pub fn body(reader: &mut Reader<'_>, kernel: &Kernel, company: CompanyId, id: Uuid) -> Result<Option<String>> {
+pub fn body(reader: &mut Reader<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<Option<String>> {
     let sql = format!(
-        "SELECT d.body, w.scheme, {JOINED} FROM webhook_deliveries d \
+        "SELECT d.body, w.scheme, w.grants, {JOINED} FROM webhook_deliveries d \
          JOIN webhook_endpoints w ON w.company_id = d.company_id AND w.id = d.endpoint_id \
          LEFT JOIN events e ON e.company_id = d.company_id AND e.position = d.position WHERE d.company_id = $1 AND d.id = $2"
     );
+    let company = tenant.company;
     let found = reader.first(&sql, &params![company, id], |row| {
-        let event = if row.opt_i64(2)?.is_some() { Some(Event::read(row, company, 2)?) } else { None };
-        Ok((row.opt_text(0)?.map(str::to_owned), row.text(1)?.to_owned(), event))
+        let event = if row.opt_i64(3)?.is_some() { Some(Event::read(row, company, 3)?) } else { None };
+        let grants = endpoint::read_grants(row.json(2)?);
+        let seen = event.map(|event| {
+            let may = |permission: &str| tenant.may(permission) && grants.iter().all(|set| set.allows(permission));
+            Event { payload: veil::look(&event.payload, may).into_owned(), ..event }
+        });
+        Ok((row.opt_text(0)?.map(str::to_owned), row.text(1)?.to_owned(), seen))
     })?;
     let (own, scheme, event) = found.ok_or_else(Problem::not_found)?;
     let rendered = event.zip(kernel.settings.webhook_schemes.get(&scheme)).map(|(event, scheme)| scheme.body(&event));

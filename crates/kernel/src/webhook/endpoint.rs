@@ -405,11 +405,17 @@ pub(super) struct Target {
     pub is_ordered: bool,
     pub concurrency: i64,
     pub scheme: String,
+    /// What it may be shown.
+    grants: Vec<PermissionSet>,
     sealed: Vec<u8>,
     old: Option<(Vec<u8>, Timestamp)>,
 }
 
 impl Target {
+    pub fn may_see(&self, permission: &str) -> bool {
+        self.grants.iter().all(|set| set.allows(permission))
+    }
+
     /// The secrets that sign now, the newest first.
     pub fn secrets(&self, kernel: &Kernel) -> Result<Vec<Secret<String>>> {
         let mut secrets = vec![open(kernel, self.company, self.id, &self.sealed)?];
@@ -423,7 +429,7 @@ impl Target {
 /// The endpoint, unless it was deleted.
 pub(super) fn find(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Option<Target>> {
     Ok(reader.first(
-        "SELECT url, status, is_ordered, concurrency, scheme, secret, old_secret, old_secret_until FROM webhook_endpoints \
+        "SELECT url, status, is_ordered, concurrency, scheme, secret, old_secret, old_secret_until, grants FROM webhook_endpoints \
          WHERE company_id = $1 AND id = $2 AND status <> 'deleted'",
         &params![company, id],
         |row| {
@@ -437,6 +443,7 @@ pub(super) fn find(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Res
                 scheme: row.text(4)?.to_owned(),
                 sealed: row.bytes(5)?.to_vec(),
                 old: row.opt_bytes(6)?.map(<[u8]>::to_vec).zip(row.opt_time(7)?),
+                grants: read_grants(row.json(8)?),
             })
         },
     )?)
@@ -481,19 +488,24 @@ pub(super) fn listeners(reader: &mut Reader<'_>, company: CompanyId, only: Optio
     );
     Ok(reader.query(&sql, &params![company, only], |row| {
         let patterns: Vec<String> = serde_json::from_str(row.json(1)?).unwrap_or_default();
-        let grants: Vec<Vec<String>> = serde_json::from_str(row.json(3)?).unwrap_or_default();
         Ok(Listener {
             id: row.uuid(0)?,
             is_ordered: row.bool(2)?,
             about: row.opt_text(4)?.map(str::to_owned),
             // Nothing unreadable may turn into "everything".
             filter: Filter::parse(patterns).unwrap_or_else(|_| Filter::parse(["no.such"]).expect("a pattern")),
-            grants: match grants.is_empty() {
-                true => vec![PermissionSet::default()],
-                false => grants.into_iter().map(|set| PermissionSet::parse(set).unwrap_or_default()).collect(),
-            },
+            grants: read_grants(row.json(3)?),
         })
     })?)
+}
+
+/// Nothing unreadable may turn into "everything".
+pub(super) fn read_grants(text: &str) -> Vec<PermissionSet> {
+    let sets: Vec<Vec<String>> = serde_json::from_str(text).unwrap_or_default();
+    match sets.is_empty() {
+        true => vec![PermissionSet::default()],
+        false => sets.into_iter().map(|set| PermissionSet::parse(set).unwrap_or_default()).collect(),
+    }
 }
 
 /// There is something to send to this endpoint now.

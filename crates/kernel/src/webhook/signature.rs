@@ -3,7 +3,6 @@
 //! `LOOP-Signature: t=1781870400,v1=5257a869…`: `v1` is HMAC-SHA256 in lower-case hex over `<t>.<body>`, its key the UTF-8 bytes of the
 //! whole secret, `whsec_` included. While a secret is being rotated there is one `v1` for each that is valid.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +12,6 @@ use loopd_types::{Rng, Secret, Timestamp, hex, random_token};
 use sha2::Sha256;
 
 use crate::event::log::Event;
-use crate::event::veil;
 
 /// What every secret begins with.
 pub const PREFIX: &str = "whsec_";
@@ -53,12 +51,8 @@ pub struct Loop;
 
 impl Scheme for Loop {
     fn body(&self, event: &Event) -> Vec<u8> {
-        // What is under a veil stays under it: an endpoint of this scheme may be anybody's who may see the record.
         let mut body = Vec::with_capacity(event.payload.len() + 320);
-        match veil::look(&event.payload, |_| false) {
-            Cow::Borrowed(_) => event.write_json(&mut body),
-            Cow::Owned(payload) => Event { payload, ..event.clone() }.write_json(&mut body),
-        }
+        event.write_json(&mut body);
         body
     }
 

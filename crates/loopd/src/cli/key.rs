@@ -164,7 +164,7 @@ async fn create(kernel: &std::sync::Arc<Kernel>, code: &str, wanted: Wanted, out
     Ok(())
 }
 
-async fn tenant_of(kernel: &Kernel, code: &str) -> anyhow::Result<Tenant> {
+pub(super) async fn tenant_of(kernel: &Kernel, code: &str) -> anyhow::Result<Tenant> {
     let company = company_of(kernel, code).await?;
     let access = kernel.company_access(company).await.map_err(words)?;
     Ok(Tenant::system(access.ok_or_else(|| anyhow!("there is no company {code}"))?, "command line"))

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use clap::Subcommand;
 use loopd_types::{Clock as _, DAY_US, OsRng, SystemClock, Timestamp, random_token};
+use loopd_wave::license::store;
 use loopd_wave::license::{Judge, Revocations, Signer, State, Status, Terms, Verifier};
 use serde_json::json;
 
-use super::Output;
+use super::key::tenant_of;
+use super::{Output, open, words};
 use crate::settings::{Settings, write_private_new};
 
 #[derive(Subcommand)]
@@ -41,6 +43,9 @@ pub enum License {
         /// The only host that may serve it.
         #[arg(long)]
         domain: Option<String>,
+        /// The only installation that may use it: its fingerprint, as /api/v1/loopwave/license/ tells it.
+        #[arg(long)]
+        fingerprint: Option<String>,
     },
     /// Say what a licence grants and how it stands now. Exit code 1 when it locks writes.
     Inspect {
@@ -51,10 +56,22 @@ pub enum License {
         /// The host that serves it, for licences bound to one.
         #[arg(long)]
         host: Option<String>,
+        /// The installation that uses it, for licences bound to one.
+        #[arg(long)]
+        fingerprint: Option<String>,
         /// The vendor's list of revoked licences.
         #[arg(long, value_name = "FILE")]
         revocations: Option<PathBuf>,
     },
+    /// Take a licence into use for a company of this installation.
+    Activate {
+        license: String,
+        /// The company's code.
+        #[arg(long)]
+        company: String,
+    },
+    /// Take the vendor's list of revoked licences: it counts for every company of this installation, for good.
+    Revocations { file: PathBuf },
     /// Put a licence on the signed list of revoked ones; customers' servers take the list offline.
     Revoke {
         /// The licence, or its id.
@@ -69,10 +86,10 @@ pub enum License {
 }
 
 /// Runs the command; `false` when the licence that was inspected locks writes.
-pub fn run(settings: &Settings, command: License, output: &Output) -> anyhow::Result<bool> {
+pub async fn run(settings: &Settings, command: License, output: &Output) -> anyhow::Result<bool> {
     match command {
         License::Keygen { key } => keygen(&key, output).map(|()| true),
-        License::Issue { key, tenant, plan, addon, days, expires, domain } => {
+        License::Issue { key, tenant, plan, addon, days, expires, domain, fingerprint } => {
             let now = SystemClock.now();
             let expires = match expires {
                 Some(text) => Timestamp::parse(&text)
@@ -89,15 +106,19 @@ pub fn run(settings: &Settings, command: License, output: &Output) -> anyhow::Re
                 addons: addon,
                 iat: now.seconds(),
                 exp: expires.seconds(),
+                fpr: fingerprint,
                 dom: domain,
             };
             let license = signer(&key)?.issue(&terms);
             output.say(&license, &json!({"license": license, "id": terms.lid, "expires_at": terms.expires_at()}));
             Ok(true)
         }
-        License::Inspect { license, public_key, host, revocations } => {
-            inspect(settings, &license, public_key.as_deref(), host, revocations.as_deref(), output)
+        License::Inspect { license, public_key, host, fingerprint, revocations } => {
+            let place = Place { host, fingerprint };
+            inspect(settings, &license, public_key.as_deref(), place, revocations.as_deref(), output)
         }
+        License::Activate { license, company } => activate(settings, &license, &company, output).await.map(|()| true),
+        License::Revocations { file } => take_list(settings, &file, output).await.map(|()| true),
         License::Revoke { license, key, list } => revoke(&license, &key, &list, output).map(|()| true),
     }
 }
@@ -114,11 +135,46 @@ fn keygen(file: &Path, output: &Output) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where a licence is used.
+struct Place {
+    host: Option<String>,
+    fingerprint: Option<String>,
+}
+
+async fn activate(settings: &Settings, license: &str, company: &str, output: &Output) -> anyhow::Result<()> {
+    let kernel = open(settings).await?;
+    let tenant = tenant_of(&kernel, company).await?;
+    let judge = store::judge(&settings.license, &kernel, None);
+    let (shared, license) = (kernel.clone(), license.to_owned());
+    let status = kernel
+        .db
+        .write(tenant.view(), move |tx| store::activate(tx, &shared, &tenant, &judge, &license))
+        .await
+        .map_err(words)?;
+    output.say(
+        &format!("Company {company}: {}.", status.state.word()),
+        &json!({"company": company, "state": status.state.word()}),
+    );
+    Ok(())
+}
+
+async fn take_list(settings: &Settings, file: &Path, output: &Output) -> anyhow::Result<()> {
+    let Some(verifier) = &settings.license.public_key else {
+        bail!("whose list? Set LICENSE_PUBLIC_KEY to the vendor's public key");
+    };
+    let list = read_list(verifier, file)?;
+    let kernel = open(settings).await?;
+    let (now, revoked) = (kernel.now(), list.revoked.clone());
+    kernel.db.write(store::REVOKING, move |tx| Ok(store::revoke(tx, &list, now)?)).await.map_err(words)?;
+    output.say(&format!("{} licences are revoked.", revoked.len()), &json!({"revoked": revoked}));
+    Ok(())
+}
+
 fn inspect(
     settings: &Settings,
     license: &str,
     public_key: Option<&str>,
-    host: Option<String>,
+    place: Place,
     revocations: Option<&Path>,
     output: &Output,
 ) -> anyhow::Result<bool> {
@@ -133,7 +189,8 @@ fn inspect(
         Some(file) => read_list(&verifier, file)?,
         None => Revocations::default(),
     };
-    let judge = Judge { verifier: Some(verifier), grace_days: settings.license.grace_days, host };
+    let Place { host, fingerprint } = place;
+    let judge = Judge { verifier: Some(verifier), grace_days: settings.license.grace_days, host, fingerprint };
     let Status { state, reason, terms } = judge.status(Some(license), &revoked, SystemClock.now());
     let mut words = match (state, reason) {
         (State::Invalid, Some(reason)) => format!("invalid: {reason}"),

@@ -204,7 +204,7 @@ fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Audit(command) => runtime.block_on(audit::run(settings, command, output)),
         Command::Key(command) => ok(runtime.block_on(key::run(settings, command, output))),
         Command::License(command) => {
-            let stands = license::run(&settings, command, output)?;
+            let stands = runtime.block_on(license::run(&settings, command, output))?;
             Ok(if stands { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Backup { to } => ok(runtime.block_on(maintenance::backup(settings, &to, output))),

@@ -75,10 +75,10 @@ impl Settings {
             ));
         }
         let pay = check_settlement(&raw, environment)?;
-        let wave = check_engines(&raw, environment)?;
         let egress_allow = check_allowed_hosts(&raw.egress_allow, environment)?;
         let smtp = read_smtp(&raw.smtp_url, &raw.mail_from, environment, &base_url)?;
-        let (license, log_format) = (check_license(&raw)?, check_log(&raw)?);
+        let (license, log_format) = (check_license(&raw, &base_url)?, check_log(&raw)?);
+        let wave = check_engines(&raw, environment, license.clone())?;
         if tls.is_none() && !raw.redirect_listen.is_empty() {
             return Err(refuse(
                 "redirect_listen",

@@ -67,7 +67,7 @@ pub struct Settings {
     pub event_streams: usize,
     /// Event streams that all companies together may have open on this node.
     pub event_streams_total: usize,
-    pub license: LicenseSettings,
+    pub license: loopd_wave::license::Settings,
     pub metrics_listen: Option<SocketAddr>,
     pub metrics_token: Option<Secret<String>>,
     pub trace: Option<trace::Settings>,
@@ -97,14 +97,6 @@ pub struct AiSettings {
     pub base_url: String,
     pub api_key: Secret<String>,
     pub model: String,
-}
-
-/// By what Loopwave's licences are judged.
-#[derive(Clone, Debug)]
-pub struct LicenseSettings {
-    /// The vendor's.
-    pub public_key: Option<loopd_wave::license::Verifier>,
-    pub grace_days: i64,
 }
 
 /// Where the certificate comes from.

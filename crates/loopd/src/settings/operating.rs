@@ -7,7 +7,8 @@ use loopd_types::Secret;
 use loopd_web::tls::{acme, certificate};
 
 use super::raw::Raw;
-use super::{LicenseSettings, LogFormat, Refused, TlsSettings, refuse};
+use super::{LogFormat, Refused, TlsSettings, refuse};
+use loopd_wave::license;
 
 /// Where traces go.
 pub(super) fn check_trace(raw: &Raw) -> Result<Option<trace::Settings>, Refused> {
@@ -94,18 +95,27 @@ pub(super) fn check_tls(raw: &Raw, data_dir: &Path) -> Result<Option<TlsSettings
 }
 
 /// By what licences are judged.
-pub(super) fn check_license(raw: &Raw) -> Result<LicenseSettings, Refused> {
+pub(super) fn check_license(raw: &Raw, base_url: &str) -> Result<license::Settings, Refused> {
     let public_key = match raw.license_public_key.as_str() {
         "" => None,
         text => Some(
-            loopd_wave::license::Verifier::parse(text)
+            license::Verifier::parse(text)
                 .ok_or_else(|| refuse("license_public_key", "is no Ed25519 public key in base64url"))?,
         ),
     };
     if !(0..=365).contains(&raw.license_grace_days) {
         return Err(refuse("license_grace_days", "must be between 0 and 365"));
     }
-    Ok(LicenseSettings { public_key, grace_days: raw.license_grace_days })
+    let mode = match raw.license_mode.as_str() {
+        "monitor" => license::Mode::Monitor,
+        "enforce" => license::Mode::Enforce,
+        other => return Err(refuse("license_mode", format!("`{other}` is neither monitor nor enforce"))),
+    };
+    if mode == license::Mode::Enforce && public_key.is_none() {
+        return Err(refuse("license_public_key", "is required when license_mode is enforce: whose licences count?"));
+    }
+    let host = base_url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default().to_owned());
+    Ok(license::Settings { mode, public_key, grace_days: raw.license_grace_days, host })
 }
 
 /// How the log is written, once its filter is known to be one.

@@ -57,6 +57,7 @@ pub(super) struct Raw {
     pub(super) egress_allow: Vec<String>,
     pub(super) event_streams: i64,
     pub(super) event_streams_total: i64,
+    pub(super) license_mode: String,
     pub(super) license_public_key: String,
     pub(super) license_grace_days: i64,
     pub(super) metrics_listen: String,

@@ -8,7 +8,11 @@ use loopd_wave::settings::{ENGINES, SANDBOX, Settings};
 use super::raw::Raw;
 use super::{Refused, refuse};
 
-pub(super) fn check_engines(raw: &Raw, environment: Environment) -> Result<Settings, Refused> {
+pub(super) fn check_engines(
+    raw: &Raw,
+    environment: Environment,
+    license: loopd_wave::license::Settings,
+) -> Result<Settings, Refused> {
     let may_sandbox = !environment.is_production() || raw.allow_sandboxes.iter().any(|name| name == SANDBOX);
     if let Some(unknown) = raw.whatsapp_engines.iter().find(|name| !ENGINES.contains(&name.as_str())) {
         return Err(refuse("whatsapp_engines", format!("`{unknown}` is none of {}", ENGINES.join(", "))));
@@ -23,5 +27,5 @@ pub(super) fn check_engines(raw: &Raw, environment: Environment) -> Result<Setti
     if engines.is_empty() && may_sandbox {
         engines.insert("sandbox".to_owned());
     }
-    Ok(Settings { engines })
+    Ok(Settings { engines, license })
 }

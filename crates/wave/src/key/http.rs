@@ -6,7 +6,8 @@ use loopd_web::rows::{Rows, handled, nothing, settled};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::Value as Json;
 
-use super::{SCOPES, store};
+use super::SCOPES;
+use super::store::{self, Change};
 use crate::PRODUCT;
 
 pub const KEYS: Rows = Rows::of(PRODUCT, "api-keys", "LoopwaveApiKey", &store::LISTING);
@@ -24,6 +25,11 @@ pub fn operations() -> Vec<Operation> {
         ("scopes", schema::array(schema::one_of(SCOPES)).describe("Everything (`*`) unless said.")),
     ])
     .required(["name"]);
+    let change = schema::object([
+        ("name", schema::text(1, NAME_MOST as u32)),
+        ("scopes", schema::array(schema::one_of(SCOPES))),
+        ("enabled", schema::boolean()),
+    ]);
     vec![
         KEYS.list_of_companies(),
         KEYS.retrieve_in_companies(),
@@ -40,6 +46,18 @@ pub fn operations() -> Vec<Operation> {
         ),
         settled(
             KEYS.write_item(
+                KEYS.document(
+                    Operation::patch(KEYS.operation_id("partial_update"), KEYS.item_url(), nothing),
+                    "Rename a key, change what it may, switch it off or on",
+                )
+                .tenant(KEYS.product, &KEYS.permission("action:manage"))
+                .personal()
+                .body(change),
+                |tx, kernel, tenant, id, body| store::change(tx, kernel, tenant, id, &read_change(body)?),
+            ),
+        ),
+        settled(
+            KEYS.write_item(
                 KEYS.action_document("revoke", "Revoke a key; the next request with it is refused")
                     .tenant(KEYS.product, &KEYS.permission("action:manage"))
                     .personal(),
@@ -49,14 +67,34 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
+fn read_scopes(input: &mut Input) -> Option<Vec<String>> {
+    let scopes = input.texts("scopes", SCOPES.len(), 40)?;
+    if let Some(unknown) = scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
+        let words = format!("\"{unknown}\" is not a valid choice.");
+        input.refuse("scopes", "invalid_choice", words);
+    }
+    Some(scopes)
+}
+
+fn read_change(body: Json) -> Result<Change> {
+    let mut input = Input::new(body, true)?;
+    let name = input.text("name", NAME_MOST);
+    if name.as_deref() == Some("") {
+        input.refuse("name", "blank", "This field may not be blank.");
+    }
+    let scopes = read_scopes(&mut input);
+    if scopes.as_ref().is_some_and(Vec::is_empty) {
+        input.refuse("scopes", "empty", "This list may not be empty; `*` is everything.");
+    }
+    let is_enabled = input.boolean("enabled");
+    input.finish()?;
+    Ok(Change { name, scopes, is_enabled })
+}
+
 async fn create(call: Call) -> Result<Reply> {
     let mut input = Input::new(call.json()?, false)?;
     let name = input.required_text("name", NAME_MOST);
-    let scopes = input.texts("scopes", SCOPES.len(), 40);
-    let unknown = scopes.iter().flatten().find(|scope| !SCOPES.contains(&scope.as_str())).cloned();
-    if let Some(unknown) = unknown {
-        input.refuse("scopes", "invalid_choice", format!("\"{unknown}\" is not a valid choice."));
-    }
+    let scopes = read_scopes(&mut input);
     input.finish()?;
     let name = name.ok_or_else(|| Problem::internal("input that was checked is gone"))?;
     let scopes = scopes.filter(|scopes| !scopes.is_empty()).unwrap_or_else(|| vec!["*".to_owned()]);

@@ -12,13 +12,13 @@ use crate::PRODUCT;
 
 /// Keys as people see them; never the hash.
 pub const LISTING: Listing = Listing {
-    from: "(SELECT * FROM credentials WHERE kind = 'wave') k",
+    from: "(SELECT c.*, c.disabled_at IS NULL AND c.revoked_at IS NULL AS is_enabled FROM credentials c WHERE c.kind = 'wave') k",
     columns: &COLUMNS,
     company: Some("k.company_id"),
     id: "k.id",
     order: "k.company_id, k.id",
 };
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 12] = [
     column("id", "k.id", ColumnKind::Uuid),
     column("company", "k.company_id", ColumnKind::Company),
     searched("name", "k.name"),
@@ -28,6 +28,8 @@ const COLUMNS: [Column; 10] = [
     column("created_at", "k.created_at", ColumnKind::Time),
     column("last_used_at", "k.last_used_at", ColumnKind::Time).nullable(),
     column("use_count", "k.use_count", ColumnKind::Int),
+    column("enabled", "k.is_enabled", ColumnKind::Bool),
+    column("updated_at", "k.updated_at", ColumnKind::Time),
     column("revoked_at", "k.revoked_at", ColumnKind::Time).nullable(),
 ];
 
@@ -49,7 +51,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, name: &str, sco
         by: tenant.actor.user,
     };
     let minted = credential::issue(tx, kernel, &new)?;
-    written(tx, kernel, tenant, minted.id, name, "create", "created")?;
+    written(tx, kernel, tenant, minted.id, name, "create", "created", None)?;
     Ok(minted)
 }
 
@@ -58,16 +60,73 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, name: &str, sco
 /// # Errors
 /// 404.
 pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
-    let sql = "SELECT name, revoked_at FROM credentials WHERE company_id = $1 AND id = $2 AND kind = 'wave'";
-    let read = |row: &loopd_store::Row<'_>| Ok((row.text(0)?.to_owned(), row.opt_time(1)?.is_some()));
-    let (name, is_revoked) = tx.first(sql, &params![tenant.company, id], read)?.ok_or_else(Problem::not_found)?;
-    if is_revoked {
+    let known = find(tx, tenant, id)?;
+    if known.is_revoked {
         return Ok(());
     }
     credential::end(tx, kernel, tenant.company, id)?;
-    written(tx, kernel, tenant, id, &name, "revoke", "revoked")
+    written(tx, kernel, tenant, id, &known.name, "revoke", "revoked", None)
 }
 
+/// What is known of a key before it changes.
+struct Known {
+    name: String,
+    scopes: Vec<String>,
+    is_enabled: bool,
+    is_revoked: bool,
+}
+
+fn find(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Known> {
+    let sql = "SELECT name, scopes, disabled_at, revoked_at FROM credentials WHERE company_id = $1 AND id = $2 AND kind = 'wave'";
+    tx.first(sql, &params![tenant.company, id], |row| {
+        Ok(Known {
+            name: row.text(0)?.to_owned(),
+            scopes: serde_json::from_str(row.json(1)?).unwrap_or_default(),
+            is_enabled: row.opt_time(2)?.is_none(),
+            is_revoked: row.opt_time(3)?.is_some(),
+        })
+    })?
+    .ok_or_else(Problem::not_found)
+}
+
+/// What changes of a key; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    pub name: Option<String>,
+    pub scopes: Option<Vec<String>>,
+    pub is_enabled: Option<bool>,
+}
+
+/// Renames a key, changes what it may, switches it off or on; its next request knows.
+///
+/// # Errors
+/// 404; 409 `key_revoked`.
+pub fn change(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, change: &Change) -> Result<()> {
+    let known = find(tx, tenant, id)?;
+    if known.is_revoked {
+        return Err(Problem::conflict("key_revoked", "This key is revoked."));
+    }
+    let mut changes = serde_json::Map::new();
+    if let Some(name) = change.name.as_ref().filter(|name| **name != known.name) {
+        credential::rename(tx, kernel, tenant.company, id, name)?;
+        changes.insert("name".to_owned(), json!([known.name, name]));
+    }
+    if let Some(scopes) = change.scopes.as_ref().filter(|scopes| **scopes != known.scopes) {
+        credential::set_scopes(tx, kernel, tenant.company, id, scopes)?;
+        changes.insert("scopes".to_owned(), json!([known.scopes, scopes]));
+    }
+    if let Some(is_enabled) = change.is_enabled.filter(|it| *it != known.is_enabled) {
+        credential::set_enabled(tx, kernel, tenant.company, id, is_enabled)?;
+        changes.insert("enabled".to_owned(), json!([known.is_enabled, is_enabled]));
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let name = change.name.as_ref().unwrap_or(&known.name);
+    written(tx, kernel, tenant, id, name, "update", "updated", Some(serde_json::Value::Object(changes).to_string()))
+}
+
+#[expect(clippy::too_many_arguments, reason = "what an audit row and an event say")]
 fn written(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
@@ -76,10 +135,10 @@ fn written(
     name: &str,
     action: &str,
     event: &str,
+    changes: Option<String>,
 ) -> Result<()> {
     let target = id.to_string();
-    let entry =
-        audit::Entry { action, module: PRODUCT, resource: "api-keys", target: &target, label: name, changes: None };
+    let entry = audit::Entry { action, module: PRODUCT, resource: "api-keys", target: &target, label: name, changes };
     audit::record(tx, kernel, tenant, entry)?;
     let kind = format!("{PRODUCT}.api-keys.{event}");
     let subject = format!("{PRODUCT}/api-keys/{id}");

@@ -5,8 +5,11 @@
 //!
 //! Source: spec/loopwave.md section 3; Ed25519: RFC 8032.
 
+mod gate;
+pub mod http;
 mod revocation;
 mod status;
+pub mod store;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -15,12 +18,47 @@ use loopd_types::{Rng, SECOND_US, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use gate::{gate, require_open};
 pub use revocation::Revocations;
 pub use status::{Judge, State, Status};
 
 const LICENSE: &str = "LW1";
 /// Longest token that is looked at.
 const MAX_TOKEN: usize = 16 * 1024;
+
+/// Whether a licence that is over stops anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mode {
+    /// The state is told, nothing is ever stopped.
+    #[default]
+    Monitor,
+    /// New writes are 402 `license_locked`.
+    Enforce,
+}
+
+impl Mode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Monitor => "monitor",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// By what licences are judged in this installation.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Settings {
+    pub mode: Mode,
+    pub public_key: Option<Verifier>,
+    pub grace_days: i64,
+    /// The host that serves it, where the operator says so (`LOOP_BASE_URL`).
+    pub host: Option<String>,
+}
+
+/// What tells one installation from another: it follows from the secret key, so a copy of the database elsewhere has another.
+pub fn fingerprint(kernel: &loopd_kernel::Kernel) -> String {
+    kernel.fingerprint("loopwave licence")
+}
 
 /// What the vendor grants.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -36,6 +74,9 @@ pub struct Terms {
     pub iat: i64,
     /// Seconds since 1970; the licence is over from this second on.
     pub exp: i64,
+    /// The only installation that may use it, by its fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fpr: Option<String>,
     /// The only host that may serve it, without scheme and port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dom: Option<String>,
@@ -59,6 +100,8 @@ pub enum Invalid {
     Signature,
     #[error("it is for another host")]
     Domain,
+    #[error("it is for another installation")]
+    Fingerprint,
 }
 
 impl Invalid {
@@ -68,6 +111,7 @@ impl Invalid {
             Self::Format => "bad_format",
             Self::Signature => "bad_signature",
             Self::Domain => "domain_mismatch",
+            Self::Fingerprint => "fingerprint_mismatch",
         }
     }
 }

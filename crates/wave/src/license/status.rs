@@ -39,7 +39,7 @@ impl State {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Status {
     pub state: State,
-    /// `bad_format`, `bad_signature`, `domain_mismatch`.
+    /// `bad_format`, `bad_signature`, `domain_mismatch`, `fingerprint_mismatch`.
     pub reason: Option<&'static str>,
     pub terms: Option<Terms>,
 }
@@ -52,6 +52,8 @@ pub struct Judge {
     pub grace_days: i64,
     /// The host that serves the installation, if it is known.
     pub host: Option<String>,
+    /// This installation's, if it is known.
+    pub fingerprint: Option<String>,
 }
 
 impl Judge {
@@ -67,10 +69,16 @@ impl Judge {
             (Some(bound), Some(host)) => !same_host(bound, host),
             _ => false,
         };
+        let is_another = match (&terms.fpr, &self.fingerprint) {
+            (Some(bound), Some(own)) => bound != own,
+            _ => false,
+        };
         let (state, reason) = if revocations.holds(&terms.lid) {
             (State::Revoked, None)
         } else if is_elsewhere {
             (State::Invalid, Some(Invalid::Domain.code()))
+        } else if is_another {
+            (State::Invalid, Some(Invalid::Fingerprint.code()))
         } else if now < terms.expires_at() {
             (State::Active, None)
         } else if now.0 < terms.expires_at().0.saturating_add(self.grace_days.saturating_mul(DAY_US)) {

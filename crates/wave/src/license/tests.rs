@@ -16,12 +16,18 @@ fn terms(days: i64) -> Terms {
         addons: vec!["broadcasts".into()],
         iat: NOW.seconds(),
         exp: NOW.seconds() + days * 86_400,
+        fpr: None,
         dom: None,
     }
 }
 
 fn judge() -> Judge {
-    Judge { verifier: Some(signer().verifier()), grace_days: 7, host: Some("inbox.example.com".into()) }
+    Judge {
+        verifier: Some(signer().verifier()),
+        grace_days: 7,
+        host: Some("inbox.example.com".into()),
+        fingerprint: Some("f1".into()),
+    }
 }
 
 fn state_after(days: i64) -> State {
@@ -103,4 +109,17 @@ fn keys_are_read_as_they_were_written() {
     let mut weak = [0; 32];
     weak[0] = 1;
     assert!(Verifier::parse(&BASE64_URL_SAFE_NO_PAD.encode(weak)).is_none());
+}
+
+#[test]
+fn a_licence_for_another_installation_is_invalid_here() {
+    for (bound, state, reason) in [
+        (Some("f1"), State::Active, None),
+        (Some("f2"), State::Invalid, Some("fingerprint_mismatch")),
+        (None, State::Active, None),
+    ] {
+        let token = signer().issue(&Terms { fpr: bound.map(str::to_owned), ..terms(30) });
+        let status = judge().status(Some(&token), &Revocations::default(), NOW);
+        assert_eq!((status.state, status.reason), (state, reason), "{bound:?}");
+    }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::operations;
 use super::sample::Samples;
 use crate::loomal::stage::{Manner, Seller};
+use crate::loopwave::licences;
 use crate::support::{Actor, Receiver, World, eventually};
 
 /// Calls operations and notes which of them answered with a success.
@@ -101,7 +102,7 @@ each_engine! {
         subscribe(world, &mut tour).await;
         billing(world, &mut tour).await;
         loomal(world, &mut tour).await;
-        loopwave(&mut tour).await;
+        loopwave(world, &mut tour).await;
         by_hand(world, &mut tour).await;
         let missing: Vec<String> = tour.routes.iter().map(|(.., id)| id.clone()).filter(|id| !tour.done.contains(id)).collect();
         for id in &missing {
@@ -540,9 +541,24 @@ async fn credentials(tour: &mut Tour) {
     tour.delete(&format!("/api/v1/internal-api-keys/{next}/")).await;
 }
 
-async fn loopwave(tour: &mut Tour) {
+async fn loopwave(world: &World, tour: &mut Tour) {
     let key = tour.post("/api/v1/loopwave/api-keys/", json!({"name": "Program"})).await.text_at("/id");
+    tour.patch(&format!("/api/v1/loopwave/api-keys/{key}/"), json!({"name": "Bot"})).await;
     tour.post(&format!("/api/v1/loopwave/api-keys/{key}/revoke/"), json!({})).await;
+    let body = json!({"url": "https://example.com/hook", "events": ["message.created"]});
+    let hook = tour.post("/api/v1/loopwave/webhooks/", body).await.text_at("/id");
+    let hook_item = format!("/api/v1/loopwave/webhooks/{hook}/");
+    tour.get("/api/v1/loopwave/webhooks/").await;
+    tour.get(&hook_item).await;
+    tour.patch(&hook_item, json!({"description": "Ours"})).await;
+    for act in ["disable", "enable"] {
+        tour.post(&format!("{hook_item}{act}/"), json!({})).await;
+    }
+    tour.delete(&hook_item).await;
+    tour.get("/api/v1/loopwave/license/").await;
+    tour.post("/api/v1/loopwave/license/refresh/", json!({})).await;
+    let license = licences::vendor().issue(&licences::terms(world, "L-1", 30));
+    tour.post("/api/v1/loopwave/license/activate/", json!({"license": license})).await;
     let new = json!({"label": "Sales", "engine": "sandbox"});
     let number = tour.post("/api/v1/loopwave/numbers/", new).await.text_at("/id");
     let item = format!("/api/v1/loopwave/numbers/{number}/");

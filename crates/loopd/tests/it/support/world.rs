@@ -72,7 +72,9 @@ impl World {
 
 async fn build(database: &Database, listen: &str, clock: Arc<ManualClock>, settings: &[(&str, &str)]) -> app::Server {
     let data_dir = database.folder().display().to_string();
+    let vendor = crate::loopwave::licences::vendor().verifier().to_text();
     let mut given: BTreeMap<String, String> = [
+        ("LICENSE_PUBLIC_KEY", vendor.as_str()),
         ("LOOP_LISTEN", listen),
         ("LOOP_DATA_DIR", &data_dir),
         ("LOOP_DATABASE_URL", database.url()),

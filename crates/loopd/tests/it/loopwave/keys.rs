@@ -1,0 +1,63 @@
+//! Keys of the public API: made, narrowed, switched off, revoked, counted.
+
+use loopd_testkit::{Described, each_engine, json};
+
+use crate::support::{Limited, World};
+
+each_engine! {
+    async fn a_key_is_changed_switched_off_and_revoked_at_once(world: &World) {
+        let owner = world.owner().await;
+        let base = "/api/v1/loopwave/api-keys/";
+        let made = owner.post(base).json(&json!({"name": "Program"})).await.expect_status(201);
+        let (id, secret) = (made.text_at("/id"), made.text_at("/key"));
+        assert_eq!((secret.len(), &secret[..8], made.at("/scopes")), (40, "lw_live_", json!(["*"])));
+        let bearer = world.client().with_token(&secret);
+        bearer.get("/api/v1/health").await.expect_status(200);
+        world.client().get("/api/v1/health").header("x-api-key", &secret).await.expect_status(200);
+        let one = format!("{base}{id}/");
+        let changed = owner.patch(&one).json(&json!({"name": "Bot", "scopes": ["chats:read"]})).await.expect_status(200);
+        assert_eq!((changed.text_at("/name"), changed.at("/scopes")), ("Bot".to_owned(), json!(["chats:read"])));
+        bearer.get("/api/v1/chats").await.expect_status(200);
+        bearer.post("/api/v1/messages").json(&json!({"to": "250788123456", "text": "Hi"})).await.expect_status(403);
+        owner.patch(&one).json(&json!({"scopes": ["root"]})).await.expect_field("scopes", "invalid_choice");
+        owner.patch(&one).json(&json!({"enabled": false})).await.expect_status(200);
+        let off = bearer.get("/api/v1/health").await.expect_status(401);
+        assert_eq!(off.text_at("/error"), "invalid_api_key");
+        owner.patch(&one).json(&json!({"enabled": true})).await.expect_status(200);
+        bearer.get("/api/v1/health").await.expect_status(200);
+        let agent = world.member(&owner, "ada", "staff").await;
+        agent.post(base).json(&json!({"name": "Mine"})).await.expect_refusal(403, "permission_denied");
+        agent.post(&format!("{one}revoke/")).await.expect_refusal(403, "permission_denied");
+        owner.post(&format!("{one}revoke/")).await.expect_status(200);
+        bearer.get("/api/v1/health").await.expect_status(401);
+        owner.patch(&one).json(&json!({"enabled": true})).await.expect_refusal(409, "key_revoked");
+    }
+
+    async fn the_api_describes_itself(world: &World) {
+        let document = world.client().get("/api-reference/openapi.json").await.expect_status(200).json();
+        let described = Described::all(&document);
+        assert!(described.iter().all(|it| it.statuses.iter().any(|status| status.starts_with('2'))));
+        assert!(described.iter().filter(|it| it.path.starts_with("/api/v1/")).all(|it| it.is_secured));
+        let paths: Vec<&String> = document["paths"].as_object().expect("paths").keys().collect();
+        for path in ["/api/v1/health", "/api/v1/messages", "/api/v1/chats", "/api/v1/chats/{chatId}/messages"] {
+            assert!(paths.iter().any(|known| *known == path), "{path} is missing in {paths:?}");
+        }
+        assert!(!paths.iter().any(|path| path.contains("loopwave")), "{paths:?}");
+    }
+}
+
+each_engine! {
+    async fn every_key_has_120_calls_a_minute(world: &Limited) {
+        let owner = world.owner().await;
+        let (key, other) = (world.wave_key(&owner, &["*"]).await, world.wave_key(&owner, &["*"]).await);
+        for left in (0..120).rev() {
+            let answer = key.get("/api/v1/health").await.expect_status(200);
+            assert_eq!(answer.header("x-ratelimit-remaining"), Some(left.to_string().as_str()));
+        }
+        let refused = key.get("/api/v1/health").await.expect_status(429);
+        assert_eq!(refused.json(), json!({"error": "rate_limited", "message": "Too many requests for this key."}));
+        assert_eq!(refused.header("x-ratelimit-remaining"), Some("0"));
+        assert!(refused.header("retry-after").and_then(|text| text.parse::<u32>().ok()).is_some_and(|s| (1..=60).contains(&s)));
+        other.get("/api/v1/health").await.expect_status(200);
+    }
+}
