@@ -50,6 +50,9 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     if wave.engine(engine::sandbox::NAME).is_some() {
         all.extend(engine::sandbox::http::operations());
     }
+    if let Some(cloud) = &wave.cloud {
+        all.extend(engine::cloud::operations(cloud));
+    }
     all.extend(preference::operations());
     all.extend(key::http::operations());
     all.extend(webhook::operations());
@@ -97,6 +100,7 @@ pub fn components() -> Vec<(String, Json)> {
 /// What this product does in the background, job by job.
 pub fn register_jobs(runner: &mut Runner, wave: &Arc<Wave>) {
     chat::receipt::register(runner, wave.clone());
+    engine::cloud::register_jobs(runner, wave);
 }
 
 /// What a company subscribes to.

@@ -1,6 +1,8 @@
 //! What the operator chose.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
 
 use crate::license;
 
@@ -17,11 +19,40 @@ pub struct Settings {
     pub engines: BTreeSet<String>,
     /// By what licences are judged.
     pub license: license::Settings,
+    /// Where the Graph API is; without a final slash.
+    pub graph_url: String,
+    pub failpoint: Failpoint,
 }
+
+/// Meta's own.
+pub const GRAPH_URL: &str = "https://graph.facebook.com";
 
 impl Default for Settings {
     /// Nothing leaves the house.
     fn default() -> Self {
-        Self { engines: BTreeSet::from(["sandbox".to_owned()]), license: license::Settings::default() }
+        Self {
+            engines: BTreeSet::from(["sandbox".to_owned()]),
+            license: license::Settings::default(),
+            graph_url: GRAPH_URL.to_owned(),
+            failpoint: Failpoint::default(),
+        }
+    }
+}
+
+/// Where tests end the process: called with the name of every step of a hand-over.
+#[derive(Clone, Default)]
+pub struct Failpoint(pub Option<Arc<dyn Fn(&'static str) + Send + Sync>>);
+
+impl Failpoint {
+    pub(crate) fn at(&self, step: &'static str) {
+        if let Some(reached) = &self.0 {
+            reached(step);
+        }
+    }
+}
+
+impl fmt::Debug for Failpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Failpoint({})", self.0.is_some())
     }
 }

@@ -346,8 +346,8 @@ pub fn row_schema(listing: &Listing) -> Value {
 
 fn json_schema(name: &str) -> Value {
     match name {
-        "settings" | "changes" | "request_headers" | "response_headers" | "limits" | "seller" | "customer"
-        | "next_terms" => schema::any(),
+        "settings" | "changes" | "config" | "request_headers" | "response_headers" | "limits" | "seller"
+        | "customer" | "next_terms" => schema::any(),
         "prices" | "metered" => schema::array(schema::free_object()),
         "role_mapping" => schema::array(schema::any()),
         _ => schema::array(schema::string()),

@@ -14,6 +14,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 pub use guard::{Policy, Refused, Resolved, Resolver, SystemResolver};
 pub use reqwest::Url;
 
@@ -64,6 +66,9 @@ impl Answer {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
+
+/// A body in pieces, as it comes or goes.
+pub type Pieces = BoxStream<'static, std::io::Result<Bytes>>;
 
 /// Why there is no answer.
 #[derive(Clone, Debug)]
@@ -130,13 +135,39 @@ impl Egress {
     ///
     /// # Errors
     /// As [`Egress::send`].
-    pub async fn exchange(&self, request: Outbound, keep: usize) -> Result<Answer, Unanswered> {
+    pub async fn exchange(&self, mut request: Outbound, keep: usize) -> Result<Answer, Unanswered> {
+        let body = std::mem::take(&mut request.body).into();
+        kept(self.begin(request, body).await?, keep).await
+    }
+
+    /// As [`Egress::exchange`], with a body that is read as it goes out. A source that breaks leaves the other side with half of it.
+    ///
+    /// # Errors
+    /// As [`Egress::send`].
+    pub async fn pour(&self, request: Outbound, body: Pieces, keep: usize) -> Result<Answer, Unanswered> {
+        kept(self.begin(request, reqwest::Body::wrap_stream(body)).await?, keep).await
+    }
+
+    /// Sends one request, and gives the answer's status and its body as it comes, for what is too large to be held.
+    ///
+    /// # Errors
+    /// As [`Egress::send`].
+    pub async fn open(&self, mut request: Outbound) -> Result<(u16, Pieces), Unanswered> {
+        let body = std::mem::take(&mut request.body).into();
+        let answer = self.begin(request, body).await?;
+        let status = answer.status().as_u16();
+        let pieces = answer.bytes_stream().map_err(|error| std::io::Error::other(words(error)));
+        Ok((status, pieces.boxed()))
+    }
+
+    /// Sends one request, up to the head of its answer.
+    async fn begin(&self, request: Outbound, body: reqwest::Body) -> Result<reqwest::Response, Unanswered> {
         let unsent = |words: String| Unanswered::NotSent(words);
         let method = request.method.parse().map_err(|_| unsent(format!("no method {}", request.method)))?;
         let url = Url::parse(&request.url).map_err(|error| unsent(format!("no address: {error}")))?;
         self.check(&url).map_err(|refused| unsent(refused.to_string()))?;
         let host = url.host_str().unwrap_or_default().to_owned();
-        let mut builder = self.client.request(method, url).body(request.body);
+        let mut builder = self.client.request(method, url).body(body);
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
@@ -149,27 +180,31 @@ impl Egress {
         if let Some(call) = traced {
             call.end(request.method, &host, sent.as_ref().ok().map(|answer| answer.status().as_u16()));
         }
-        let mut answer = sent.map_err(|error| {
+        sent.map_err(|error| {
             let unsent = error.is_connect() || error.is_builder();
             let words = words(error);
             if unsent { Unanswered::NotSent(words) } else { Unanswered::Lost(words) }
-        })?;
-        let headers = answer.headers().iter();
-        let headers =
-            headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-        let (headers, status) = (headers.collect(), answer.status().as_u16());
-        let address = answer.remote_addr().map(|address| address.ip());
-        let (mut body, mut is_cut) = (Vec::new(), false);
-        while let Some(chunk) = answer.chunk().await.map_err(|error| Unanswered::Lost(words(error)))? {
-            let room = keep - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() > room {
-                is_cut = true;
-                break;
-            }
-        }
-        Ok(Answer { status, headers, body, is_cut, address })
+        })
     }
+}
+
+/// Reads an answer, at most `keep` bytes of its body.
+async fn kept(mut answer: reqwest::Response, keep: usize) -> Result<Answer, Unanswered> {
+    let headers = answer.headers().iter();
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let (headers, status) = (headers.collect(), answer.status().as_u16());
+    let address = answer.remote_addr().map(|address| address.ip());
+    let (mut body, mut is_cut) = (Vec::new(), false);
+    while let Some(chunk) = answer.chunk().await.map_err(|error| Unanswered::Lost(words(error)))? {
+        let room = keep - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            is_cut = true;
+            break;
+        }
+    }
+    Ok(Answer { status, headers, body, is_cut, address })
 }
 
 /// Whoever comes second finds it done; reqwest's `rustls-no-provider` wants one before its first client.

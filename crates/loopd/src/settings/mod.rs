@@ -141,11 +141,13 @@ impl Settings {
         if cfg!(debug_assertions)
             && let Some(step) = environment.get("LOOPD_FAILPOINT").cloned()
         {
-            settings.pay.failpoint = loopd_pay::settings::Failpoint(Some(Arc::new(move |reached| {
+            let end: Arc<dyn Fn(&'static str) + Send + Sync> = Arc::new(move |reached| {
                 if reached == step {
                     std::process::abort();
                 }
-            })));
+            });
+            settings.pay.failpoint = loopd_pay::settings::Failpoint(Some(end.clone()));
+            settings.wave.failpoint = loopd_wave::settings::Failpoint(Some(end));
         }
         Ok(settings)
     }

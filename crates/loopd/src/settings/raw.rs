@@ -53,6 +53,7 @@ pub(super) struct Raw {
     pub(super) facilitator_access: String,
     pub(super) sandbox_grant: i64,
     pub(super) whatsapp_engines: Vec<String>,
+    pub(super) whatsapp_graph_url: String,
     pub(super) allow_sandboxes: Vec<String>,
     pub(super) egress_allow: Vec<String>,
     pub(super) event_streams: i64,

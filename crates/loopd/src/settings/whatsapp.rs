@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use loopd_kernel::settings::Environment;
-use loopd_wave::settings::{ENGINES, SANDBOX, Settings};
+use loopd_wave::settings::{ENGINES, Failpoint, SANDBOX, Settings};
 
 use super::raw::Raw;
 use super::{Refused, refuse};
@@ -27,5 +27,9 @@ pub(super) fn check_engines(
     if engines.is_empty() && may_sandbox {
         engines.insert("sandbox".to_owned());
     }
-    Ok(Settings { engines, license })
+    let graph_url = raw.whatsapp_graph_url.trim_end_matches('/').to_owned();
+    if environment.is_production() && !graph_url.starts_with("https://") {
+        return Err(refuse("whatsapp_graph_url", "carries access tokens and must be https in production"));
+    }
+    Ok(Settings { engines, license, graph_url, failpoint: Failpoint::default() })
 }

@@ -118,6 +118,19 @@ pub fn find_named(reader: &mut Reader<'_>, company: CompanyId, name: &str) -> Re
     reader.first(&sql, &params![company, address.to_string()], read)
 }
 
+/// The conversation of a number with a contact that was written in last.
+pub fn latest_of(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    number: Uuid,
+    contact: Uuid,
+) -> Result<Option<Chat>, StoreError> {
+    let sql = format!(
+        "{SELECT} WHERE c.company_id = $1 AND c.contact_id = $3 AND c.number_id = $2 ORDER BY c.last_message_at DESC, c.id DESC LIMIT 1"
+    );
+    reader.first(&sql, &params![company, number, contact], read)
+}
+
 /// The conversation of a number with an address, held until the transaction ends; made when there is none. `true` when it was.
 ///
 /// # Errors

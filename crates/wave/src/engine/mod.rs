@@ -3,6 +3,7 @@
 //! What comes *in* is the engine's to bring: it turns what it hears into [`Received`], [`Progress`] and [`Change`] and gives those to
 //! [`crate::message::receive`] and [`crate::number::change`] in one transaction, before it acknowledges anything to the other side.
 
+pub mod cloud;
 pub mod sandbox;
 
 use std::sync::Arc;
@@ -10,8 +11,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use loopd_kernel::Kernel;
-use loopd_types::{Result, Timestamp, Uuid};
+use loopd_kernel::input::Input;
+use loopd_types::{CompanyId, Result, Timestamp, Uuid};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::address::Address;
 use crate::number::Number;
@@ -143,7 +146,7 @@ pub struct Sent {
 #[derive(Clone, Debug)]
 pub enum Unsent {
     /// Certainly not, and it may go later.
-    Later { failure: Failure, after: Duration },
+    Later { failure: Failure, after: Duration, signal: Signal },
     /// Certainly not, and it will not.
     Refused { failure: Failure, signal: Signal },
     /// It may have gone. Never sent again blindly: what became of it is found out, or a person decides.
@@ -167,6 +170,16 @@ pub enum Fate {
     /// It never arrived there: it may be sent again.
     NotSent,
     Unknown,
+}
+
+/// What a new line is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Settled {
+    /// The line as its engine knows it.
+    pub address: Option<String>,
+    /// Nothing secret; `null` for none.
+    pub config: Json,
+    pub secret: Option<Vec<u8>>,
 }
 
 /// A change of a line's state.
@@ -206,6 +219,27 @@ pub trait Engine: Send + Sync + 'static {
     }
 
     fn abilities(&self) -> Abilities;
+
+    /// The members of the body that makes a number, which only this engine reads: name and schema.
+    fn members(&self) -> Vec<(&'static str, Json)> {
+        Vec::new()
+    }
+
+    /// Makes a number of those members. What is wrong with them is noted in `input`; then what is given back is not used.
+    ///
+    /// # Errors
+    /// 500 when sealing fails.
+    fn settle(&self, _kernel: &Kernel, _company: CompanyId, _number: Uuid, _input: &mut Input) -> Result<Settled> {
+        Ok(Settled::default())
+    }
+
+    /// A number's secrets with those that a body brings anew, sealed; `None` for an engine whose numbers take none.
+    ///
+    /// # Errors
+    /// 409 `no_credentials`; 500 when sealing fails.
+    fn reseal(&self, _kernel: &Kernel, _number: &Number, _input: &mut Input) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 
     /// Begins to link a number, or to connect one that is linked; asked again, gives a fresh code.
     ///

@@ -5,32 +5,36 @@ use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::json;
 
+use super::compose::{self, TEXT_MOST};
 use super::{Draft, Origin, enqueue};
 use crate::address::Address;
-use crate::engine::Content;
 use crate::key::{DOOR, LIVE};
 use crate::{number, preference};
 
-/// Characters of a text that WhatsApp takes.
-const TEXT_MOST: usize = 4096;
 /// Longest name of a chat or a number.
 const NAME_MOST: usize = 128;
 
 pub fn operations() -> Vec<Operation> {
-    let body = schema::object([
+    let mut members = vec![
         (
             "to",
             schema::text(1, NAME_MOST as u32)
                 .describe("Digits with country code, or a full jid.")
                 .example("919812345678"),
         ),
-        ("text", schema::text(1, TEXT_MOST as u32).example("Hello")),
+        (
+            "text",
+            schema::text(1, TEXT_MOST as u32)
+                .describe("What is said; required unless another member says something.")
+                .example("Hello"),
+        ),
         (
             "from",
             schema::text(1, NAME_MOST as u32).describe("The number to send from; the first that is ready unless said."),
         ),
-    ])
-    .required(["to", "text"]);
+    ];
+    members.extend(compose::members());
+    let body = schema::object(members).required(["to"]);
     let answer = schema::object([
         ("status", schema::one_of(["sent"])),
         ("to", schema::string().example("919812345678@s.whatsapp.net")),
@@ -55,7 +59,7 @@ pub fn operations() -> Vec<Operation> {
 async fn send(call: Call) -> Result<Reply> {
     let mut input = Input::new(call.json()?, false)?;
     let to = input.required_text("to", NAME_MOST);
-    let text = input.required_text("text", TEXT_MOST);
+    let said = compose::read(&mut input);
     let from = input.text("from", NAME_MOST);
     let to = to.map(|to| {
         let address = Address::parse(&to);
@@ -65,7 +69,7 @@ async fn send(call: Call) -> Result<Reply> {
         address
     });
     input.finish()?;
-    let (Some(Some(to)), Some(text)) = (to, text) else {
+    let Some(Some(to)) = to else {
         return Err(Problem::internal("input that was checked is gone"));
     };
     let (kernel, tenant) = (call.kernel.clone(), call.tenant()?.clone());
@@ -82,7 +86,7 @@ async fn send(call: Call) -> Result<Reply> {
         let draft = Draft {
             number: &number,
             to: &to,
-            content: Content::text(text.clone()),
+            content: said.content(tx, tenant.company, number.id)?,
             origin: Origin::Api,
             agent: None,
             due_at: kernel.now(),

@@ -1,6 +1,7 @@
 //! Messages, in and out. What comes in is taken once ([`receive`]); what shall go out is written down first ([`enqueue`]) and carried by
 //! [`crate::outgoing`]; what is heard of it later is taken in any order ([`progress`]).
 
+pub mod compose;
 mod enqueue;
 mod http;
 mod progress;

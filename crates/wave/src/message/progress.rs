@@ -7,7 +7,7 @@ use loopd_types::Result;
 use super::store::{self, Message, Status};
 use super::wire;
 use crate::engine::{Progress, Stage};
-use crate::number::Number;
+use crate::number::{self, Number, store::Counted};
 use crate::{chat, outgoing};
 
 /// Takes news of a message. Steps back are not taken: `read` may come before `delivered`, and both after a repeat of `sent`.
@@ -28,6 +28,12 @@ pub fn progress(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, number: &Numb
     let failure = news.failure.as_ref().filter(|_| next == Status::Failed);
     store::set_status(tx, number.company, known.id, next, Some(&news.wa_id), failure, news.at)?;
     outgoing::store::forget(tx, number.company, known.id)?;
+    // Whoever hears first of a hand-over counts it: this, or the worker that made it.
+    if next == Status::Failed {
+        number::store::count(tx, number.company, number.id, Counted::Failed, kernel.now())?;
+    } else if matches!(known.status, Status::Queued | Status::Unknown) {
+        number::store::count(tx, number.company, number.id, Counted::Sent, kernel.now())?;
+    }
     let changed = Message {
         status: next,
         status_at: news.at,

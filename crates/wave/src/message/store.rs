@@ -204,13 +204,6 @@ pub fn thread(
 /// # Errors
 /// The database's.
 pub fn insert(tx: &mut Tx<'_>, company: CompanyId, message: &Message) -> Result<bool> {
-    // Words are a column of their own, to be searched; what is left of the content is JSON, and nothing for a mere text.
-    let rest = Content { kind: String::new(), text: None, ..message.content.clone() };
-    let details = if rest == Content::default() {
-        Value::Null
-    } else {
-        Value::Json(serde_json::to_string(&rest).map_err(Problem::internal)?)
-    };
     let written = tx.execute(
         "INSERT INTO wave_messages (company_id, id, chat_id, number_id, wa_id, from_me, kind, text, details, origin, agent_id, agent_name, \
          status, status_at, sent_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
@@ -224,7 +217,7 @@ pub fn insert(tx: &mut Tx<'_>, company: CompanyId, message: &Message) -> Result<
             message.from_me,
             message.content.kind.as_str(),
             message.content.text.as_deref(),
-            details,
+            details(&message.content)?,
             message.origin.as_str(),
             message.agent_id,
             message.agent_name.as_deref(),
@@ -235,6 +228,26 @@ pub fn insert(tx: &mut Tx<'_>, company: CompanyId, message: &Message) -> Result<
         ],
     )?;
     Ok(written == 1)
+}
+
+/// Writes what a message holds anew, as when its file is there at last.
+///
+/// # Errors
+/// The database's.
+pub fn set_content(tx: &mut Tx<'_>, company: CompanyId, message: &Message) -> Result<()> {
+    Ok(tx.push(
+        "UPDATE wave_messages SET details = $3 WHERE company_id = $1 AND id = $2",
+        params![company, message.id, details(&message.content)?],
+    )?)
+}
+
+/// Words are a column of their own, to be searched; what is left of the content is JSON, and nothing for a mere text.
+fn details(content: &Content) -> Result<Value> {
+    let rest = Content { kind: String::new(), text: None, ..content.clone() };
+    if rest == Content::default() {
+        return Ok(Value::Null);
+    }
+    Ok(Value::Json(serde_json::to_string(&rest).map_err(Problem::internal)?))
 }
 
 /// What became of a message of ours.

@@ -9,6 +9,7 @@ use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
 
 use super::store::{self, LISTING, New};
+use crate::engine::Settled;
 use crate::{PRODUCT, Wave};
 
 pub const NUMBERS: Rows = Rows::of(PRODUCT, "numbers", "LoopwaveNumber", &LISTING);
@@ -29,12 +30,11 @@ pub fn linking(operation: Operation, summary: &str) -> Operation {
 pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     let (to_create, to_connect, to_unlink) = (wave.clone(), wave.clone(), wave.clone());
     let engines: Vec<&'static str> = wave.engines().collect();
-    let new = schema::object([
-        ("label", schema::text(1, LABEL_MOST as u32).example("Sales")),
-        ("engine", schema::one_of(engines)),
-    ])
-    .required(["label", "engine"]);
-    vec![
+    let mut members =
+        vec![("label", schema::text(1, LABEL_MOST as u32).example("Sales")), ("engine", schema::one_of(engines))];
+    members.extend(wave.all().flat_map(|engine| engine.members()));
+    let new = schema::object(members).required(["label", "engine"]);
+    let mut all = vec![
         NUMBERS.list_of_companies(),
         NUMBERS.retrieve_in_companies(),
         handled(
@@ -78,7 +78,28 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
             .responds_empty(204, "Unlinked."),
             move |call| unlink(call, to_unlink.clone()),
         ),
-    ]
+    ];
+    if wave.all().any(|engine| !engine.members().is_empty()) {
+        all.push(credentials(wave));
+    }
+    all
+}
+
+/// Rotating what opens a number, where there is an engine whose numbers have it.
+fn credentials(wave: &Arc<Wave>) -> Operation {
+    let wave = wave.clone();
+    let secret = || schema::text(1, 1024);
+    let secrets = schema::object([("access_token", secret()), ("app_secret", secret()), ("verify_token", secret())]);
+    let path = format!("{}credentials/", NUMBERS.item_url());
+    let operation = linking(
+        Operation::post(NUMBERS.operation_id("credentials"), path, nothing),
+        "Give a number new credentials; those that are left out stay",
+    )
+    .describe("They are sealed and never shown. Connect the number afterwards: Meta says whether they open it.")
+    .body(secrets)
+    .responds(200, "The number as it is now.", NUMBERS.row())
+    .responds(409, "`no_credentials`: numbers of its engine take none.", schema::component("Error"));
+    handled(operation, move |call| reseal(call, wave.clone()))
 }
 
 async fn create(call: Call, wave: Arc<Wave>) -> Result<Reply> {
@@ -89,13 +110,19 @@ async fn create(call: Call, wave: Arc<Wave>) -> Result<Reply> {
     if engine.is_none() && !input.has("engine") {
         input.refuse("engine", "required", "This field is required.");
     }
+    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.kernel.new_id());
+    let settled = match engine.as_deref().and_then(|name| wave.engine(name)) {
+        Some(engine) => engine.settle(&kernel, tenant.company, id, &mut input)?,
+        None => Settled::default(),
+    };
     input.finish()?;
     let (Some(label), Some(engine)) = (label, engine) else {
         return Err(Problem::internal("input that was checked is gone"));
     };
-    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.kernel.new_id());
     call.commit(tenant.view(), move |tx| {
-        let new = New { label: &label, engine: &engine, address: None, config: json!({}), secret: None };
+        let config = if settled.config.is_null() { json!({}) } else { settled.config.clone() };
+        let address = settled.address.as_deref();
+        let new = New { label: &label, engine: &engine, address, config, secret: settled.secret.clone() };
         store::create(tx, &kernel, &tenant, id, &new)?;
         NUMBERS.answer(tx, 201, id, tenant.company)
     })
@@ -110,6 +137,24 @@ async fn connect(call: Call, wave: Arc<Wave>) -> Result<Reply> {
     let change = engine.connect(&kernel, &number).await?;
     call.commit(tenant.view(), move |tx| {
         store::apply(tx, &kernel, &tenant, id, &change)?;
+        NUMBERS.answer(tx, 200, id, tenant.company)
+    })
+    .await
+}
+
+async fn reseal(call: Call, wave: Arc<Wave>) -> Result<Reply> {
+    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
+    let company = tenant.company;
+    let number = kernel.db.read(tenant.view(), move |reader| store::get(reader, company, id)).await?;
+    let engine = wave.engine(&number.engine).ok_or_else(|| no_engine(&number.engine))?;
+    let mut input = Input::new(call.json()?, true)?;
+    let sealed = engine.reseal(&kernel, &number, &mut input)?;
+    input.finish()?;
+    let sealed = sealed.ok_or_else(|| {
+        Problem::conflict("no_credentials", "Numbers of this engine are linked by a telephone and take no credentials.")
+    })?;
+    call.commit(tenant.view(), move |tx| {
+        store::set_secret(tx, &kernel, &tenant, id, &sealed)?;
         NUMBERS.answer(tx, 200, id, tenant.company)
     })
     .await

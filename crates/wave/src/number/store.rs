@@ -1,8 +1,10 @@
 //! Numbers in the database.
 
+use std::sync::Arc;
+
 use loopd_kernel::listing::{Column, ColumnKind, Listing, column, searched};
 use loopd_kernel::{Kernel, Tenant, audit};
-use loopd_store::{Reader, Row, StoreError, Tx, Value, dialect, params};
+use loopd_store::{Reader, Row, StoreError, Tx, Value, View, dialect, params};
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use serde_json::{Value as Json, json};
 
@@ -18,7 +20,7 @@ pub const LISTING: Listing = Listing {
     id: "n.id",
     order: "n.company_id, n.id",
 };
-const COLUMNS: [Column; 20] = [
+const COLUMNS: [Column; 21] = [
     column("id", "n.id", ColumnKind::Uuid),
     column("company", "n.company_id", ColumnKind::Company),
     searched("number", "n.public_id"),
@@ -32,6 +34,7 @@ const COLUMNS: [Column; 20] = [
     column("qr_until", "n.qr_until", ColumnKind::Time).nullable(),
     column("paused_until", "n.paused_until", ColumnKind::Time).nullable(),
     column("pause_reason", "n.pause_reason", ColumnKind::Text).nullable(),
+    column("config", "n.config", ColumnKind::Json),
     column("heard_at", "n.heard_at", ColumnKind::Time).nullable(),
     column("sent_count", "n.sent_count", ColumnKind::Int),
     column("failed_count", "n.failed_count", ColumnKind::Int),
@@ -241,6 +244,54 @@ pub fn pause(
     audit::record(tx, kernel, tenant, entry(&known, action, changes))?;
     let next = get(tx, tenant.company, id)?;
     event::number(tx, kernel, tenant, &next, event::Line::Status)
+}
+
+/// The lines of an engine.
+pub fn of_engine(reader: &mut Reader<'_>, company: CompanyId, engine: &str) -> Result<Vec<Number>, StoreError> {
+    let sql = format!("{SELECT} WHERE company_id = $1 AND engine = $2 AND deleted_at IS NULL ORDER BY id");
+    reader.query(&sql, &params![company, engine], read)
+}
+
+/// By what the API calls it, in whichever company: for calls that come from outside.
+pub fn find_anywhere(reader: &mut Reader<'_>, public_id: &str) -> Result<Option<Number>, StoreError> {
+    let sql = format!("{SELECT} WHERE public_id = $1 AND deleted_at IS NULL");
+    reader.first(&sql, &params![public_id], read)
+}
+
+/// Keeps what an engine learned of its line.
+///
+/// # Errors
+/// The database's.
+pub async fn learn(kernel: &Arc<Kernel>, number: &Number, config: Json) -> Result<()> {
+    if config == number.config {
+        return Ok(());
+    }
+    let (company, id) = (number.company, number.id);
+    kernel.db.write(View::Company(company), move |tx| Ok(set_config(tx, company, id, &config)?)).await
+}
+
+/// As [`learn`], in a transaction.
+///
+/// # Errors
+/// The database's.
+pub fn set_config(tx: &mut Tx<'_>, company: CompanyId, id: Uuid, config: &Json) -> Result<(), StoreError> {
+    tx.push(
+        "UPDATE wave_numbers SET config = $3 WHERE company_id = $1 AND id = $2",
+        params![company, id, Value::Json(config.to_string())],
+    )
+}
+
+/// Gives a line new secrets.
+///
+/// # Errors
+/// 404.
+pub fn set_secret(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, secret: &[u8]) -> Result<()> {
+    let known = lock(tx, tenant.company, id)?;
+    tx.execute(
+        "UPDATE wave_numbers SET secret = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
+        &params![tenant.company, id, secret.to_vec(), kernel.now()],
+    )?;
+    written(tx, kernel, tenant, &known, "credentials")
 }
 
 /// Removes a line; its chats stay, to be read.

@@ -148,8 +148,11 @@ async fn carried(wave: &Wave, kernel: &Arc<Kernel>, owner: &str, claimed: Claime
     }
     match hand_over(kernel, owner, engine, &number, &claimed.outgoing).await? {
         Ok(sent) => store::sent(kernel, &tenant, &claimed, &sent).await,
-        Err(Unsent::Later { failure, after }) => {
+        Err(Unsent::Later { failure, after, signal }) => {
             tracing::debug!(message = %claimed.outgoing.message, code = failure.code, "a message goes later");
+            if signal != Signal::None {
+                store::signalled(kernel, &tenant, claimed.number, &failure, signal).await?;
+            }
             let pause = i64::try_from(after.as_micros()).unwrap_or(i64::MAX / 4);
             store::again(kernel, &claimed, kernel.now().plus(pause)).await
         }

@@ -214,18 +214,7 @@ pub async fn refused(
     let failure = failure.clone();
     conclude(kernel, tenant, claimed, move |tx, kernel, tenant, known| {
         let now = kernel.now();
-        match signal {
-            Signal::None => {}
-            Signal::Restricted(until) => {
-                let until = until.unwrap_or_else(|| now.plus(RESTRICTED_US));
-                number::store::pause(tx, kernel, tenant, known.number_id, Some(until), &failure.words)?;
-            }
-            Signal::LoggedOut => {
-                let change =
-                    Change { state: State::LoggedOut, reason: Some(failure.words.clone()), qr: None, phone: None };
-                number::change(tx, kernel, tenant, known.number_id, &change)?;
-            }
-        }
+        heard(tx, kernel, tenant, known.number_id, &failure, signal)?;
         if !matches!(known.status, Status::Queued | Status::Unknown) {
             return Ok(known);
         }
@@ -234,6 +223,46 @@ pub async fn refused(
         Ok(Message { status: Status::Failed, status_at: now, failure: Some(failure.clone()), ..known })
     })
     .await
+}
+
+/// What a refusal says about its line, where the message itself is not at its end.
+///
+/// # Errors
+/// The database's.
+pub async fn signalled(
+    kernel: &Arc<Kernel>,
+    tenant: &Arc<Tenant>,
+    number: Uuid,
+    failure: &Failure,
+    signal: Signal,
+) -> Result<()> {
+    let (view, shared, tenant, failure) = (tenant.view(), kernel.clone(), tenant.clone(), failure.clone());
+    kernel.db.write(view, move |tx| heard(tx, &shared, &tenant, number, &failure, signal)).await
+}
+
+/// Takes up what a refusal says about its line: a restricted one rests, one that was unlinked says so.
+///
+/// # Errors
+/// 404 for a line that is gone; the database's.
+pub fn heard(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    number: Uuid,
+    failure: &Failure,
+    signal: Signal,
+) -> Result<()> {
+    match signal {
+        Signal::None => Ok(()),
+        Signal::Restricted(until) => {
+            let until = until.unwrap_or_else(|| kernel.now().plus(RESTRICTED_US));
+            number::store::pause(tx, kernel, tenant, number, Some(until), &failure.words)
+        }
+        Signal::LoggedOut => {
+            let change = Change { state: State::LoggedOut, reason: Some(failure.words.clone()), qr: None, phone: None };
+            number::change(tx, kernel, tenant, number, &change).map(drop)
+        }
+    }
 }
 
 /// How long a line that is restricted rests when nobody says until when.

@@ -1,5 +1,7 @@
 //! Loopwave: `/api/v1/messages` and its like, and `/api/v1/loopwave/`.
 
+mod cloud;
+pub mod graph;
 mod hooks;
 mod inbox;
 mod keys;

@@ -73,7 +73,7 @@ impl Engine for Sandbox {
             Err(problem) => {
                 let words = problem.cause().unwrap_or(problem.message()).to_owned();
                 let failure = Failure { code: "unavailable".to_owned(), words };
-                Err(Unsent::Later { failure, after: std::time::Duration::from_secs(1) })
+                Err(Unsent::Later { failure, after: std::time::Duration::from_secs(1), signal: Signal::None })
             }
         }
     }
