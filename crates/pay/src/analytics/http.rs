@@ -22,7 +22,7 @@ pub fn operation() -> Operation {
         ("refused", schema::integer()),
     ]);
     let refusal =
-        schema::object([("stage", schema::string()), ("reason", schema::string()), ("count", schema::integer())]);
+        schema::object([("stage", schema::string().describe("verify, settle, facilitator_verify, facilitator_settle, or pay, what the project's own calls were refused for.")), ("reason", schema::string()), ("count", schema::integer())]);
     let time = schema::object([
         ("p50", schema::integer().nullable()),
         ("p99", schema::integer().nullable()),

@@ -6,4 +6,4 @@ mod store;
 mod tally;
 
 pub use http::operation;
-pub use tally::{Tally, keep};
+pub use tally::{Tally, Whose, keep};

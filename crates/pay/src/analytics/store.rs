@@ -1,20 +1,48 @@
 //! The figures in the database.
 
+use std::collections::HashMap;
+
+use alloy_primitives::Address;
 use loopd_store::{Reader, StoreError, Tx, params};
 use loopd_types::{CompanyId, DAY_US, Timestamp, Uuid};
 
-use super::tally::Kind;
+use super::tally::{Kind, Whose};
 
-/// Adds what was counted.
+/// Adds what was counted. What nobody here is paid for is passed over.
 pub fn add(tx: &mut Tx<'_>, counted: &[(Kind, i64)]) -> Result<(), StoreError> {
+    let mut known: HashMap<Address, Option<(CompanyId, Uuid)>> = HashMap::new();
+    let mut rows = Vec::new();
     for (kind, count) in counted {
+        let project = match kind.whose {
+            Whose::Project(company, project) => Some((company, project)),
+            Whose::Payee(payee) => match known.get(&payee) {
+                Some(project) => *project,
+                None => {
+                    let project = paid_at(tx, payee)?;
+                    known.insert(payee, project);
+                    project
+                }
+            },
+        };
+        rows.extend(project.map(|project| (project, kind, count)));
+    }
+    // In one order everywhere: two nodes that write the same rows do not wait for one another in a circle.
+    rows.sort();
+    for ((company, project), kind, count) in rows {
         tx.push(
             "INSERT INTO pay_refusals (company_id, project_id, day, stage, reason, refusals) VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (company_id, project_id, day, stage, reason) DO UPDATE SET refusals = pay_refusals.refusals + excluded.refusals",
-            params![kind.company, kind.project, kind.day, kind.stage, kind.reason.as_str(), *count],
+            params![company, project, kind.day, kind.stage, kind.reason.as_str(), *count],
         )?;
     }
     Ok(())
+}
+
+/// The project that is paid at an address; of several, the first that was made.
+fn paid_at(reader: &mut Reader<'_>, payee: Address) -> Result<Option<(CompanyId, Uuid)>, StoreError> {
+    let sql = "SELECT company_id, id FROM pay_projects WHERE COALESCE(pay_to, wallet_address) = $1 AND deleted_at IS NULL \
+         ORDER BY created_at, id LIMIT 1";
+    reader.first(sql, &params![payee.to_string()], |row| Ok((CompanyId(row.i64(0)?), row.uuid(1)?)))
 }
 
 /// Whose payments of which days.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use loopd_kernel::Kernel;
 use loopd_store::View;
 use loopd_types::{CompanyId, Result, Timestamp, Uuid};
@@ -21,11 +22,18 @@ const MOST: usize = 10_000;
 const REASON_MOST: usize = 80;
 const OTHERS: &str = "other";
 
+/// Whose refusal it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Whose {
+    Project(CompanyId, Uuid),
+    /// Of the project that is paid there, if one is: asked when what was counted is written, not on a request's path.
+    Payee(Address),
+}
+
 /// What is counted apart.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Kind {
-    pub company: CompanyId,
-    pub project: Uuid,
+    pub whose: Whose,
     /// The UTC day, counted from 1970-01-01.
     pub day: i64,
     pub stage: &'static str,
@@ -37,12 +45,13 @@ pub struct Kind {
 pub struct Tally(Mutex<HashMap<Kind, i64>>);
 
 impl Tally {
-    /// Counts one refusal.
-    pub fn note(&self, company: CompanyId, project: Uuid, stage: &'static str, reason: &str, now: Timestamp) {
+    /// Counts one refusal of `stage`: `verify` and `settle` of a redemption, `facilitator_verify` and `facilitator_settle`, and `pay` of a
+    /// buyer's call.
+    pub fn note(&self, whose: Whose, stage: &'static str, reason: &str, now: Timestamp) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = counts.len() >= MOST;
         let reason: String = reason.chars().take(REASON_MOST).collect();
-        let kind = Kind { company, project, day: day_of(now), stage, reason };
+        let kind = Kind { whose, day: day_of(now), stage, reason };
         match counts.get_mut(&kind) {
             Some(count) => *count += 1,
             None if is_full => *counts.entry(Kind { reason: OTHERS.to_owned(), ..kind }).or_default() += 1,
@@ -67,12 +76,10 @@ impl Tally {
     /// # Errors
     /// The database's.
     pub async fn write(&self, kernel: &Kernel) -> Result<()> {
-        let mut counted: Vec<(Kind, i64)> = self.take().into_iter().collect();
+        let counted: Vec<(Kind, i64)> = self.take().into_iter().collect();
         if counted.is_empty() {
             return Ok(());
         }
-        // In one order everywhere: two nodes that write the same rows do not wait for one another in a circle.
-        counted.sort();
         let shared = Arc::new(counted);
         let rows = shared.clone();
         let written = kernel.db.write(View::System, move |tx| Ok(store::add(tx, &rows)?)).await;

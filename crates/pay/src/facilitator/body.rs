@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use alloy_primitives::Address;
 use loopd_types::{Problem, Result};
 use loopd_web::Call;
 use serde::Deserialize;
@@ -26,6 +27,13 @@ pub struct Asked {
     pub read: std::result::Result<(Payment, Requirement), Refusal>,
     /// As the requirements write it; empty when they name none.
     pub network: String,
+}
+
+impl Asked {
+    /// Who would have been paid, if the requirements could be read.
+    pub fn payee(&self) -> Option<Address> {
+        self.read.as_ref().ok().map(|(_, requirement)| requirement.pay_to)
+    }
 }
 
 #[derive(Deserialize)]

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use loopd_types::Result;
-use loopd_web::{Access, Call, Reply};
+use loopd_web::{Call, Reply};
 use serde_json::{Value, json};
 
-use super::judge::status;
+use super::judge::{caller, note, status};
 use super::{WAIT, body};
 use crate::Pay;
-use crate::project;
 use crate::settlement::{self, Outcome, Purpose, Settlement};
 use crate::x402::wire::Response;
 use crate::x402::{Payment, Refusal, Requirement};
@@ -19,25 +18,33 @@ const PENDING: &str = "settlement_pending";
 
 pub(super) async fn settle(pay: Arc<Pay>, call: Call) -> Result<Reply> {
     let asked = body::read(&call, pay.networks())?;
+    let (stage, payee) = ("facilitator_settle", asked.payee());
     let (payment, requirement) = match asked.read {
         Ok(both) => both,
-        Err(refusal) => return refused(&refusal, None, asked.network),
+        Err(refusal) => {
+            note(&pay, &call, stage, payee, refusal.reason.as_str())?;
+            return refused(&refusal, None, asked.network);
+        }
     };
     let for_whom = async { purpose(&call) };
     let brought = settlement::bring(&pay, &call.kernel, &payment, &requirement, for_whom, WAIT).await?;
     let outcome = match brought {
         Ok(outcome) => outcome,
-        Err(refusal) => return refused(&refusal, Some(&payment), asked.network),
+        Err(refusal) => {
+            note(&pay, &call, stage, payee, refusal.reason.as_str())?;
+            return refused(&refusal, Some(&payment), asked.network);
+        }
     };
+    if let Outcome::Refused { reason } = &outcome {
+        note(&pay, &call, stage, payee, reason)?;
+    }
     Reply::json(200, &answer(outcome, &payment, &requirement, asked.network))
 }
 
 /// For whom: the project whose key was shown, or nobody that is known.
 fn purpose(call: &Call) -> Result<Purpose> {
-    if call.operation.access == Access::Public {
-        return Ok(Purpose::Facilitator { company: None, project: None });
-    }
-    Ok(Purpose::Facilitator { company: Some(call.tenant()?.company), project: Some(project::own_id(call)?) })
+    let (company, project) = caller(call)?.unzip();
+    Ok(Purpose::Facilitator { company, project })
 }
 
 fn refused(refusal: &Refusal, payment: Option<&Payment>, network: String) -> Result<Reply> {

@@ -8,9 +8,10 @@ use loopd_types::{Kind, Problem, Result, sha256_hex};
 use loopd_web::{Call, Claimed, Operation, Param, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
 
-use super::pay::Buyer;
+use super::pay::{Buyer, Outcome};
 use super::{store, wire};
 use crate::Pay;
+use crate::analytics::Whose;
 use crate::project::rules::SPEND;
 use crate::project::{self, DOOR, PROJECT};
 use crate::wire::parse_id;
@@ -145,6 +146,12 @@ async fn pay_for(call: Call, pay: Arc<Pay>) -> Result<Reply> {
     let outcome = buyer.buy(is_dry).await;
     // The spend remembers the key: a repeat shows the same payment again, and gets the seller's answer of then.
     ticket.release().await?;
-    let (status, out) = wire::outcome(&outcome?, &project, call.kernel.now());
+    let (outcome, now) = (outcome?, call.kernel.now());
+    if let Outcome::Refused { refusal, .. } = &outcome
+        && !is_dry
+    {
+        pay.refusals.note(Whose::Project(project.company, project.id), "pay", refusal.code, now);
+    }
+    let (status, out) = wire::outcome(&outcome, &project, now);
     Reply::json(status, &out)
 }

@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 use super::offer::Offer;
 use super::rules;
 use super::{store, wire};
+use crate::analytics::Whose;
 use crate::endpoint::{rules as places, store as endpoints};
 use crate::mpp::{self, Credential, Trouble};
 use crate::settlement::{self, Outcome, Purpose, Sale, Settlement};
@@ -194,7 +195,7 @@ impl Redemption<'_> {
     /// A refusal is a 200 (spec/loomal.md 9, 1), and always says what is asked.
     fn refuse(&self, why: &Why<'_>) -> Result<Reply> {
         let (project, now) = (&self.offer.project, self.call.kernel.now());
-        self.pay.refusals.note(project.company, project.id, why.stage, why.reason, now);
+        self.pay.refusals.note(Whose::Project(project.company, project.id), why.stage, why.reason, now);
         let fresh = self.offer.payment_challenge(&self.call.kernel);
         let mut out = json!({"ok": false, "stage": why.stage, "reason": why.reason, "requirement": self.offer.body(fresh.as_ref())});
         if !why.detail.is_empty() {

@@ -4,6 +4,7 @@ mod buyer;
 mod buying;
 mod endpoints;
 mod facilitator;
+mod figures;
 mod keys;
 mod managing;
 mod mpp;
