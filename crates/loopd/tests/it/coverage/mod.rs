@@ -2,7 +2,7 @@
 //! without a permission, with another company's record, and at least once by somebody who may.
 //!
 //! A new operation is covered by these tests without a line here. Where a happy case needs more than its definition says, add it to
-//! `happy.rs`. `gaps.txt` lists operations without a happy case; it may only shrink.
+//! `happy/`. `gaps.txt` lists operations without a happy case; it may only shrink.
 
 mod happy;
 mod refusals;

@@ -1,0 +1,67 @@
+//! Loopwave: chats, keys, webhooks and licences.
+
+use loopd_testkit::json;
+
+use crate::support::{World, eventually};
+use super::Tour;
+
+pub(super) async fn loopwave(world: &World, tour: &mut Tour) {
+    let key = tour.post("/api/v1/loopwave/api-keys/", json!({"name": "Program"})).await.text_at("/id");
+    tour.patch(&format!("/api/v1/loopwave/api-keys/{key}/"), json!({"name": "Bot"})).await;
+    tour.post(&format!("/api/v1/loopwave/api-keys/{key}/revoke/"), json!({})).await;
+    let body = json!({"url": "https://example.com/hook", "events": ["message.created"]});
+    let hook = tour.post("/api/v1/loopwave/webhooks/", body).await.text_at("/id");
+    let hook_item = format!("/api/v1/loopwave/webhooks/{hook}/");
+    tour.get("/api/v1/loopwave/webhooks/").await;
+    tour.get(&hook_item).await;
+    tour.patch(&hook_item, json!({"description": "Ours"})).await;
+    for act in ["disable", "enable"] {
+        tour.post(&format!("{hook_item}{act}/"), json!({})).await;
+    }
+    tour.delete(&hook_item).await;
+    tour.get("/api/v1/loopwave/license/").await;
+    tour.post("/api/v1/loopwave/license/refresh/", json!({})).await;
+    let license = licences::vendor().issue(&licences::terms(world, "L-1", 30));
+    tour.post("/api/v1/loopwave/license/activate/", json!({"license": license})).await;
+    let new = json!({"label": "Sales", "engine": "sandbox"});
+    let number = tour.post("/api/v1/loopwave/numbers/", new).await.text_at("/id");
+    let item = format!("/api/v1/loopwave/numbers/{number}/");
+    tour.patch(&item, json!({"label": "Support"})).await;
+    tour.post(&format!("{item}connect/"), json!({})).await;
+    tour.post(&format!("{item}sandbox/scan/"), json!({"phone": "250788000001"})).await;
+    let received = tour.post(&format!("{item}sandbox/receive/"), json!({"from": "250788123456", "text": "Hi"})).await;
+    inbox(tour, &received.text_at("/chat")).await;
+    for (path, id) in [("api-keys", &key), ("numbers", &number)] {
+        tour.get(&format!("/api/v1/loopwave/{path}/")).await;
+        tour.get(&format!("/api/v1/loopwave/{path}/{id}/")).await;
+    }
+    tour.get("/api/v1/loopwave/preferences/").await;
+    tour.patch("/api/v1/loopwave/preferences/", json!({"mask_numbers": false})).await;
+    tour.delete(&item).await;
+}
+
+async fn inbox(tour: &mut Tour, chat: &str) {
+    let (base, item) = ("/api/v1/loopwave/chats/", format!("/api/v1/loopwave/chats/{chat}/"));
+    tour.get(base).await;
+    tour.get(&item).await;
+    tour.post(&format!("{item}read/"), json!({})).await;
+    tour.post(&format!("{item}assign/"), json!({"assignee": "me"})).await;
+    tour.patch(&item, json!({"labels": ["vip"]})).await;
+    tour.post(&format!("{item}resolve/"), json!({})).await;
+    tour.post(&format!("{item}reopen/"), json!({})).await;
+    tour.post(&format!("{item}messages/"), json!({"text": "Hello"})).await;
+    let note = tour.post(&format!("{item}notes/"), json!({"text": "Knows us"})).await.text_at("/id");
+    tour.get(&format!("{item}notes/")).await;
+    tour.delete(&format!("{item}notes/{note}/")).await;
+    // Nobody with such a number is on the sandbox's WhatsApp.
+    let other = tour.post(base, json!({"to": "250788120000", "text": "Hello"})).await.text_at("/id");
+    let thread = format!("{base}{other}/messages/");
+    eventually("a message failed", async || tour.owner.get(&thread).await.at("/results/0/status") == "failed").await;
+    let failed = tour.get(&thread).await.text_at("/results/0/id");
+    tour.post(&format!("{thread}{failed}/retry/"), json!({})).await;
+    let views = "/api/v1/loopwave/saved-views/";
+    let view = tour.post(views, json!({"name": "Mine", "filter": {"assignee": "me"}})).await.text_at("/id");
+    tour.get(views).await;
+    tour.patch(&format!("{views}{view}/"), json!({"name": "Ours"})).await;
+    tour.delete(&format!("{views}{view}/")).await;
+}
