@@ -56,7 +56,7 @@ pub fn operations(_cloud: &Arc<Cloud>) -> Vec<Operation> {
             .without_effect()
             .response(loopd_web::operation::ResponseDoc::empty(200, "Everything is written down.").with(Content::of("text/plain", schema::string())))
             .responds(400, "`bad_request`: signed, and no webhook of WhatsApp's.", schema::component("Error"))
-            .responds(403, "`forbidden`: the signature is not that of the number's app; nothing was written.", schema::component("Error")),
+            .responds(403, "`invalid_signature`: it is not that of the number's app; nothing was written.", schema::component("Error")),
     ]
 }
 
