@@ -5,8 +5,8 @@ use loopd_testkit::issuer::{CLIENT_ID, CLIENT_SECRET, Issuer};
 use loopd_testkit::{Client, Passkey, json, totp};
 use serde_json::Value;
 
-use crate::support::{World, eventually};
 use super::Tour;
+use crate::support::{World, eventually};
 
 pub(super) async fn two_factor(world: &World, tour: &mut Tour, new: &Client) {
     let proof = json!({"password": "anotherpass456"});

@@ -4,8 +4,8 @@ use http::Method;
 use loopd_store::View;
 use loopd_testkit::json;
 
-use crate::support::World;
 use super::Tour;
+use crate::support::World;
 
 /// What the operator sells by, and a bill from its draft to its end.
 pub(super) async fn billing(world: &World, tour: &mut Tour) {

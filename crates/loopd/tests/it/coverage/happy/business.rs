@@ -5,9 +5,9 @@ use loopd_store::View;
 use loopd_testkit::json;
 use serde_json::Value;
 
+use super::Tour;
 use crate::coverage::sample::Samples;
 use crate::support::World;
-use super::Tour;
 
 /// Everything that every resource of every module has.
 pub(super) async fn resources(world: &World, tour: &mut Tour) {

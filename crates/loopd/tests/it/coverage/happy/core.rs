@@ -3,9 +3,9 @@
 use http::Method;
 use loopd_testkit::json;
 
-use crate::support::{Receiver, World};
 use super::Tour;
 use super::account::{erasures, oidc, own_account, two_factor};
+use crate::support::{Receiver, World};
 
 /// Accounts, companies, members, keys.
 pub(super) async fn core(world: &World, tour: &mut Tour) {

@@ -3,8 +3,8 @@
 use http::Method;
 use loopd_testkit::json;
 
-use crate::support::{World, eventually};
 use super::Tour;
+use crate::support::{World, eventually};
 
 /// The shelf, a link, and an upload in pieces.
 pub(super) async fn files(world: &World, tour: &mut Tour) {

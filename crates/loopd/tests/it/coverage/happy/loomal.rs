@@ -2,9 +2,9 @@
 
 use loopd_testkit::json;
 
+use super::Tour;
 use crate::loomal::stage::{Manner, Seller};
 use crate::support::World;
-use super::Tour;
 
 pub(super) async fn loomal(world: &World, tour: &mut Tour) {
     let key = tour.post("/api/v1/loomal/platform-keys/", json!({"name": "Console"})).await.text_at("/id");

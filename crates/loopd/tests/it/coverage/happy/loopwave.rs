@@ -2,8 +2,9 @@
 
 use loopd_testkit::json;
 
-use crate::support::{World, eventually};
 use super::Tour;
+use crate::loopwave::licences;
+use crate::support::{World, eventually};
 
 pub(super) async fn loopwave(world: &World, tour: &mut Tour) {
     let key = tour.post("/api/v1/loopwave/api-keys/", json!({"name": "Program"})).await.text_at("/id");

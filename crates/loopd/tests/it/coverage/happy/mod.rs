@@ -15,10 +15,10 @@ use http::Method;
 use loopd_testkit::{Answer, Client, Request, assert_gaps, each_engine};
 use serde_json::Value;
 
+use self::billing::{billing, subscribe};
+use self::business::{by_hand, resources};
 use self::core::core;
 use self::files::{data_subjects, exports, files};
-use self::business::{by_hand, resources};
-use self::billing::{billing, subscribe};
 use self::loomal::loomal;
 use self::loopwave::loopwave;
 use super::operations;
