@@ -3,6 +3,7 @@
 mod account;
 pub mod app;
 pub mod cli;
+mod forms;
 pub mod health;
 pub mod portal;
 mod portal_info;

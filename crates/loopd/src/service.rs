@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::account;
 use crate::portal::{self, Document, PortalInfo, Viewer};
 use crate::settings::Settings;
-use crate::{VERSION, portal_info};
+use crate::{VERSION, forms, portal_info};
 
 /// `/metrics` on the main port: in development for everyone on it, in production for whoever shows the token.
 pub fn metrics(settings: &Settings, kernel: &Arc<Kernel>, metrics: &Arc<Metrics>) -> Option<Operation> {
@@ -207,7 +207,8 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
         )
         .responds(404, "No such format.", schema::component("Error")),
     ];
-    let pages: Vec<Operation> = pages.into_iter().chain(account::operations()).chain(mailbox).collect();
+    let pages: Vec<Operation> =
+        pages.into_iter().chain(account::operations()).chain(forms::operations()).chain(mailbox).collect();
     let _ = served.set(operations.iter().chain(&pages).map(described_only).collect());
     pages
 }

@@ -3,10 +3,13 @@
 
 pub mod address;
 pub mod agent;
+pub mod automation;
 pub mod chat;
+mod claim;
 pub mod contact;
 pub mod engine;
 pub mod event;
+pub mod intake;
 pub mod key;
 pub mod license;
 pub mod mask;
@@ -14,10 +17,13 @@ pub mod message;
 pub mod note;
 pub mod number;
 pub mod outgoing;
+pub mod placeholder;
 pub mod preference;
 pub mod react;
 pub mod saved_view;
 pub mod settings;
+pub mod ticket;
+mod veiled;
 mod wave;
 pub mod webhook;
 
@@ -55,6 +61,10 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     }
     all.extend(preference::operations());
     all.extend(key::http::operations());
+    all.extend(contact::http::operations());
+    all.extend(ticket::http::operations());
+    all.extend(intake::http::operations());
+    all.extend(automation::http::operations());
     all.extend(webhook::operations());
     all.extend(license::http::operations(wave));
     let mut all: Vec<Operation> = all.into_iter().map(|operation| licensed(operation, wave)).collect();
@@ -94,6 +104,9 @@ pub fn components() -> Vec<(String, Json)> {
     all.extend(note::http::components());
     all.extend(saved_view::http::components());
     all.extend(webhook::components());
+    all.extend(contact::http::components());
+    all.extend(ticket::http::components());
+    all.extend(automation::http::components());
     all
 }
 
@@ -111,6 +124,7 @@ pub fn product(version: &str) -> Product {
         description: "A WhatsApp team inbox: chats, contacts, tickets, auto-replies and paced broadcasts.".to_owned(),
         resources: [
             "api-keys",
+            "automations",
             "chats",
             "contacts",
             "license",
@@ -118,12 +132,15 @@ pub fn product(version: &str) -> Product {
             "numbers",
             "preferences",
             "saved-views",
+            "tickets",
             "webhooks",
         ]
         .map(str::to_owned)
         .to_vec(),
         actions: [
             "api-keys.manage",
+            "automations.manage",
+            "contacts.merge",
             "contacts.see-numbers",
             "license.activate",
             "numbers.link",

@@ -54,10 +54,10 @@ pub fn masked(phone: &str) -> String {
 }
 
 /// Whether a name is but a telephone number.
-fn is_number(name: &str) -> bool {
+pub fn is_number(name: &str) -> bool {
     let digits = name.bytes().filter(u8::is_ascii_digit).count();
-    digits >= 7 && name.chars().all(|c| c.is_ascii_digit() || " +-().@".contains(c))
-        || name.contains('@') && digits >= 7
+    let is_written_so = name.contains('@') || name.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
+    is_written_so && digits >= 7
 }
 
 #[cfg(test)]

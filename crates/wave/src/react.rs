@@ -3,23 +3,42 @@
 
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
-use loopd_types::Result;
+use loopd_types::{MINUTE_US, Result};
 
+use crate::automation::{self, Skip};
 use crate::chat::Chat;
 use crate::message::Message;
 use crate::number::Number;
+use crate::{contact, intake, preference};
 
 /// Reacts to a message of a customer. `chat` is written by the caller afterwards.
 ///
 /// # Errors
 /// Those of what reacts; then the message is not taken, and comes again.
 pub fn on_inbound(
-    _tx: &mut Tx<'_>,
-    _kernel: &Kernel,
-    _tenant: &Tenant,
-    _number: &Number,
-    _chat: &mut Chat,
-    _message: &Message,
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    number: &Number,
+    chat: &mut Chat,
+    message: &Message,
 ) -> Result<()> {
+    let preferences = preference::load(tx, tenant.company)?;
+    // Whoever writes STOP is not answered by a rule.
+    contact::on_inbound(tx, kernel, tenant, chat, message)?;
+    intake::on_inbound(tx, kernel, tenant, &preferences.intake, chat, message)?;
+    automation::on_inbound(tx, kernel, tenant, &preferences, number, chat, message)
+}
+
+/// Reacts to a message that somebody of the shop wrote on its own telephone: a person answers here, so automations are silent.
+///
+/// # Errors
+/// As [`on_inbound`].
+pub fn on_own(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, chat: &mut Chat) -> Result<()> {
+    let quiet = preference::load(tx, tenant.company)?.quiet_minutes * MINUTE_US;
+    chat.quiet_until = chat.quiet_until.max(Some(kernel.now().plus(quiet)));
+    if !automation::store::enabled(tx, tenant.company)?.is_empty() {
+        automation::count(tx, tenant.company, chat.id, Some(Skip::FromMe))?;
+    }
     Ok(())
 }

@@ -53,6 +53,16 @@ pub fn token(at: Timestamp, id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode([&at.0.to_be_bytes()[..], id.as_bytes()].concat())
 }
 
+/// The token of the next page, from rows of which one more was read than the page holds; that one is taken away.
+pub fn next_of<T>(rows: &mut Vec<T>, limit: i64, token: impl Fn(&T) -> String) -> Option<String> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if rows.len() <= limit {
+        return None;
+    }
+    rows.truncate(limit);
+    rows.last().map(token)
+}
+
 fn decode(name: &str, token: &str) -> Result<(Timestamp, Uuid)> {
     let bytes = URL_SAFE_NO_PAD.decode(token.as_bytes()).ok();
     let parts = bytes.as_deref().and_then(|bytes| bytes.split_at_checked(8));

@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 84] = [
+pub const PLACES: [Place; 90] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -113,8 +113,11 @@ pub const PLACES: [Place; 84] = [
     place("webhook_endpoints", Fate::Nobodys, ""),
     place("webhook_lanes", Fate::Nobodys, ""),
     place("wave_chat_labels", Fate::Nobodys, ""),
+    place("wave_automations", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_chats", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_claims", Fate::Nobodys, ""),
     place("wave_contacts", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_form_entries", Fate::Nobodys, ""),
     place("wave_identities", Fate::Nobodys, ""),
     place("wave_licenses", Fate::Nobodys, ""),
     place("wave_messages", Fate::Searched(Scope::Anywhere, None), COMPANYS),
@@ -123,8 +126,11 @@ pub const PLACES: [Place; 84] = [
     place("wave_outgoing", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_preferences", Fate::Nobodys, ""),
     place("wave_revocations", Fate::Nobodys, ""),
+    place("wave_reply_windows", Fate::Nobodys, ""),
     place("wave_sandbox_messages", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_saved_views", Fate::Removed(&["owner_id"]), COMPANYS),
+    place("wave_ticket_comments", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_tickets", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("workspaces", Fate::Nobodys, ""),
 ];
 

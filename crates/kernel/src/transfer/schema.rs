@@ -13,7 +13,7 @@ const USED: &str =
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 35] = [
+const LEFT_OUT: [(&str, &str); 38] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -56,7 +56,10 @@ const LEFT_OUT: [(&str, &str); 35] = [
     ("usage_counters", USED),
     ("usage_cursors", USED),
     ("wave_licenses", "a licence may be for this host or installation: activate it where the company arrives"),
+    ("wave_claims", "what happened by itself in a chat a moment ago"),
+    ("wave_form_entries", "what came through a public form a moment ago"),
     ("wave_outgoing", "what is on its way goes out from here"),
+    ("wave_reply_windows", "what happened by itself in this minute"),
     ("wave_sandbox_messages", "what simulated telephones were sent"),
 ];
 

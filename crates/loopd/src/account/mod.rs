@@ -44,7 +44,7 @@ pub fn operations() -> Vec<Operation> {
     all
 }
 
-fn html_page() -> ResponseDoc {
+pub(crate) fn html_page() -> ResponseDoc {
     ResponseDoc::empty(200, "The page.").with(Content::of("text/html", schema::string()))
 }
 
@@ -92,7 +92,7 @@ fn is_foreign(call: &Call) -> bool {
 }
 
 /// The first language that the reader's browser asks for and we speak.
-fn words_of(call: &Call) -> &'static Words {
+pub(crate) fn words_of(call: &Call) -> &'static Words {
     let asked = call.header("accept-language").unwrap_or_default().to_ascii_lowercase();
     let mut wanted = asked.split(',').map(|one| one.trim().split(['-', ';']).next().unwrap_or_default().to_owned());
     words(&wanted.find(|one| ["en", "fr", "rw"].contains(&one.as_str())).unwrap_or_default())
@@ -135,7 +135,7 @@ fn sent(call: &Call, names: &[&str]) -> Result<(String, Map<String, Value>)> {
 
 fn new_password<'w>(words: &'w Words, label: &'w str) -> Field<'w> {
     let hint = Some(words.password_hint);
-    Field { name: "password", label, kind: "password", complete: "new-password", value: "", hint }
+    Field { name: "password", label, kind: "password", complete: "new-password", value: "", hint, ..Field::default() }
 }
 
 fn token_of(call: &Call) -> String {
@@ -173,7 +173,7 @@ async fn invitation_page(
     let asked = html! {
         @if !shown.has_account {
             (sentence(words.new_here))
-            (Field { name: "username", label: words.username, kind: "text", complete: "username", value: &value("username"), hint: Some(words.username_hint) }.render(&complaints))
+            (Field { name: "username", label: words.username, kind: "text", complete: "username", value: &value("username"), hint: Some(words.username_hint), ..Field::default() }.render(&complaints))
             (new_password(words, words.password).render(&complaints))
         } @else if shown.needs_password {
             (sentence(words.prove))
@@ -287,7 +287,7 @@ fn show_forgot(call: &Call, typed: &str, complaints: &[Complaint]) -> Result<Rep
     let main = html! {
         (sentence(words.forgot_hint))
         form.stack method="post" action=(FORGOT_PAGE) {
-            (Field { name: "email", label: words.address, kind: "email", complete: "email", value: typed, hint: None }.render(complaints))
+            (Field { name: "email", label: words.address, kind: "email", complete: "email", value: typed, ..Field::default() }.render(complaints))
             (button(words.send_link))
         }
     };

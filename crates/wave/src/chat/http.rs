@@ -72,7 +72,7 @@ async fn list(call: Call) -> Result<Reply> {
             Ok(store::list(reader, company, &filter, &page)?)
         })
         .await?;
-    let next = next_of(&mut rows, page.limit, |chat| cursor::token(chat.last_message_at, chat.id));
+    let next = cursor::next_of(&mut rows, page.limit, |chat| cursor::token(chat.last_message_at, chat.id));
     let data: Vec<Json> = rows.iter().map(|chat| wire::row(chat, Sight::Full)).collect();
     Reply::json(200, &json!({"data": data, "nextCursor": next}))
 }
@@ -89,17 +89,7 @@ async fn messages(call: Call) -> Result<Reply> {
             Ok((chat, rows))
         })
         .await?;
-    let next = next_of(&mut rows, page.limit, |message| cursor::token(message.sent_at, message.id));
+    let next = cursor::next_of(&mut rows, page.limit, |message| cursor::token(message.sent_at, message.id));
     let data: Vec<Json> = rows.iter().map(|it| message::wire::row(it, &chat, Sight::Full)).collect();
     Reply::json(200, &json!({"data": data, "nextCursor": next}))
-}
-
-/// The token of the next page, from rows of which one more was read than the page holds; that one is taken away.
-pub fn next_of<T>(rows: &mut Vec<T>, limit: i64, token: impl Fn(&T) -> String) -> Option<String> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    if rows.len() <= limit {
-        return None;
-    }
-    rows.truncate(limit);
-    rows.last().map(token)
 }

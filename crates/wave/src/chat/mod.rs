@@ -8,7 +8,8 @@ pub mod shown;
 pub mod store;
 pub mod wire;
 
-pub use http::{next_of, operations};
+pub use http::operations;
+pub use loopd_web::cursor::next_of;
 pub use store::{Chat, find, get, lock};
 
 /// In the working queue, or done; a customer who writes opens it again.

@@ -131,6 +131,22 @@ pub fn latest_of(
     reader.first(&sql, &params![company, number, contact], read)
 }
 
+/// Whether this message is the first that ever came in from the other side of a chat; what was there before the number was linked counts.
+pub fn is_first_inbound(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    chat: &Chat,
+    message: Uuid,
+) -> Result<bool, StoreError> {
+    // One that wrote before says so without a look.
+    if chat.first_inbound_at.is_some() && chat.first_inbound_at < chat.last_inbound_at {
+        return Ok(false);
+    }
+    let sql =
+        "SELECT 1 FROM wave_messages WHERE company_id = $1 AND chat_id = $2 AND from_me = FALSE AND id <> $3 LIMIT 1";
+    Ok(reader.first(sql, &params![company, chat.id, message], |row| row.i64(0))?.is_none())
+}
+
 /// The conversation of a number with an address, held until the transaction ends; made when there is none. `true` when it was.
 ///
 /// # Errors

@@ -1,5 +1,8 @@
 //! Contacts in the database.
 
+mod card;
+mod listing;
+
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::{Reader, Row, StoreError, Tx, Value, params};
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
@@ -8,6 +11,9 @@ use serde_json::{Value as Json, json};
 use crate::address::Address;
 use crate::mask::masked;
 use crate::{PRODUCT, event};
+
+pub use card::*;
+pub use listing::{LISTING, MASKED};
 
 /// A person.
 #[derive(Clone, Debug)]
@@ -39,6 +45,12 @@ fn read(row: &Row<'_>) -> Result<Contact, StoreError> {
 pub fn get(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Contact> {
     let sql = format!("{SELECT} WHERE company_id = $1 AND id = $2 AND deleted_at IS NULL");
     reader.first(&sql, &params![company, id], read)?.ok_or_else(Problem::not_found)
+}
+
+/// Whether somebody asked not to be written to.
+pub fn is_opted_out(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<bool, StoreError> {
+    let sql = "SELECT opted_out_at FROM wave_contacts WHERE company_id = $1 AND id = $2";
+    Ok(reader.first(sql, &params![company, id], |row| row.opt_time(0))?.flatten().is_some())
 }
 
 /// Whoever is known by this address.

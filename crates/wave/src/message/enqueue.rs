@@ -48,7 +48,7 @@ const PATIENCE_US: i64 = 24 * HOUR_US;
 /// Writes a message down to be sent, and tells of it.
 ///
 /// # Errors
-/// 503 from the database; then nothing is sent.
+/// 409 `opted_out` for what no person wrote, to somebody who asked not to be written to; 503 from the database. Then nothing is sent.
 pub fn enqueue(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
@@ -62,6 +62,12 @@ pub fn enqueue(
         let contact = contact::of_person(tx, kernel, tenant, std::slice::from_ref(draft.to), None)?;
         chat.contact_id = contact.as_ref().map(|contact| contact.id);
         chat.name = contact.map(|contact| contact.name);
+    }
+    let is_by_itself = matches!(draft.origin, Origin::Automation | Origin::Broadcast);
+    if let Some(id) = chat.contact_id.filter(|_| is_by_itself)
+        && contact::store::is_opted_out(tx, number.company, id)?
+    {
+        return Err(opted_out());
     }
     let message = Message {
         id: kernel.new_id(),
@@ -108,6 +114,11 @@ pub fn enqueue(
     chat::store::told(tx, kernel, tenant, &chat)?;
     outgoing::ring(tx);
     Ok(Queued { message, chat })
+}
+
+/// 409: automations and broadcasts leave out who asked for it.
+pub fn opted_out() -> Problem {
+    Problem::conflict("opted_out", "This person asked not to be written to.")
 }
 
 /// The content as the customer sees it: an agent's words under their name (spec/loopwave.md 4.3).

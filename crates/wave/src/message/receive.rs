@@ -73,6 +73,8 @@ pub fn receive(
     if !received.is_history && !received.from_me {
         number::store::count(tx, number.company, number.id, number::store::Counted::Received, now)?;
         crate::react::on_inbound(tx, kernel, tenant, number, &mut chat, &message)?;
+    } else if !received.is_history {
+        crate::react::on_own(tx, kernel, tenant, &mut chat)?;
     }
     chat::store::keep(tx, kernel, number.company, &chat)?;
     if !received.is_history {

@@ -1,17 +1,21 @@
 //! `/api/v1/loopwave/preferences/`
 
+use loopd_kernel::Kernel;
 use loopd_kernel::input::Input;
 use loopd_types::Result;
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::Value as Json;
 
 use super::{Preferences, load, save};
-use crate::PRODUCT;
+use crate::{PRODUCT, intake};
 
 const URL: &str = "/api/v1/loopwave/preferences/";
 
 /// Minutes of a week: nobody means a longer silence.
 const QUIET_MOST: i64 = 7 * 24 * 60;
+
+/// The largest part of the object, as JSON.
+const PART_BYTES: usize = 64 * 1024;
 
 pub fn operations() -> Vec<Operation> {
     let op = |operation: Operation, verb: &str, summary: &str| {
@@ -28,6 +32,12 @@ pub fn operations() -> Vec<Operation> {
         )
         .body(change_schema())
         .responds(200, "Everything as it is now.", row_schema()),
+        op(
+            Operation::post("loopwave_preferences_renew_form", format!("{URL}renew-form/"), renew_form),
+            "action:change",
+            "Give the public form another address; the old one leads nowhere at once",
+        )
+        .responds(200, "Everything as it is now.", row_schema()),
     ]
 }
 
@@ -40,11 +50,12 @@ fn change_schema() -> Json {
             schema::integer_between(0, QUIET_MOST)
                 .describe("How long automations are silent in a chat that a person has answered."),
         ),
+        ("intake", intake::schema().describe("How tickets open by themselves.")),
     ])
 }
 
 fn row_schema() -> Json {
-    change_schema().required(["mask_numbers", "attribution", "quiet_minutes"])
+    change_schema().required(["mask_numbers", "attribution", "quiet_minutes", "intake"])
 }
 
 async fn retrieve(call: Call) -> Result<Reply> {
@@ -57,14 +68,14 @@ async fn update(call: Call) -> Result<Reply> {
     let (kernel, tenant, body) = (call.kernel.clone(), call.tenant()?.clone(), call.json()?);
     call.commit(tenant.view(), move |tx| {
         let mut next = load(tx, tenant.company)?;
-        change(&mut next, body.clone())?;
+        change(&kernel, &mut next, body.clone())?;
         save(tx, &kernel, &tenant, &next)?;
         Reply::json(200, &next)
     })
     .await
 }
 
-fn change(preferences: &mut Preferences, body: Json) -> Result<()> {
+fn change(kernel: &Kernel, preferences: &mut Preferences, body: Json) -> Result<()> {
     let mut input = Input::new(body, true)?;
     if let Some(chosen) = input.boolean("mask_numbers") {
         preferences.mask_numbers = chosen;
@@ -75,5 +86,31 @@ fn change(preferences: &mut Preferences, body: Json) -> Result<()> {
     if let Some(chosen) = input.integer("quiet_minutes", 0, QUIET_MOST) {
         preferences.quiet_minutes = chosen;
     }
+    if let Some(part) = input.object("intake", PART_BYTES) {
+        let mut part = Input::new(Json::Object(part), true)?;
+        intake::change(&mut preferences.intake, &mut part, kernel.rng.as_ref());
+        complain(&mut input, "intake", part.finish());
+    }
     input.finish()
+}
+
+/// Takes the complaints about a part under its name.
+fn complain(input: &mut Input, part: &str, outcome: Result<()>) {
+    let Err(problem) = outcome else { return };
+    for (name, errors) in problem.fields() {
+        for error in errors {
+            input.refuse(&format!("{part}.{name}"), error.code.clone(), error.message.clone());
+        }
+    }
+}
+
+async fn renew_form(call: Call) -> Result<Reply> {
+    let (kernel, tenant) = (call.kernel.clone(), call.tenant()?.clone());
+    call.commit(tenant.view(), move |tx| {
+        let mut next = load(tx, tenant.company)?;
+        next.intake.renew_form(kernel.rng.as_ref());
+        save(tx, &kernel, &tenant, &next)?;
+        Reply::json(200, &next)
+    })
+    .await
 }

@@ -5,6 +5,8 @@ mod store;
 
 use serde::{Deserialize, Serialize};
 
+use crate::intake::Intake;
+
 pub use http::operations;
 pub use store::{load, save};
 
@@ -18,10 +20,12 @@ pub struct Preferences {
     pub attribution: bool,
     /// For how long automations are silent in a chat that a person has answered, in minutes.
     pub quiet_minutes: i64,
+    /// How tickets open by themselves.
+    pub intake: Intake,
 }
 
 impl Default for Preferences {
     fn default() -> Self {
-        Self { mask_numbers: true, attribution: true, quiet_minutes: 60 }
+        Self { mask_numbers: true, attribution: true, quiet_minutes: 60, intake: Intake::default() }
     }
 }

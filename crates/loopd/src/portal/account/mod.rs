@@ -82,6 +82,9 @@ pub fn form(path: &str, token: &str, inside: Markup) -> Markup {
     }
 }
 
+/// Longest line of a form that says no other.
+const LINE_MOST: usize = 1024;
+
 /// A labelled field.
 #[derive(Default)]
 pub struct Field<'f> {
@@ -94,12 +97,17 @@ pub struct Field<'f> {
     pub value: &'f str,
     /// What is asked for, below the label.
     pub hint: Option<&'f str>,
+    /// Longest text, in characters; 1024 unless said.
+    pub most: usize,
+    /// Whether it may stay empty.
+    pub is_optional: bool,
 }
 
 impl Field<'_> {
     /// The field with what is wrong with it. The first one that is wrong is where a reader lands, and their screen reader with them.
     pub fn render(&self, complaints: &[Complaint]) -> Markup {
-        let Field { name, label, kind, complete, value, hint } = self;
+        let Field { name, label, kind, complete, value, hint, most, is_optional } = self;
+        let most = if *most == 0 { LINE_MOST } else { *most };
         let own: Vec<&Complaint> = complaints.iter().filter(|complaint| complaint.field == Some(name)).collect();
         let is_first = complaints.iter().find_map(|complaint| complaint.field) == Some(name);
         let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-error"));
@@ -111,7 +119,7 @@ impl Field<'_> {
             div.field {
                 label for=(name) { (label) }
                 @if let Some(hint) = hint { p.hint id=(hint_id) { (hint) } }
-                input id=(name) type=(kind) name=(name) autocomplete=(complete) value=(value) required maxlength="1024"
+                input id=(name) type=(kind) name=(name) autocomplete=(complete) value=(value) required[!is_optional] maxlength=(most)
                     autocapitalize="none" spellcheck="false" autofocus[is_first]
                     aria-invalid=[(!own.is_empty()).then_some("true")]
                     aria-describedby=[(!described.is_empty()).then_some(&described)];

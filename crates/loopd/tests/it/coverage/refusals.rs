@@ -11,7 +11,7 @@ use super::{NOBODY, ask, is_secured, operations, path_of, request};
 use crate::support::World;
 
 /// Operations that are open to everybody, by intention. One that is not here asks for credentials.
-const PUBLIC: [&str; 43] = [
+const PUBLIC: [&str; 45] = [
     "assets",
     // Whoever reads a letter shows its link.
     "auth_email_verify",
@@ -47,6 +47,9 @@ const PUBLIC: [&str; 43] = [
     "invitations_accept",
     "invitations_decline",
     "invitations_lookup",
+    // The form's address is the credential.
+    "loopwave_form",
+    "loopwave_form_submit",
     "payments_payment_link_page",
     "payments_payment_link_pay",
     // A provider signs its calls itself.

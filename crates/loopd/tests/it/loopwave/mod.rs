@@ -1,11 +1,15 @@
 //! Loopwave: `/api/v1/messages` and its like, and `/api/v1/loopwave/`.
 
+mod automations;
 mod cloud;
+mod contacts;
 pub mod graph;
 mod hooks;
 mod inbox;
+mod intake;
 mod keys;
 pub mod licences;
 mod masking;
 mod messages;
 pub mod stage;
+mod tickets;

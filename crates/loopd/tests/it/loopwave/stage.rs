@@ -1,7 +1,10 @@
 //! What these tests stand in: a company with a sandbox number that is ready, keys, and customers who write.
 
+use loopd_kernel::{Kernel, Tenant};
+use loopd_store::Tx;
 use loopd_testkit::{Client, json};
-use loopd_types::SECOND_US;
+use loopd_types::{CompanyCode, Result, SECOND_US, Uuid};
+use loopd_wave::number::Number;
 use serde_json::Value;
 
 use crate::support::{Actor, World, eventually};
@@ -51,6 +54,24 @@ impl World {
 }
 
 impl Line {
+    /// What an engine does with this line, in one transaction.
+    pub async fn act(
+        &self,
+        world: &World,
+        owner: &Actor,
+        work: impl Fn(&mut Tx<'_>, &Kernel, &Tenant, &Number) -> Result<()> + Send + 'static,
+    ) {
+        let company = CompanyCode::parse(&owner.code).expect("a code").0;
+        let access = world.kernel.company_access(company).await.expect("a read").expect("a company");
+        let (tenant, kernel) = (Tenant::system(access, "a test"), world.kernel.clone());
+        let id = Uuid::parse_str(&self.id).expect("an id");
+        let done = world.kernel.db.write(tenant.view(), move |tx| {
+            let number = loopd_wave::number::get(tx, tenant.company, id)?;
+            work(tx, &kernel, &tenant, &number)
+        });
+        done.await.expect("an engine's work");
+    }
+
     /// A customer writes.
     pub async fn receive(&self, owner: &Actor, from: &str, text: &str) -> Value {
         self.receive_as(owner, json!({"from": from, "text": text})).await

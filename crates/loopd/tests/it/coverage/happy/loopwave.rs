@@ -32,6 +32,7 @@ pub(super) async fn loopwave(world: &World, tour: &mut Tour) {
     tour.post(&format!("{item}sandbox/scan/"), json!({"phone": "250788000001"})).await;
     let received = tour.post(&format!("{item}sandbox/receive/"), json!({"from": "250788123456", "text": "Hi"})).await;
     inbox(tour, &received.text_at("/chat")).await;
+    super::wave_people::wave_people(world, tour).await;
     for (path, id) in [("api-keys", &key), ("numbers", &number)] {
         tour.get(&format!("/api/v1/loopwave/{path}/")).await;
         tour.get(&format!("/api/v1/loopwave/{path}/{id}/")).await;

@@ -7,6 +7,7 @@ mod core;
 mod files;
 mod loomal;
 mod loopwave;
+mod wave_people;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

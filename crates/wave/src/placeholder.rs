@@ -1,0 +1,49 @@
+//! `{{name}}` in texts that go to many.
+
+/// The text with each `{{word}}` replaced by what `value` says of it; blanks within the braces do not matter. A word that nobody knows
+/// stays as it was written, so that a slip is seen.
+pub fn render(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("{{") {
+        let Some(length) = rest[start + 2..].find("}}") else { break };
+        let (word, end) = (&rest[start + 2..start + 2 + length], start + 2 + length + 2);
+        out.push_str(&rest[..start]);
+        match value(word.trim()) {
+            Some(known) => out.push_str(&known),
+            None => out.push_str(&rest[start..end]),
+        }
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::render;
+
+    fn with_name(text: &str) -> String {
+        render(text, |word| (word == "name").then(|| "Aline".to_owned()))
+    }
+
+    #[test]
+    fn words_are_replaced_and_unknown_ones_stay() {
+        assert_eq!(with_name("Hi {{name}}, {{ name }}! {{nam}} {{name"), "Hi Aline, Aline! {{nam}} {{name");
+        assert_eq!(render("Hi {{name}}.", |_| Some(String::new())), "Hi .");
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_without_braces_stays_as_it_is(text in "[^{}]{0,60}") {
+            prop_assert_eq!(with_name(&text), text);
+        }
+
+        #[test]
+        fn what_a_name_holds_is_not_read_again(name in ".{0,20}") {
+            prop_assert_eq!(render("{{name}}", |_| Some(name.clone())), name);
+        }
+    }
+}
