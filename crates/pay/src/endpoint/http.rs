@@ -44,6 +44,7 @@ pub fn operations(pay: &Arc<Pay>) -> Vec<Operation> {
         .responds_empty(204, "Taken away."),
     ];
     all.extend(discover::operations(pay));
+    all.push(super::call::operation(pay));
     all
 }
 

@@ -254,14 +254,30 @@ fn written(
     event::emit(tx, kernel, tenant, &kind, &subject, payload.to_string())
 }
 
-/// A page of what is listed, of companies that are open; one more than the page has, if there are more.
+/// What is listed: active endpoints of companies that are open and of projects that are there, as `e`, `c` and `p`.
+pub const LISTED: &str = "FROM pay_endpoints e JOIN companies c ON c.company_id = e.company_id \
+     JOIN pay_projects p ON p.company_id = e.company_id AND p.id = e.project_id \
+     WHERE e.is_active AND e.is_listed AND c.status NOT IN ('suspended', 'closed') AND p.deleted_at IS NULL";
+
+/// A page of what is listed; one more than the page has, if there are more.
 pub fn listed(reader: &mut Reader<'_>, page: &Page, category: Option<&str>) -> Result<Vec<Endpoint>> {
     let (at, id) = page.before();
     let sql = format!(
-        "SELECT {COLUMNS} FROM pay_endpoints e JOIN companies c ON c.company_id = e.company_id \
-         JOIN pay_projects p ON p.company_id = e.company_id AND p.id = e.project_id \
-         WHERE e.is_active AND e.is_listed AND c.status NOT IN ('suspended', 'closed') AND p.deleted_at IS NULL AND (e.created_at, e.id) < ($1, $2) \
+        "SELECT {COLUMNS} {LISTED} AND (e.created_at, e.id) < ($1, $2) \
          AND (CAST($3 AS TEXT) IS NULL OR e.category = $3) ORDER BY e.created_at DESC, e.id DESC LIMIT $4"
     );
     Ok(reader.query(&sql, &params![at, id, category, page.limit + 1], read)?)
+}
+
+/// One that is listed, whosever it is.
+///
+/// # Errors
+/// 404.
+pub fn find_listed(reader: &mut Reader<'_>, id: Uuid) -> Result<Endpoint> {
+    let sql = format!("SELECT {COLUMNS} {LISTED} AND e.id = $1");
+    reader.first(&sql, &params![id], read)?.ok_or_else(not_listed)
+}
+
+pub fn not_listed() -> Problem {
+    Problem::new(Kind::NotFound, "not_found", "No endpoint with that ID is listed")
 }

@@ -3,6 +3,8 @@
 use loopd_store::{Reader, params};
 use loopd_types::{Result, Timestamp};
 
+use crate::endpoint::store::LISTED;
+
 /// An endpoint whose seller lets it be found.
 pub(super) struct Resource {
     pub url: String,
@@ -17,16 +19,12 @@ pub(super) struct Resource {
     pub updated_at: Timestamp,
 }
 
-/// A page of what is listed, newest first, and how many there are: of active endpoints, of projects that are there, of companies that
-/// are open.
+/// A page of what is listed, newest first, and how many there are.
 pub(super) fn resources(reader: &mut Reader<'_>, limit: i64, offset: i64) -> Result<(Vec<Resource>, i64)> {
-    const FROM: &str = "FROM pay_endpoints e JOIN companies c ON c.company_id = e.company_id \
-         JOIN pay_projects p ON p.company_id = e.company_id AND p.id = e.project_id \
-         WHERE e.is_active AND e.is_listed AND c.status NOT IN ('suspended', 'closed') AND p.deleted_at IS NULL";
-    let total = reader.one(&format!("SELECT COUNT(*) {FROM}"), &[], |row| row.i64(0))?;
+    let total = reader.one(&format!("SELECT COUNT(*) {LISTED}"), &[], |row| row.i64(0))?;
     let sql = format!(
         "SELECT e.url_pattern, e.price_micros, e.network, e.title, e.description, e.category, \
-         COALESCE(p.pay_to, p.wallet_address), e.updated_at {FROM} ORDER BY e.created_at DESC, e.id DESC LIMIT $1 OFFSET $2"
+         COALESCE(p.pay_to, p.wallet_address), e.updated_at {LISTED} ORDER BY e.created_at DESC, e.id DESC LIMIT $1 OFFSET $2"
     );
     let found = reader.query(&sql, &params![limit, offset], |row| {
         let text = |at| row.opt_text(at).map(|text| text.map(str::to_owned));

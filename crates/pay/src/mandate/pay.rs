@@ -20,10 +20,8 @@ use crate::evm::abi::{self, Domain};
 use crate::payment::store::Status;
 use crate::project::Project;
 use crate::x402::{Authorization, Method, Payment, Version, header};
-use crate::{Pay, keys};
+use crate::{Pay, content, keys};
 
-/// Bytes of a seller's answer that are handed on.
-const CONTENT_MOST: usize = 1024 * 1024;
 /// Longest time that a seller may ask an authorization to be good for.
 const TIMEOUT_MOST: u64 = 600;
 /// How far back authorizations begin: sellers' clocks are slow, and the reference client does the same.
@@ -138,7 +136,7 @@ impl Buyer<'_> {
             headers.push((name, spend.header.clone()));
         }
         let request = Outbound { method: "GET", url: self.url.to_owned(), headers, body: Vec::new() };
-        self.kernel.egress.exchange(request, CONTENT_MOST).await
+        self.kernel.egress.exchange(request, content::MOST).await
     }
 
     /// What is asked in a 402, in version 2's header or version 1's body: the first offer that can be paid here.
@@ -149,7 +147,7 @@ impl Buyer<'_> {
         let named =
             |name: &str| answer.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         let body: Option<Json> = match named(header::PAYMENT_REQUIRED) {
-            Some(value) => header::decode(value).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()),
+            Some(value) => header::object(value),
             None => serde_json::from_slice(&answer.body).ok(),
         };
         let body = body.ok_or_else(|| not_x402("The address asks to be paid, but not in x402"))?;
@@ -412,8 +410,7 @@ fn written(ask: &Ask, it: &Authorization, signature: &Bytes) -> Json {
 /// What the seller tells of the payment.
 fn told(answer: &Answer, version: Version) -> Option<Json> {
     let name = version.response_header();
-    let value = answer.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value)?;
-    serde_json::from_slice(&header::decode(value).ok()?).ok()
+    header::object(answer.header(name)?)
 }
 
 fn is_hash(text: &str) -> bool {

@@ -1,8 +1,5 @@
 //! Mandates and paid calls as clients read them (spec/loomal.md 4.6, 4.7).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use loopd_kernel::egress::Answer;
 use loopd_types::{DAY_US, Problem, Result, Timestamp};
 use loopd_web::{Schema as _, schema};
 use serde_json::{Map, Value as Json, json};
@@ -13,7 +10,7 @@ use super::spend::{self, Spend};
 use super::store::{Mandate, New};
 use crate::project::Project;
 use crate::wire::{iso, opt_iso, public_id};
-use crate::{Pay, usdc};
+use crate::{Pay, content, usdc};
 
 pub const PREFIX: &str = "m_";
 /// How long a mandate is good for unless it says otherwise.
@@ -105,7 +102,7 @@ fn success(paid: &Paid, project: &Project, now: Timestamp) -> Json {
     let mut out = json!({
         "ok": true,
         "status": paid.answer.as_ref().map(|answer| answer.status),
-        "contentType": paid.answer.as_ref().and_then(content_type),
+        "contentType": null,
         "cost": {
             "amountUsdc": usdc::format(paid.price.micros), "amountUsdcRaw": paid.price.micros.to_string(), "network": paid.price.network,
         },
@@ -123,27 +120,9 @@ fn success(paid: &Paid, project: &Project, now: Timestamp) -> Json {
         },
     });
     if let Some(answer) = &paid.answer {
-        content(answer, &mut out);
+        content::write(answer, &mut out);
     }
     out
-}
-
-fn content_type(answer: &Answer) -> Option<&str> {
-    answer.headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str())
-}
-
-/// What the seller answered: JSON as `content`, text as `contentText`, anything else in base64.
-fn content(answer: &Answer, out: &mut Json) {
-    let is_json = content_type(answer).is_some_and(|kind| kind.contains("json"));
-    let parsed = is_json.then(|| serde_json::from_slice::<Json>(&answer.body).ok()).flatten();
-    match (parsed, std::str::from_utf8(&answer.body)) {
-        (Some(value), _) => out["content"] = value,
-        (None, Ok(text)) => out["contentText"] = json!(text),
-        (None, Err(_)) => out["contentBase64"] = json!(STANDARD.encode(&answer.body)),
-    }
-    if answer.is_cut {
-        out["contentCut"] = json!(true);
-    }
 }
 
 /// A row of the activity feed, going out.
@@ -198,14 +177,12 @@ pub fn new_schema() -> Json {
 }
 
 pub fn paid_schema() -> Json {
-    schema::object([
+    let mut fields = vec![
         ("ok", schema::constant(true)),
         ("status", schema::integer().nullable().describe("The seller's own status; null in a dry run.")),
-        ("content", schema::any()),
-        ("contentText", schema::string()),
-        ("contentBase64", schema::string()),
-        ("contentCut", schema::boolean().describe("Whether there was more than a mebibyte.")),
-        ("contentType", schema::string().nullable()),
+    ];
+    fields.extend(content::fields());
+    fields.extend([
         ("cost", schema::free_object()),
         ("txHash", schema::string().nullable()),
         ("payer", schema::string()),
@@ -213,8 +190,8 @@ pub fn paid_schema() -> Json {
         ("resource", schema::string()),
         ("balanceAfter", schema::free_object()),
         ("mandate", schema::free_object()),
-    ])
-    .required(["ok", "cost", "txHash", "payer", "recipient", "resource"])
+    ]);
+    schema::object(fields).required(["ok", "cost", "txHash", "payer", "recipient", "resource"])
 }
 
 pub fn refused_schema() -> Json {

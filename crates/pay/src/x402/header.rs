@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD};
+use serde_json::Value;
 
 use super::reason::{Reason, Refusal};
 use super::{Payment, Version, wire};
@@ -59,8 +60,13 @@ pub fn decode(header: &str) -> Result<Vec<u8>, Refusal> {
     engine.decode(header).map_err(|error| Refusal::new(Reason::Payload, format!("the payment is no base64: {error}")))
 }
 
+/// The object that somebody else's header holds; `None` for what is none.
+pub fn object(header: &str) -> Option<Value> {
+    serde_json::from_slice(&decode(header).ok()?).ok().filter(Value::is_object)
+}
+
 /// What goes into a header.
-pub fn encode(json: &serde_json::Value) -> String {
+pub fn encode(json: &Value) -> String {
     STANDARD.encode(json.to_string())
 }
 

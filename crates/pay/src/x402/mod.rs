@@ -5,6 +5,7 @@ pub mod payment;
 pub mod reason;
 mod rules;
 mod signature;
+pub mod translate;
 pub mod verify;
 pub mod wire;
 

@@ -103,7 +103,7 @@ impl Tool {
                 continue;
             };
             let name = name.trim_start_matches('*');
-            match arguments.remove(name).as_ref().and_then(text).filter(|text| !text.is_empty()) {
+            match arguments.shift_remove(name).as_ref().and_then(text).filter(|text| !text.is_empty()) {
                 Some(text) => encode(&mut target, &text),
                 None => problem.add_field(name.to_owned(), "required", "This field is required."),
             }

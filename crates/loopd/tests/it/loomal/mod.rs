@@ -2,6 +2,7 @@
 
 mod buyer;
 mod buying;
+mod calling;
 mod endpoints;
 mod facilitator;
 mod figures;

@@ -214,6 +214,7 @@ async fn serve(mut stream: TcpStream, shop: Arc<Shop>) {
             .contains(&name.to_ascii_lowercase().as_str())
             .then(|| value.trim().to_owned())
     });
+    let target = head.split(' ').nth(1).unwrap_or_default();
     let mut asked = json!({"amount": shop.price, "network": "base", "resource": shop.url});
     let (status, headers, body) = match payment {
         None => {
@@ -232,7 +233,7 @@ async fn serve(mut stream: TcpStream, shop: Arc<Shop>) {
                         format!("X-Payment-Response: {}\r\n", redeemed["paymentResponse"].as_str().unwrap_or(""));
                     match manner {
                         Manner::TakesAndFails => (500, String::new(), json!({"error": "the oven is on fire"})),
-                        _ if redeemed["ok"] == true => (200, told, json!({"sky": "sunny"})),
+                        _ if redeemed["ok"] == true => (200, told, json!({"sky": "sunny", "asked": target})),
                         _ => (402, String::new(), redeemed["requirement"].clone()),
                     }
                 }
