@@ -11,6 +11,8 @@ SERVER_CORE, LOAD_CORE = 0, 1
 CONNECTIONS = 32
 # Records that `get` asks for in turn, so that no server answers from one hot page only.
 HOT_RECORDS = 100
+# What a seller asks to be paid for.
+CHALLENGE = {"amount": "0.001", "network": "base", "resource": "https://api.example.com/weather", "description": "Weather"}
 
 
 def free_port():
@@ -51,12 +53,19 @@ def seed_many(server, rows, folder):
     return made
 
 
+def does(server, work):
+    """Whether a server knows this piece of work."""
+    return work != "challenge" or bool(server.challenge)
+
+
 def script(server, work):
     """What wrk sends: one request again and again, or for `get` the hot records in turn."""
-    lines = [f'wrk.headers["{name}"] = "{value}"' for name, value in server.headers.items()]
-    if work == "create":
+    headers = server.challenge_headers if work == "challenge" else server.headers
+    lines = [f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items()]
+    body = {"create": server.body, "challenge": CHALLENGE}.get(work)
+    if body:
         lines += ['wrk.method = "POST"', 'wrk.headers["Content-Type"] = "application/json"',
-                  f"wrk.body = {json.dumps(json.dumps(server.body))}"]
+                  f"wrk.body = {json.dumps(json.dumps(body))}"]
     if work == "get":
         step = max(1, len(server.ids) // HOT_RECORDS)
         paths = ", ".join(json.dumps(server.item % made) for made in server.ids[::step][:HOT_RECORDS])
@@ -69,7 +78,7 @@ def script(server, work):
 def run(server, work, seconds, folder):
     """Loads one server with one piece of work. Latencies in milliseconds; `bad` counts answers other than 2xx and 3xx."""
     path = {"health": server.health, "get": server.item % (server.ids or ["-"])[0], "list": server.newest,
-            "create": server.create}[work]
+            "create": server.create, "challenge": server.challenge}[work]
     name = f"{folder}/wrk.lua"
     with open(name, "w") as file:
         file.write(script(server, work))

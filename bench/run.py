@@ -5,7 +5,8 @@
                  [--many 1000000] [--grow loopd] [--json target/bench.json]
 
 Servers run on one core and the load on another, 32 connections. Work: health (no credentials), get (one record by id),
-list (the 20 newest), create (one durable insert). A figure is the median of the rounds; a ratio is the median of the
+list (the 20 newest), create (one durable insert), challenge (what a seller answers who wants to be paid; loopd and
+floor only). A figure is the median of the rounds; a ratio is the median of the
 rounds' ratios, so that a slow minute of the machine hits both sides. Nothing is checked: timings are never tests."""
 import argparse
 import json
@@ -19,7 +20,7 @@ import tempfile
 import load
 import servers
 
-WORK = ("health", "get", "list", "create")
+WORK = ("health", "get", "list", "create", "challenge")
 
 
 def median(rounds, what):
@@ -39,12 +40,13 @@ def compare(options, folder):
         server = servers.START[name](f"{folder}/{name}")
         running.append(server)
         server.ids = load.seed(server, options.rows)
-    results = {work: {server.name: [] for server in running} for work in WORK}
+    results = {work: {server.name: [] for server in running if load.does(server, work)} for work in WORK}
     for number in range(options.rounds):
         for work in WORK:
             print(f"round {number + 1}/{options.rounds}: {work} …", file=sys.stderr)
             for server in running:
-                results[work][server.name].append(load.run(server, work, options.seconds, folder))
+                if load.does(server, work):
+                    results[work][server.name].append(load.run(server, work, options.seconds, folder))
     memory = {server.name: {"start_mib": server.rss_at_start, "after_mib": load.rss_mib(server.process)} for server in running}
     return results, memory
 
@@ -74,10 +76,10 @@ def grow(options, folder):
 
 
 def print_comparison(results, memory):
-    print(f"\n{'work':8}{'server':12}{'req/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'bad':>6}  loopd does")
+    print(f"\n{'work':11}{'server':12}{'req/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'bad':>6}  loopd does")
     for work, of in results.items():
         for name, rounds in of.items():
-            line = f"{work:8}{name:12}{median(rounds, 'rps'):10,.0f}{median(rounds, 'p50_ms'):10.2f}{median(rounds, 'p99_ms'):10.2f}"
+            line = f"{work:11}{name:12}{median(rounds, 'rps'):10,.0f}{median(rounds, 'p50_ms'):10.2f}{median(rounds, 'p99_ms'):10.2f}"
             line += f"{sum(one['bad'] for one in rounds):6}"
             if "loopd" in of and name != "loopd":
                 line += f"  {ratio(of['loopd'], rounds):.2f} x"

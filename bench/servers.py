@@ -24,7 +24,7 @@ APPOINTMENT = {"title": "Consultation", "description": "First visit"}
 
 @dataclass
 class Server:
-    """A running server, and its words for the four pieces of work."""
+    """A running server, and its words for the pieces of work; one without a word for challenges does none."""
 
     name: str
     base: str
@@ -35,6 +35,8 @@ class Server:
     create: str = "/api/v1/booking/appointments/"
     newest: str = "/api/v1/booking/appointments/"
     item: str = "/api/v1/booking/appointments/%s/"
+    challenge: str = ""
+    challenge_headers: dict = field(default_factory=dict)
     headers: dict = field(default_factory=dict)
     body: dict = field(default_factory=lambda: dict(APPOINTMENT))
     ids: list = field(default_factory=list)
@@ -143,6 +145,10 @@ def loopd(folder):
         "X-Company-ID": find(me, "code", "company_code"),
         "X-LOOP-APP-ID": "loop-booking-web",
     }
+    platform = call(server.base, "POST", "/api/v1/loomal/platform-keys/", {"name": "Bench"}, server.headers)
+    project = call(server.base, "POST", "/v0/platform/identities", {"purpose": "SELLER"},
+                   {"Authorization": "Bearer " + find(platform, "key")})
+    server.challenge, server.challenge_headers = "/v0/payments/challenge", {"Authorization": "Bearer " + find(project, "rawKey")}
     return server
 
 
@@ -152,7 +158,7 @@ def floor(folder):
     subprocess.run(["cargo", "build", "--release", "-q", "--manifest-path", f"{HERE}/floor/Cargo.toml"],
                    env={**os.environ, "CARGO_TARGET_DIR": target}, cwd=ROOT, check=True)
     return start("floor", [f"{target}/release/floor", f"{folder}/floor.db", f"127.0.0.1:{port}"], {}, port,
-                 create="/create", newest="/list", item="/get/%s")
+                 create="/create", newest="/list", item="/get/%s", challenge="/challenge")
 
 
 def drf(folder):

@@ -3,8 +3,8 @@
 //!     floor DATABASE_FILE ADDRESS
 //!
 //! No credentials, no tenants, no validation, no router worth the name. GET /health/, GET /get/{id}, GET /list (the 20
-//! newest and their count), POST /create: one durable insert, where waiting inserts share a commit and nobody is answered
-//! before it. A record has the columns of the product's appointment and is answered as the product answers it; its table
+//! newest and their count), POST /challenge (the seller's row, and x402's two forms of what it asks), POST /create: one
+//! durable insert, where waiting inserts share a commit and nobody is answered before it. A record has the columns of the product's appointment and is answered as the product answers it; its table
 //! has no index but its keys.
 
 use std::cell::RefCell;
@@ -18,8 +18,11 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,7 +37,9 @@ const SCHEMA: &str = "
         checked_in_at TEXT, completed_at TEXT, reminded_at TEXT, reminder_due_at TEXT, blocked_from TEXT,
         blocked_until TEXT, currency TEXT, created_by TEXT, updated_by TEXT, created_at TEXT, updated_at TEXT,
         deleted_at TEXT, version INT);
-    CREATE INDEX IF NOT EXISTS appointments_by_company ON appointments (company, id)";
+    CREATE INDEX IF NOT EXISTS appointments_by_company ON appointments (company, id);
+    CREATE TABLE IF NOT EXISTS sellers (id INTEGER PRIMARY KEY, pay_to TEXT, name TEXT);
+    INSERT OR IGNORE INTO sellers VALUES (1, '0x209693Bc6afc0C5328bA36FaF03C514EF312287C', 'Weather')";
 
 const INSERT: &str = "
     INSERT INTO appointments (company, number, title, description, status, data, tags, timezone, party_size, currency,
@@ -131,7 +136,7 @@ fn record(row: &Row<'_>, out: &mut Vec<u8>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn json(body: Vec<u8>) -> impl IntoResponse {
+fn answer(body: Vec<u8>) -> impl IntoResponse {
     ([("content-type", "application/json")], body)
 }
 
@@ -142,7 +147,7 @@ async fn one(Path(id): Path<String>) -> impl IntoResponse {
         let mut find = reader.prepare_cached("SELECT * FROM appointments WHERE company = 1 AND id = ?1").unwrap();
         find.query_row([id], |row| record(row, &mut body)).unwrap();
     });
-    json(body)
+    answer(body)
 }
 
 async fn newest(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
@@ -162,7 +167,27 @@ async fn newest(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
         }
     });
     body.extend_from_slice(b"]}");
-    json(body)
+    answer(body)
+}
+
+async fn challenge(Json(asked): Json<serde_json::Value>) -> impl IntoResponse {
+    let text = |name: &str| asked[name].as_str().unwrap_or_default();
+    let micros = (text("amount").parse::<f64>().unwrap_or_default() * 1e6).round() as u64;
+    let pay_to: String = READER.with_borrow(|reader| {
+        let mut find = reader.prepare_cached("SELECT pay_to FROM sellers WHERE id = ?1").unwrap();
+        find.query_row([1], |row| row.get(0)).unwrap()
+    });
+    let (resource, description) = (text("resource"), text("description"));
+    let (asset, extra) = ("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", json!({"name": "USD Coin", "version": "2"}));
+    let first = json!({"x402Version": 1, "accepts": [{
+        "scheme": "exact", "network": "base", "maxAmountRequired": micros.to_string(), "resource": resource, "description": description,
+        "mimeType": "", "payTo": pay_to, "maxTimeoutSeconds": 60, "asset": asset, "extra": extra,
+    }]});
+    let second = json!({"x402Version": 2, "resource": {"url": resource, "description": description}, "accepts": [{
+        "scheme": "exact", "network": "eip155:8453", "amount": micros.to_string(), "payTo": pay_to, "maxTimeoutSeconds": 60,
+        "asset": asset, "extra": extra,
+    }]});
+    ([("content-type", "application/json".to_owned()), ("payment-required", STANDARD.encode(second.to_string()))], first.to_string())
 }
 
 async fn create(State(shared): State<Arc<Shared>>, Json(body): Json<serde_json::Value>) -> impl IntoResponse {
@@ -171,7 +196,7 @@ async fn create(State(shared): State<Arc<Shared>>, Json(body): Json<serde_json::
     shared.writer.send((title, made)).await.unwrap();
     let record = record.await.unwrap();
     shared.count.fetch_add(1, Ordering::Relaxed);
-    (StatusCode::CREATED, json(record))
+    (StatusCode::CREATED, answer(record))
 }
 
 /// Inserts whatever is waiting, commits it with one fsync, then tells everybody.
@@ -205,9 +230,10 @@ async fn main() {
     let (writer, waiting) = mpsc::channel(1024);
     thread::spawn(move || write(waiting));
     let routes = Router::new()
-        .route("/health/", get(|| async { json(br#"{"status":"ok"}"#.to_vec()) }))
+        .route("/health/", get(|| async { answer(br#"{"status":"ok"}"#.to_vec()) }))
         .route("/get/{id}", get(one))
         .route("/list", get(newest))
+        .route("/challenge", post(challenge))
         .route("/create", post(create))
         .with_state(Arc::new(Shared { writer, count: AtomicI64::new(0) }));
     let listener = TcpListener::bind(argument(2)).await.expect("the address is free");
