@@ -326,6 +326,7 @@ pub fn background(
     tasks.spawn(webhook::dispatch::run(kernel.clone(), stop.clone()));
     tasks.spawn(settlement::keep(pay.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(loopd_pay::analytics::keep(pay.clone(), kernel.clone(), stop.clone()));
+    tasks.spawn(loopd_wave::broadcast::run(wave.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(loopd_wave::outgoing::run(wave.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(loopd_wave::engine::sandbox::life::run(wave.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(sweep(kernel.clone(), stop));

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod agent;
 pub mod automation;
+pub mod broadcast;
 pub mod chat;
 mod claim;
 pub mod contact;
@@ -66,6 +67,7 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     all.extend(intake::http::operations());
     all.extend(automation::http::operations());
     all.extend(webhook::operations());
+    all.extend(broadcast::operations());
     all.extend(license::http::operations(wave));
     let mut all: Vec<Operation> = all.into_iter().map(|operation| licensed(operation, wave)).collect();
     let description = DESCRIPTION.of(&all);
@@ -107,6 +109,7 @@ pub fn components() -> Vec<(String, Json)> {
     all.extend(contact::http::components());
     all.extend(ticket::http::components());
     all.extend(automation::http::components());
+    all.extend(broadcast::components());
     all
 }
 
@@ -125,6 +128,7 @@ pub fn product(version: &str) -> Product {
         resources: [
             "api-keys",
             "automations",
+            "broadcasts",
             "chats",
             "contacts",
             "license",
@@ -141,6 +145,7 @@ pub fn product(version: &str) -> Product {
             "api-keys.manage",
             "automations.manage",
             "contacts.merge",
+            "broadcasts.manage",
             "contacts.see-numbers",
             "license.activate",
             "numbers.link",

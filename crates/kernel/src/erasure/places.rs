@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 90] = [
+pub const PLACES: [Place; 93] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -114,6 +114,9 @@ pub const PLACES: [Place; 90] = [
     place("webhook_lanes", Fate::Nobodys, ""),
     place("wave_chat_labels", Fate::Nobodys, ""),
     place("wave_automations", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_broadcast_lines", Fate::Nobodys, ""),
+    place("wave_broadcast_recipients", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_broadcasts", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_chats", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_claims", Fate::Nobodys, ""),
     place("wave_contacts", Fate::Searched(Scope::Anywhere, None), COMPANYS),

@@ -13,7 +13,7 @@ const USED: &str =
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 38] = [
+const LEFT_OUT: [(&str, &str); 39] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -55,6 +55,7 @@ const LEFT_OUT: [(&str, &str); 38] = [
     ("mail_messages", "letters were sent from here, with links that open accounts here"),
     ("usage_counters", USED),
     ("usage_cursors", USED),
+    ("wave_broadcast_lines", "the pace of lines that are linked here"),
     ("wave_licenses", "a licence may be for this host or installation: activate it where the company arrives"),
     ("wave_claims", "what happened by itself in a chat a moment ago"),
     ("wave_form_entries", "what came through a public form a moment ago"),
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
 
     /// Tables of the kernel that belong to a company, and leave with it.
-    const EXPORTED: [&str; 23] = [
+    const EXPORTED: [&str; 25] = [
         "api_client_apps",
         "audit_logs",
         "billing_accounts",
@@ -213,6 +214,8 @@ mod tests {
         "memberships",
         "product_subscriptions",
         "roles",
+        "wave_broadcast_recipients",
+        "wave_broadcasts",
         "wave_chat_labels",
         "wave_chats",
         "wave_contacts",
@@ -225,7 +228,7 @@ mod tests {
         "workspaces",
     ];
     /// Tables of the kernel that belong to the installation or to people.
-    const NOBODYS: [&str; 25] = [
+    const NOBODYS: [&str; 26] = [
         "account_tokens",
         "company_imports",
         "coupons",
@@ -251,6 +254,7 @@ mod tests {
         "totp_factors",
         "usage_batches",
         "users",
+        "wave_revocations",
     ];
     /// Columns of exported tables whose names or kinds look secret, and are not.
     const OPEN: [(&str, &str); 0] = [];

@@ -41,6 +41,7 @@ pub fn progress(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, number: &Numb
         failure: failure.cloned(),
         ..known.clone()
     };
+    crate::broadcast::settled(tx, kernel, tenant, &changed)?;
     if let Some(chat) = chat::find(tx, number.company, known.chat_id)? {
         wire::told(tx, kernel, tenant, &changed, &chat, "updated")?;
     }

@@ -298,6 +298,7 @@ where
             let before = known.status;
             let after = work(tx, &shared, &tenant, known)?;
             forget(tx, tenant.company, id)?;
+            crate::broadcast::settled(tx, &shared, &tenant, &after)?;
             if after.status != before
                 && let Some(chat) = chat::find(tx, tenant.company, after.chat_id)?
             {

@@ -7,6 +7,7 @@ use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::Value as Json;
 
 use super::{Preferences, load, save};
+use crate::broadcast::Pacing;
 use crate::{PRODUCT, intake};
 
 const URL: &str = "/api/v1/loopwave/preferences/";
@@ -51,11 +52,12 @@ fn change_schema() -> Json {
                 .describe("How long automations are silent in a chat that a person has answered."),
         ),
         ("intake", intake::schema().describe("How tickets open by themselves.")),
+        ("pacing", Pacing::schema()),
     ])
 }
 
 fn row_schema() -> Json {
-    change_schema().required(["mask_numbers", "attribution", "quiet_minutes", "intake"])
+    change_schema().required(["mask_numbers", "attribution", "quiet_minutes", "intake", "pacing"])
 }
 
 async fn retrieve(call: Call) -> Result<Reply> {
@@ -90,6 +92,12 @@ fn change(kernel: &Kernel, preferences: &mut Preferences, body: Json) -> Result<
         let mut part = Input::new(Json::Object(part), true)?;
         intake::change(&mut preferences.intake, &mut part, kernel.rng.as_ref());
         complain(&mut input, "intake", part.finish());
+    }
+    if let Some(chosen) = input.object("pacing", 4 * 1024) {
+        match preferences.pacing.changed(&chosen) {
+            Ok(next) => preferences.pacing = next,
+            Err(words) => input.refuse("pacing", "invalid", words),
+        }
     }
     input.finish()
 }

@@ -5,6 +5,7 @@ mod store;
 
 use serde::{Deserialize, Serialize};
 
+use crate::broadcast::Pacing;
 use crate::intake::Intake;
 
 pub use http::operations;
@@ -22,10 +23,18 @@ pub struct Preferences {
     pub quiet_minutes: i64,
     /// How tickets open by themselves.
     pub intake: Intake,
+    /// How broadcasts are paced.
+    pub pacing: Pacing,
 }
 
 impl Default for Preferences {
     fn default() -> Self {
-        Self { mask_numbers: true, attribution: true, quiet_minutes: 60, intake: Intake::default() }
+        Self {
+            mask_numbers: true,
+            attribution: true,
+            quiet_minutes: 60,
+            intake: Intake::default(),
+            pacing: Pacing::default(),
+        }
     }
 }

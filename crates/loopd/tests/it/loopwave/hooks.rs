@@ -2,7 +2,7 @@
 
 use loopd_kernel::webhook::sign;
 use loopd_testkit::{each_engine, json};
-use loopd_types::{SECOND_US, Secret};
+use loopd_types::Secret;
 use serde_json::Value;
 
 use crate::support::{Receiver, World, eventually};
@@ -20,7 +20,7 @@ each_engine! {
         let line = world.line(&owner, "250788000001").await;
         line.receive(&owner, "250788123456", "Muraho").await;
         let told = async || receiver.received().into_iter().filter(|it| it.header("x-loopwave-event") == "message.created").collect::<Vec<_>>();
-        eventually("the message is told", async || { world.clock.advance(SECOND_US); !told().await.is_empty() }).await;
+        eventually("the message is told", async || { !told().await.is_empty() }).await;
         let delivery = told().await.remove(0);
         assert_eq!(delivery.header("x-loopwave-signature"), format!("sha256={}", sign(&secret, &[delivery.body.as_bytes()])));
         let envelope: Value = delivery.json();
@@ -54,7 +54,7 @@ each_engine! {
         let line = world.line(&owner, "250788000001").await;
         line.receive(&owner, "250788123456", "Muraho").await;
         let about = |receiver: &Receiver| receiver.received().into_iter().map(|it| it.body).filter(|body| body.contains("Muraho")).collect::<Vec<_>>();
-        eventually("both are told", async || { world.clock.advance(SECOND_US); about(&theirs).len() >= 4 && about(&ours).len() >= 2 }).await;
+        eventually("both are told", async || { about(&theirs).len() >= 4 && about(&ours).len() >= 2 }).await;
         assert!(about(&theirs).iter().all(|body| !body.contains("8123456") && !body.contains("~veil")), "{:?}", about(&theirs));
         assert!(about(&ours).iter().all(|body| body.contains("250788123456") && !body.contains("~veil")), "{:?}", about(&ours));
         let deliveries = developer.get("/api/v1/webhook-deliveries/").query("page_size", "100").await.expect_status(200).json();

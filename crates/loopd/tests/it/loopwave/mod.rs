@@ -1,6 +1,7 @@
 //! Loopwave: `/api/v1/messages` and its like, and `/api/v1/loopwave/`.
 
 mod automations;
+mod broadcasts;
 mod cloud;
 mod contacts;
 pub mod graph;

@@ -37,6 +37,18 @@ pub(super) async fn loopwave(world: &World, tour: &mut Tour) {
         tour.get(&format!("/api/v1/loopwave/{path}/")).await;
         tour.get(&format!("/api/v1/loopwave/{path}/{id}/")).await;
     }
+    let people = json!([{"chat_id": "250788120001"}]);
+    let body = json!({"name": "News", "message": "Hi {{name}}", "recipients": people, "number": number});
+    let broadcast = tour.post("/api/v1/loopwave/broadcasts/", body).await.text_at("/id");
+    let news = format!("/api/v1/loopwave/broadcasts/{broadcast}/");
+    tour.get("/api/v1/loopwave/broadcasts/").await;
+    tour.get(&news).await;
+    tour.get(&format!("{news}recipients/")).await;
+    let later = json!({"scheduled_at": "2030-01-01T00:00:00Z"});
+    tour.post(&format!("{news}start/"), later).await;
+    for act in ["pause", "resume", "retry-failed", "cancel"] {
+        tour.post(&format!("{news}{act}/"), json!({})).await;
+    }
     tour.get("/api/v1/loopwave/preferences/").await;
     tour.patch("/api/v1/loopwave/preferences/", json!({"mask_numbers": false})).await;
     tour.delete(&item).await;

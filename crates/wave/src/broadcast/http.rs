@@ -1,0 +1,182 @@
+//! `POST /api/v1/broadcasts`, and `/api/v1/loopwave/broadcasts/…` for administrators.
+
+use loopd_kernel::input::Input;
+use loopd_kernel::listing::Conditions;
+use loopd_kernel::{Kernel, Tenant};
+use loopd_store::Tx;
+use loopd_types::{Problem, Result, Uuid};
+use loopd_web::rows::{Rows, handled, list, list_params, nothing};
+use loopd_web::{Call, Operation, Reply, Schema as _, schema};
+use serde_json::Value as Json;
+
+use super::store::{self, LISTING, New};
+use super::turn::{self, Act};
+use super::wire::{self, MANAGED, PUBLIC, Wanted};
+use super::{RECIPIENTS_MOST, store::RECIPIENTS};
+use crate::contact::LIFECYCLES;
+use crate::key::{DOOR, LIVE};
+use crate::{PRODUCT, number};
+
+const BROADCASTS: Rows = Rows::of(PRODUCT, "broadcasts", "LoopwaveBroadcast", &LISTING);
+const PEOPLE: Rows = Rows::of(PRODUCT, "broadcasts", "LoopwaveBroadcastRecipient", &RECIPIENTS);
+
+/// The schemas that the operations refer to.
+pub fn components() -> Vec<(String, Json)> {
+    [BROADCASTS, PEOPLE].map(|rows| (rows.name.to_owned(), rows.schema())).to_vec()
+}
+
+/// Only administrators start what can cost a number.
+fn op(operation: Operation, summary: &str) -> Operation {
+    BROADCASTS.document(operation, summary).tenant(BROADCASTS.product, &BROADCASTS.permission("action:manage"))
+}
+
+pub fn operations() -> Vec<Operation> {
+    let mut body = wire::body_schema(MANAGED);
+    body["properties"]["audience"] = schema::object([
+        ("lifecycle", schema::array(schema::one_of(LIFECYCLES))),
+        ("tags", schema::array(schema::text(1, 60)).describe("All of them.")),
+    ])
+    .describe("Instead of `recipients`: contacts of these stages and with these tags, as they are now, without those who opted out.");
+    let mut all = vec![
+        Operation::post("loopwave_broadcast_create", "/api/v1/broadcasts", publish)
+            .tag("loopwave")
+            .summary("Make a broadcast and queue it")
+            .describe("It is sent one after another with random pauses, within the number's daily cap and outside of quiet hours.")
+            .keyed(&DOOR, &[LIVE], Some("broadcasts:write"))
+            .body(wire::body_schema(PUBLIC).required(["name", "message", "recipients"]))
+            .responds(201, "The broadcast.", wire::row_schema()),
+        BROADCASTS.list_of_companies(),
+        BROADCASTS.retrieve_in_companies(),
+        handled(
+            op(Operation::post(BROADCASTS.operation_id("create"), BROADCASTS.url(), nothing), "Draft a broadcast")
+                .body(body.required(["name", "message"]))
+                .responds(201, "The broadcast as it is now.", BROADCASTS.row()),
+            draft,
+        ),
+        handled(
+            op(
+                Operation::get(
+                    BROADCASTS.operation_id("recipients"),
+                    format!("{}recipients/", BROADCASTS.item_url()),
+                    nothing,
+                ),
+                "Whom a broadcast goes to, and what became of it",
+            )
+            .params(list_params(&RECIPIENTS))
+            .responds(200, "One page.", schema::paginated(PEOPLE.row())),
+            |call: Call| async move {
+                let (company, id) = (call.tenant()?.company, call.id()?);
+                list(&call, call.tenant()?.view(), move |reader, query| {
+                    store::get(reader, company, id)?;
+                    RECIPIENTS.list(reader, query, Some(&[company]), Conditions::default().and("r.broadcast_id = {}", [id.into()]))
+                })
+                .await
+            },
+        ),
+        BROADCASTS.write_item(
+            op(BROADCASTS.action_document("start", "Start a draft, now or at a moment"), "Start a draft, now or at a moment")
+                .optional_body(schema::object([("scheduled_at", schema::date_time().nullable())])),
+            |tx, kernel, tenant, id, body| {
+                let mut input = Input::new(body, true)?;
+                let at = input.moment("scheduled_at").flatten();
+                input.finish()?;
+                turn::act(tx, kernel, tenant, id, Act::Start(at))
+            },
+        ),
+    ];
+    for (act, summary) in [
+        (Act::Pause, "Pause a broadcast after the message that is on its way"),
+        (Act::Resume, "Go on with a broadcast that is paused"),
+        (Act::Cancel, "Cancel a broadcast: who was not written to is not"),
+        (Act::RetryFailed, "Write again to everybody whose message certainly failed"),
+    ] {
+        all.push(BROADCASTS.write_item(
+            op(BROADCASTS.action_document(act.as_str(), summary), summary),
+            move |tx, kernel, tenant, id, _| turn::act(tx, kernel, tenant, id, act),
+        ));
+    }
+    all
+}
+
+/// The number that a body names.
+fn number_of(tx: &mut Tx<'_>, tenant: &Tenant, wanted: &Wanted, field: &'static str) -> Result<Option<Uuid>> {
+    let Some(name) = &wanted.from else { return Ok(None) };
+    match number::find_public(tx, tenant.company, name)? {
+        Some(number) => Ok(Some(number.id)),
+        None => Err(Problem::field(field, "does_not_exist", "There is no such number.")),
+    }
+}
+
+fn make(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    id: Uuid,
+    wanted: &Wanted,
+    field: &'static str,
+) -> Result<()> {
+    let new = New {
+        name: wanted.name.clone(),
+        message: wanted.message.clone(),
+        number: number_of(tx, tenant, wanted, field)?,
+        recipients: wanted.recipients.clone(),
+    };
+    turn::create(tx, kernel, tenant, id, &new)
+}
+
+async fn publish(call: Call) -> Result<Reply> {
+    let mut input = Input::new(call.json()?, false)?;
+    let wanted = wire::read(&mut input, PUBLIC, true)?;
+    input.finish()?;
+    let wanted = wanted.ok_or_else(|| Problem::internal("input that was checked is gone"))?;
+    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.kernel.new_id());
+    call.commit(tenant.view(), move |tx| {
+        make(tx, &kernel, &tenant, id, &wanted, PUBLIC.from)?;
+        turn::act(tx, &kernel, &tenant, id, Act::Start(wanted.scheduled_at))?;
+        Reply::json(201, &wire::row(&store::get(tx, tenant.company, id)?))
+    })
+    .await
+}
+
+async fn draft(call: Call) -> Result<Reply> {
+    let mut input = Input::new(call.json()?, false)?;
+    let audience = input.object("audience", 16 * 1024);
+    let wanted = wire::read(&mut input, MANAGED, audience.is_none())?;
+    if audience.is_some() && wanted.as_ref().is_some_and(|wanted| !wanted.recipients.is_empty()) {
+        input.refuse("audience", "invalid", "Name recipients or an audience, not both.");
+    }
+    let words = |name: &str| -> Vec<String> {
+        let list = audience.as_ref().and_then(|it| it.get(name)).and_then(Json::as_array);
+        list.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
+    };
+    let (lifecycles, tags) = (words("lifecycle"), words("tags"));
+    if let Some(unknown) = lifecycles.iter().find(|word| !LIFECYCLES.contains(&word.as_str())) {
+        input.refuse("audience", "invalid_choice", format!("\"{unknown}\" is no stage of a contact."));
+    }
+    input.finish()?;
+    let wanted = wanted.ok_or_else(|| Problem::internal("input that was checked is gone"))?;
+    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.kernel.new_id());
+    let has_audience = audience.is_some();
+    call.commit(tenant.view(), move |tx| {
+        let mut wanted = wanted.clone();
+        if has_audience {
+            wanted.recipients = store::audience(tx, tenant.company, &lifecycles, &tags, RECIPIENTS_MOST)?;
+            if wanted.recipients.is_empty() {
+                return Err(Problem::field("audience", "empty", "Nobody is in this audience."));
+            }
+            if wanted.recipients.len() > RECIPIENTS_MOST {
+                return Err(Problem::field(
+                    "audience",
+                    "too_many",
+                    format!("More than {RECIPIENTS_MOST} people are in this audience."),
+                ));
+            }
+        }
+        make(tx, &kernel, &tenant, id, &wanted, MANAGED.from)?;
+        if wanted.scheduled_at.is_some() {
+            turn::act(tx, &kernel, &tenant, id, Act::Start(wanted.scheduled_at))?;
+        }
+        BROADCASTS.answer(tx, 201, id, tenant.company)
+    })
+    .await
+}

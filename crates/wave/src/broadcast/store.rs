@@ -1,0 +1,346 @@
+//! Broadcasts in the database.
+
+use std::sync::Arc;
+
+use loopd_kernel::Kernel;
+use loopd_kernel::listing::{Column, ColumnKind, Listing, column, searched};
+use loopd_store::{Reader, Row, StoreError, Tx, View, dialect, params};
+use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
+
+use super::Status;
+use crate::address::Address;
+
+/// Broadcasts as people see them; whom they go to is a list of its own.
+pub const LISTING: Listing = Listing {
+    from: "wave_broadcasts b",
+    columns: &COLUMNS,
+    company: Some("b.company_id"),
+    id: "b.id",
+    order: "b.company_id, b.id DESC",
+};
+const COLUMNS: [Column; 19] = [
+    column("id", "b.id", ColumnKind::Uuid),
+    column("company", "b.company_id", ColumnKind::Company),
+    searched("name", "b.name"),
+    searched("message", "b.message"),
+    column("number", "b.number_id", ColumnKind::Uuid).nullable(),
+    column("status", "b.status", ColumnKind::Text),
+    column("pause_reason", "b.pause_reason", ColumnKind::Text).nullable(),
+    column("scheduled_at", "b.scheduled_at", ColumnKind::Time).nullable(),
+    column("next_at", "b.next_at", ColumnKind::Time).nullable(),
+    column("total", "b.total", ColumnKind::Int),
+    column("sent_count", "b.sent_count", ColumnKind::Int),
+    column("failed_count", "b.failed_count", ColumnKind::Int),
+    column("skipped_count", "b.skipped_count", ColumnKind::Int),
+    column("created_by", "b.created_by", ColumnKind::Uuid).nullable(),
+    column("created_at", "b.created_at", ColumnKind::Time),
+    column("updated_at", "b.updated_at", ColumnKind::Time),
+    column("started_at", "b.started_at", ColumnKind::Time).nullable(),
+    column("finished_at", "b.finished_at", ColumnKind::Time).nullable(),
+    column("version", "b.version", ColumnKind::Int),
+];
+
+/// Recipients, for who may see numbers.
+pub const RECIPIENTS: Listing = Listing {
+    from: "wave_broadcast_recipients r",
+    columns: &RECIPIENT,
+    company: Some("r.company_id"),
+    id: "r.broadcast_id",
+    order: "r.place",
+};
+const RECIPIENT: [Column; 7] = [
+    column("place", "r.place", ColumnKind::Int),
+    searched("chat_id", "r.jid"),
+    searched("name", "r.name").nullable(),
+    column("status", "r.status", ColumnKind::Text),
+    column("reason", "r.reason", ColumnKind::Text).nullable(),
+    column("message", "r.message_id", ColumnKind::Uuid).nullable(),
+    column("settled_at", "r.settled_at", ColumnKind::Time).nullable(),
+];
+
+/// A broadcast.
+#[derive(Clone, Debug)]
+pub struct Broadcast {
+    pub id: Uuid,
+    pub name: String,
+    pub message: String,
+    pub number: Option<Uuid>,
+    pub status: Status,
+    pub pause_reason: Option<String>,
+    pub scheduled_at: Option<Timestamp>,
+    pub next_at: Option<Timestamp>,
+    pub total: i64,
+    pub sent: i64,
+    pub failed: i64,
+    pub skipped: i64,
+    pub failed_in_row: i64,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Broadcast {
+    /// Whether nobody is left to write to, and everybody's message is settled.
+    pub fn is_done(&self) -> bool {
+        self.sent + self.failed + self.skipped >= self.total
+    }
+}
+
+const SELECT: &str = "SELECT id, name, message, number_id, status, pause_reason, scheduled_at, next_at, total, sent_count, failed_count, \
+     skipped_count, failed_in_row, started_at, finished_at FROM wave_broadcasts";
+
+fn read(row: &Row<'_>) -> Result<Broadcast, StoreError> {
+    let broken = || StoreError::Other("a broadcast's row holds what no broadcast is".into());
+    Ok(Broadcast {
+        id: row.uuid(0)?,
+        name: row.text(1)?.to_owned(),
+        message: row.text(2)?.to_owned(),
+        number: row.opt_uuid(3)?,
+        status: Status::parse(row.text(4)?).ok_or_else(broken)?,
+        pause_reason: row.opt_text(5)?.map(str::to_owned),
+        scheduled_at: row.opt_time(6)?,
+        next_at: row.opt_time(7)?,
+        total: row.i64(8)?,
+        sent: row.i64(9)?,
+        failed: row.i64(10)?,
+        skipped: row.i64(11)?,
+        failed_in_row: row.i64(12)?,
+        started_at: row.opt_time(13)?,
+        finished_at: row.opt_time(14)?,
+    })
+}
+
+/// # Errors
+/// 404.
+pub fn get(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Broadcast> {
+    let sql = format!("{SELECT} WHERE company_id = $1 AND id = $2");
+    reader.first(&sql, &params![company, id], read)?.ok_or_else(Problem::not_found)
+}
+
+/// As [`get`], held until the transaction ends.
+///
+/// # Errors
+/// 404.
+pub fn lock(tx: &mut Tx<'_>, company: CompanyId, id: Uuid) -> Result<Broadcast> {
+    let sql = format!("{SELECT} WHERE company_id = $1 AND id = $2{}", dialect::for_update(tx.engine()));
+    tx.first(&sql, &params![company, id], read)?.ok_or_else(Problem::not_found)
+}
+
+/// What a new broadcast shall be.
+#[derive(Clone, Debug)]
+pub struct New {
+    pub name: String,
+    pub message: String,
+    pub number: Option<Uuid>,
+    /// Each once.
+    pub recipients: Vec<(Address, Option<String>)>,
+}
+
+/// Writes a draft.
+///
+/// # Errors
+/// The database's.
+pub fn insert(
+    tx: &mut Tx<'_>,
+    company: CompanyId,
+    id: Uuid,
+    new: &New,
+    by: Option<Uuid>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let total = i64::try_from(new.recipients.len()).unwrap_or(i64::MAX);
+    tx.execute(
+        "INSERT INTO wave_broadcasts (company_id, id, name, message, number_id, status, total, created_by, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, 'draft', $6, $7, $8, $8)",
+        &params![company, id, new.name.as_str(), new.message.as_str(), new.number, total, by, now],
+    )?;
+    for (place, (address, name)) in (0_i64..).zip(&new.recipients) {
+        tx.push(
+            "INSERT INTO wave_broadcast_recipients (company_id, broadcast_id, place, jid, name, status) VALUES ($1, $2, $3, $4, $5, 'pending')",
+            params![company, id, place, address.to_string(), name.as_deref()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Writes everything of a broadcast that changes, from a row that this transaction holds.
+///
+/// # Errors
+/// The database's.
+pub fn keep(tx: &mut Tx<'_>, company: CompanyId, broadcast: &Broadcast, now: Timestamp) -> Result<(), StoreError> {
+    tx.push(
+        "UPDATE wave_broadcasts SET status = $3, pause_reason = $4, scheduled_at = $5, next_at = $6, sent_count = $7, failed_count = $8, \
+         skipped_count = $9, failed_in_row = $10, started_at = $11, finished_at = $12, updated_at = $13, version = version + 1 \
+         WHERE company_id = $1 AND id = $2",
+        params![
+            company,
+            broadcast.id,
+            broadcast.status.as_str(),
+            broadcast.pause_reason.as_deref(),
+            broadcast.scheduled_at,
+            broadcast.next_at,
+            broadcast.sent,
+            broadcast.failed,
+            broadcast.skipped,
+            broadcast.failed_in_row,
+            broadcast.started_at,
+            broadcast.finished_at,
+            now
+        ],
+    )
+}
+
+/// Somebody a broadcast goes to.
+#[derive(Clone, Debug)]
+pub struct Recipient {
+    pub broadcast: Uuid,
+    pub place: i64,
+    pub jid: String,
+    pub name: Option<String>,
+    pub status: String,
+}
+
+fn read_recipient(row: &Row<'_>) -> Result<Recipient, StoreError> {
+    Ok(Recipient {
+        broadcast: row.uuid(0)?,
+        place: row.i64(1)?,
+        jid: row.text(2)?.to_owned(),
+        name: row.opt_text(3)?.map(str::to_owned),
+        status: row.text(4)?.to_owned(),
+    })
+}
+
+/// Who is next.
+pub fn next_pending(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    broadcast: Uuid,
+) -> Result<Option<Recipient>, StoreError> {
+    let sql = "SELECT broadcast_id, place, jid, name, status FROM wave_broadcast_recipients \
+         WHERE company_id = $1 AND broadcast_id = $2 AND status = 'pending' ORDER BY place LIMIT 1";
+    reader.first(sql, &params![company, broadcast], read_recipient)
+}
+
+/// Whose message it is.
+pub fn of_message(reader: &mut Reader<'_>, company: CompanyId, message: Uuid) -> Result<Option<Recipient>, StoreError> {
+    let sql = "SELECT broadcast_id, place, jid, name, status FROM wave_broadcast_recipients WHERE company_id = $1 AND message_id = $2";
+    reader.first(sql, &params![company, message], read_recipient)
+}
+
+/// What became of a recipient.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome<'a> {
+    pub status: &'a str,
+    pub reason: Option<&'a str>,
+    pub message: Option<Uuid>,
+}
+
+/// # Errors
+/// The database's.
+pub fn mark(
+    tx: &mut Tx<'_>,
+    company: CompanyId,
+    recipient: &Recipient,
+    outcome: Outcome<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let settled = (outcome.status != "sending").then_some(now);
+    tx.push(
+        "UPDATE wave_broadcast_recipients SET status = $4, reason = $5, message_id = COALESCE($6, message_id), settled_at = $7 \
+         WHERE company_id = $1 AND broadcast_id = $2 AND place = $3",
+        params![company, recipient.broadcast, recipient.place, outcome.status, outcome.reason, outcome.message, settled],
+    )
+}
+
+/// Has everybody written to again whose message failed; how many.
+///
+/// # Errors
+/// The database's.
+pub fn retry_failed(tx: &mut Tx<'_>, company: CompanyId, broadcast: Uuid) -> Result<i64, StoreError> {
+    let count = tx.execute(
+        "UPDATE wave_broadcast_recipients SET status = 'pending', reason = NULL, message_id = NULL, settled_at = NULL \
+         WHERE company_id = $1 AND broadcast_id = $2 AND status = 'failed' AND (reason IS NULL OR reason <> 'unknown')",
+        &params![company, broadcast],
+    )?;
+    Ok(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// The pace of a line.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    pub day: i64,
+    pub sent: i64,
+    pub next_at: Timestamp,
+}
+
+/// The pace of a line, held until the transaction ends: two broadcasts of one number share it.
+///
+/// # Errors
+/// The database's.
+pub fn lock_pace(tx: &mut Tx<'_>, company: CompanyId, number: Uuid, day: i64) -> Result<Pace, StoreError> {
+    tx.execute(
+        "INSERT INTO wave_broadcast_lines (company_id, number_id, day, sent, next_at) VALUES ($1, $2, $3, 0, 0) \
+         ON CONFLICT (company_id, number_id) DO UPDATE SET number_id = excluded.number_id",
+        &params![company, number, day],
+    )?;
+    let sql = "SELECT day, sent, next_at FROM wave_broadcast_lines WHERE company_id = $1 AND number_id = $2";
+    let pace = tx.one(sql, &params![company, number], |row| {
+        Ok(Pace { day: row.i64(0)?, sent: row.i64(1)?, next_at: row.time(2)? })
+    })?;
+    Ok(if pace.day == day { pace } else { Pace { day, sent: 0, ..pace } })
+}
+
+/// # Errors
+/// The database's.
+pub fn keep_pace(tx: &mut Tx<'_>, company: CompanyId, number: Uuid, pace: Pace) -> Result<(), StoreError> {
+    tx.push(
+        "UPDATE wave_broadcast_lines SET day = $3, sent = $4, next_at = $5 WHERE company_id = $1 AND number_id = $2",
+        params![company, number, pace.day, pace.sent, pace.next_at],
+    )
+}
+
+/// Broadcasts of every company whose turn it is.
+///
+/// # Errors
+/// The database's.
+pub async fn due(kernel: &Arc<Kernel>, most: i64) -> Result<Vec<(CompanyId, Uuid)>> {
+    let now = kernel.now();
+    kernel
+        .db
+        .read(View::System, move |reader| {
+            let sql = "SELECT company_id, id FROM wave_broadcasts WHERE next_at <= $1 ORDER BY next_at LIMIT $2";
+            Ok(reader.query(sql, &params![now, most], |row| Ok((CompanyId(row.i64(0)?), row.uuid(1)?)))?)
+        })
+        .await
+}
+
+/// People of the stages and with all of the tags, who did not ask to be left alone.
+///
+/// # Errors
+/// The database's.
+pub fn audience(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    lifecycles: &[String],
+    tags: &[String],
+    most: usize,
+) -> Result<Vec<(Address, Option<String>)>> {
+    let sql = "SELECT c.name, c.tags, c.lifecycle, i.value FROM wave_contacts c \
+         JOIN wave_identities i ON i.company_id = c.company_id AND i.contact_id = c.id AND i.kind = 'phone' \
+         WHERE c.company_id = $1 AND c.deleted_at IS NULL AND c.opted_out_at IS NULL ORDER BY c.id, i.value";
+    let mut found = Vec::new();
+    reader.each(sql, &params![company], |row| {
+        let known: Vec<String> = serde_json::from_str(row.json(1)?).unwrap_or_default();
+        let (lifecycle, phone) = (row.text(2)?, row.text(3)?);
+        let fits = (lifecycles.is_empty() || lifecycles.iter().any(|wanted| wanted == lifecycle))
+            && tags.iter().all(|tag| known.contains(tag));
+        // One more than fits tells that it does not.
+        if fits
+            && found.len() <= most
+            && let Some(address) = Address::phone(phone)
+        {
+            found.push((address, Some(row.text(0)?.to_owned())));
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}

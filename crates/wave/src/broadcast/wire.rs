@@ -1,0 +1,119 @@
+//! Broadcasts as the public API and events write them.
+
+use std::collections::HashSet;
+
+use loopd_kernel::input::Input;
+use loopd_types::{Result, Timestamp};
+use loopd_web::{Schema as _, schema};
+use serde_json::{Value as Json, json};
+
+use super::store::Broadcast;
+use super::{RECIPIENTS_MOST, Status};
+use crate::address::Address;
+
+/// Longest name, and longest text that WhatsApp takes.
+const NAME_MOST: usize = 120;
+const TEXT_MOST: usize = 4096;
+
+/// `data` of `broadcast.progress`, to the letter; what is ours follows.
+pub fn progress(broadcast: &Broadcast) -> Json {
+    json!({
+        "id": broadcast.id.to_string(),
+        "status": broadcast.status.as_str(),
+        "sentCount": broadcast.sent,
+        "failedCount": broadcast.failed,
+        "total": broadcast.total,
+        "skippedCount": broadcast.skipped,
+        "pauseReason": broadcast.pause_reason,
+    })
+}
+
+pub fn row(broadcast: &Broadcast) -> Json {
+    let mut row = progress(broadcast);
+    row["name"] = json!(broadcast.name);
+    row["scheduledAt"] = json!(broadcast.scheduled_at.map(Timestamp::to_millis));
+    row
+}
+
+pub fn row_schema() -> Json {
+    let fields = [
+        ("id", schema::uuid()),
+        ("name", schema::string()),
+        ("status", schema::one_of(Status::ALL.map(Status::as_str))),
+        ("total", schema::integer()),
+        ("sentCount", schema::integer()),
+        ("failedCount", schema::integer()),
+        ("skippedCount", schema::integer().describe("Who asked not to be written to.")),
+        ("pauseReason", schema::string().nullable()),
+        ("scheduledAt", schema::date_time().nullable()),
+    ];
+    let names = fields.clone().map(|(name, _)| name);
+    schema::object(fields).required(names)
+}
+
+/// What a body asks for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub name: String,
+    pub message: String,
+    pub recipients: Vec<(Address, Option<String>)>,
+    /// The number, as the API calls it.
+    pub from: Option<String>,
+    pub scheduled_at: Option<Timestamp>,
+}
+
+/// The names of a body's members: the public API's and the management's differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    pub chat: &'static str,
+    pub from: &'static str,
+    pub scheduled_at: &'static str,
+}
+
+pub const PUBLIC: Names = Names { chat: "chatId", from: "from", scheduled_at: "scheduledAt" };
+pub const MANAGED: Names = Names { chat: "chat_id", from: "number", scheduled_at: "scheduled_at" };
+
+pub fn body_schema(names: Names) -> Json {
+    let recipient = schema::object([
+        (names.chat, schema::text(1, 128).describe("Digits with country code, or a full jid.")),
+        ("name", schema::text(0, 200).describe("For `{{name}}`.")),
+    ])
+    .required([names.chat]);
+    schema::object([
+        ("name", schema::text(1, NAME_MOST as u32)),
+        ("message", schema::text(1, TEXT_MOST as u32).example("Muraho {{name}}!")),
+        ("recipients", schema::array(recipient).describe("1 to 5,000; who is named twice is written to once.")),
+        (names.from, schema::text(0, 128).describe("The number to send from; the first that is ready unless said.")),
+        (names.scheduled_at, schema::date_time().nullable().describe("Not before; now unless said.")),
+    ])
+}
+
+/// Reads a body; recipients may be missing where `input` says them otherwise.
+///
+/// # Errors
+/// 400 with every complaint.
+pub fn read(input: &mut Input, names: Names, needs_recipients: bool) -> Result<Option<Wanted>> {
+    let name = input.required_text("name", NAME_MOST);
+    let message = input.required_text("message", TEXT_MOST);
+    let from = input.text(names.from, 128).filter(|text| !text.is_empty());
+    let scheduled_at = input.moment(names.scheduled_at).flatten();
+    let rows = input.list("recipients", RECIPIENTS_MOST);
+    if needs_recipients && rows.as_ref().is_none_or(Vec::is_empty) {
+        input.refuse("recipients", "required", "Name at least one recipient.");
+    }
+    let (mut recipients, mut seen) = (Vec::new(), HashSet::new());
+    for (place, row) in rows.unwrap_or_default().into_iter().enumerate() {
+        let address = row[names.chat].as_str().and_then(Address::parse);
+        let Some(address) = address else {
+            let words =
+                format!("Recipient {}: `{}` must be digits with country code, or a full jid.", place + 1, names.chat);
+            input.refuse("recipients", "invalid", words);
+            return Ok(None);
+        };
+        let name = row["name"].as_str().map(|text| text.chars().take(200).collect::<String>());
+        if seen.insert(address.clone()) {
+            recipients.push((address, name.filter(|text| !text.trim().is_empty())));
+        }
+    }
+    Ok(name.zip(message).map(|(name, message)| Wanted { name, message, recipients, from, scheduled_at }))
+}

@@ -1,0 +1,56 @@
+//! The worker: takes the turns that are due, of every company.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use loopd_kernel::{Kernel, Tenant};
+use loopd_types::{CompanyId, Problem, Result, Uuid};
+use tokio::sync::watch;
+
+use super::{store, turn};
+use crate::{Wave, license};
+
+const POLL: Duration = Duration::from_millis(500);
+/// Turns of one look.
+const MOST: i64 = 100;
+
+/// Works until `stop`.
+pub async fn run(wave: Arc<Wave>, kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        if let Err(problem) = run_due(&wave, &kernel).await {
+            tracing::warn!(cause = problem.cause(), "broadcasts could not be looked at");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+/// Takes the turns that are due now; how many.
+///
+/// # Errors
+/// The database's.
+pub async fn run_due(wave: &Arc<Wave>, kernel: &Arc<Kernel>) -> Result<usize> {
+    let due = store::due(kernel, MOST).await?;
+    for (company, id) in &due {
+        if let Err(problem) = take(wave, kernel, *company, *id).await {
+            tracing::warn!(broadcast = %id, cause = problem.cause(), words = problem.message(), "a broadcast could not go on");
+        }
+    }
+    Ok(due.len())
+}
+
+async fn take(wave: &Arc<Wave>, kernel: &Arc<Kernel>, company: CompanyId, id: Uuid) -> Result<()> {
+    let access = kernel.company_access(company).await?;
+    let tenant = Arc::new(Tenant::system(access.ok_or_else(|| Problem::internal("no company"))?, "loopwave broadcast"));
+    let locked = license::require_open(wave, kernel, &tenant, None).await.is_err();
+    let shared = kernel.clone();
+    kernel
+        .db
+        .write(tenant.view(), move |tx| match locked {
+            true => turn::hold(tx, &shared, &tenant, id),
+            false => turn::turn(tx, &shared, &tenant, id),
+        })
+        .await
+}
