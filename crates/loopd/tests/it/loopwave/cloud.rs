@@ -106,7 +106,7 @@ each_engine! {
         shop.hook(&line).header("x-hub-signature-256", &signed(APP_SECRET, &huge)).body("application/json", huge).await.expect_status(413);
         for odd in ["", "no JSON", "[]", r#"{"object": "page", "entry": []}"#] {
             let answer = shop.hook(&line).header("x-hub-signature-256", &signed(APP_SECRET, odd)).body("text/plain", odd.to_owned()).await;
-            assert_eq!((answer.status, answer.text_at("/error")), (400, "bad_request".to_owned()), "{odd}");
+            assert_eq!((answer.status, answer.text_at("/error")), (400, "invalid_input".to_owned()), "{odd}");
         }
         assert_eq!((shop.rows("wave_messages").await, shop.rows("wave_chats").await), (0, 0));
         shop.hook(&line).header("x-hub-signature-256", &right.to_uppercase().replace("SHA256", "sha256")).body("application/json", body).await.expect_status(200);
