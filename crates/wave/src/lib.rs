@@ -85,8 +85,13 @@ static DESCRIPTION: Description = Description {
     words: "A WhatsApp team inbox: send messages, read chats. Send `Authorization: Bearer lw_live_…` or `X-API-Key`.",
 };
 
-/// What a licence that is over never stops: activating another, and what customers write.
-const OPEN: [&str; 3] = ["loopwave_license_activate", "loopwave_license_refresh", "loopwave_numbers_sandbox_receive"];
+/// What a licence that is over never stops: activating another, what customers write, and reading it.
+const OPEN: [&str; 4] = [
+    "loopwave_inbox_read",
+    "loopwave_license_activate",
+    "loopwave_license_refresh",
+    "loopwave_numbers_sandbox_receive",
+];
 
 /// Everything else that writes in a company asks for its licence.
 fn licensed(operation: Operation, wave: &Arc<Wave>) -> Operation {

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     /// Tables of the kernel that belong to a company, and leave with it.
-    const EXPORTED: [&str; 25] = [
+    const EXPORTED: [&str; 28] = [
         "api_client_apps",
         "audit_logs",
         "billing_accounts",
@@ -214,6 +214,7 @@ mod tests {
         "memberships",
         "product_subscriptions",
         "roles",
+        "wave_automations",
         "wave_broadcast_recipients",
         "wave_broadcasts",
         "wave_chat_labels",
@@ -225,6 +226,8 @@ mod tests {
         "wave_numbers",
         "wave_preferences",
         "wave_saved_views",
+        "wave_ticket_comments",
+        "wave_tickets",
         "workspaces",
     ];
     /// Tables of the kernel that belong to the installation or to people.
