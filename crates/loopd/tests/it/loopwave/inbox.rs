@@ -123,7 +123,9 @@ each_engine! {
         let mut sorted = pages.clone();
         sorted.sort();
         assert_eq!((sorted, pages.len()), ({ let mut all = all.map(str::to_owned).to_vec(); all.sort(); all }, 5));
-        let found: [(&[(&str, &str)], &[&str]); 11] = [
+        // Query, and who is found.
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+        let found: [Case<'_>; 11] = [
             (&[("assignee", "me")], &["b", "a"]),
             (&[("assignee", "me"), ("status", "open")], &["a"]),
             (&[("assignee", "none"), ("status", "open"), ("unread", "true")], &["e"]),

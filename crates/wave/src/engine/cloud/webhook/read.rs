@@ -16,7 +16,7 @@ use crate::engine::{Content, Media, Progress, Received, Signal, Stage};
 #[derive(Clone, Debug)]
 pub enum News {
     /// A message of a customer, or from the shop's own telephone.
-    Message(Received),
+    Message(Box<Received>),
     /// What became of one of ours, and what a failure says about the line.
     Progress(Progress, Signal),
     Account(Account),
@@ -69,11 +69,13 @@ pub fn read(body: &[u8], now: Timestamp) -> Result<Vec<Told>, String> {
             let told = |news: News| Told { line: line.clone(), waba: waba.clone(), news };
             match change["field"].as_str().unwrap_or_default() {
                 "messages" => {
-                    all.extend(list(&value["messages"]).map(|it| told(News::Message(inbound(it, value, now)))));
+                    all.extend(
+                        list(&value["messages"]).map(|it| told(News::Message(Box::new(inbound(it, value, now))))),
+                    );
                     all.extend(list(&value["statuses"]).filter_map(|it| progress(it, now)).map(told));
                 }
                 "smb_message_echoes" => {
-                    all.extend(list(&value["message_echoes"]).map(|it| told(News::Message(echo(it, now)))));
+                    all.extend(list(&value["message_echoes"]).map(|it| told(News::Message(Box::new(echo(it, now))))));
                 }
                 field => all.extend(account(field, value, time).map(|it| told(News::Account(it)))),
             }
@@ -301,7 +303,7 @@ mod tests {
 
     fn message(message: Json, contacts: Json) -> Received {
         match one("messages", &json!({"messages": [message], "contacts": contacts})) {
-            News::Message(received) => received,
+            News::Message(received) => *received,
             other => panic!("{other:?}"),
         }
     }
