@@ -64,6 +64,8 @@ pub(super) fn fly(pay: &Arc<Pay>, kernel: &Arc<Kernel>, id: Uuid) {
     let Some(flight) = pay.flights.begin(id) else { return };
     let (pay, kernel) = (pay.clone(), kernel.clone());
     tokio::spawn(async move {
+        // The whole of it: a block that names only `flight.id` takes no more than that along, and the flight lands before it begins.
+        let flight = flight;
         if let Err(problem) = carried(&pay, &kernel, flight.id).await {
             tracing::warn!(settlement = %id, cause = problem.cause(), "a settlement could not be carried on; it is taken up again");
         }
