@@ -9,5 +9,6 @@ scripts/ui.sh
 cargo build --release -p loopd
 python3 bench/run.py "$@"
 python3 bench/events.py
+python3 bench/inbox.py
 python3 bench/x402.py
 cargo bench -p loopd --bench redeem

@@ -2,11 +2,13 @@
 
 use loopd_store::ddl::{self, Plan};
 use loopd_store::testing::TestDb;
-use loopd_store::{View, migrate};
+use loopd_store::{Engine, View, migrate};
 use loopd_types::{ManualClock, Timestamp};
 
 /// The runner's own.
 const OF_THE_RUNNER: [&str; 2] = ["schema_migrations", "transaction_locks"];
+/// SQLite's index over messages, which is no data: PostgreSQL's is an index like others.
+const INDEX: &str = "wave_search";
 
 #[tokio::test]
 async fn tables_read_from_the_migrations_are_those_of_the_catalogue() {
@@ -19,8 +21,9 @@ async fn tables_read_from_the_migrations_are_those_of_the_catalogue() {
             .await
             .unwrap();
         assert_eq!(plan, Plan::default(), "the text and the catalogue of {:?} differ", db.engine());
-        let undefined: Vec<_> =
-            undefined.into_iter().filter(|(table, _)| !OF_THE_RUNNER.contains(&table.as_str())).collect();
+        let is_known =
+            |table: &str| OF_THE_RUNNER.contains(&table) || (db.engine() == Engine::Sqlite && table.starts_with(INDEX));
+        let undefined: Vec<_> = undefined.into_iter().filter(|(table, _)| !is_known(table)).collect();
         assert_eq!(undefined, [], "in the catalogue of {:?}, but not read from the text", db.engine());
     }
 }

@@ -1,6 +1,7 @@
 //! Loopwave: a WhatsApp team inbox. Its public paths (`/api/v1/messages`, `/chats`, …) speak their own error dialect (`web::Surface`);
 //! what signed-in people do stands below `/api/v1/loopwave/`, in LOOP's.
 
+pub mod activity;
 pub mod address;
 pub mod agent;
 pub mod automation;
@@ -22,6 +23,7 @@ pub mod placeholder;
 pub mod preference;
 pub mod react;
 pub mod saved_view;
+pub mod search;
 pub mod settings;
 pub mod ticket;
 mod veiled;
@@ -53,6 +55,8 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     all.extend(chat::inbox::operations(wave));
     all.extend(note::http::operations());
     all.extend(saved_view::http::operations());
+    all.extend(search::operations());
+    all.extend(activity::operations());
     all.extend(number::http::operations(wave));
     if wave.engine(engine::sandbox::NAME).is_some() {
         all.extend(engine::sandbox::http::operations());
@@ -110,6 +114,8 @@ pub fn components() -> Vec<(String, Json)> {
     all.extend(chat::inbox::components());
     all.extend(note::http::components());
     all.extend(saved_view::http::components());
+    all.extend(search::components());
+    all.extend(activity::components());
     all.extend(webhook::components());
     all.extend(contact::http::components());
     all.extend(ticket::http::components());
@@ -131,6 +137,7 @@ pub fn product(version: &str) -> Product {
         name: "Loopwave".to_owned(),
         description: "A WhatsApp team inbox: chats, contacts, tickets, auto-replies and paced broadcasts.".to_owned(),
         resources: [
+            "activity",
             "api-keys",
             "automations",
             "broadcasts",
@@ -147,6 +154,7 @@ pub fn product(version: &str) -> Product {
         .map(str::to_owned)
         .to_vec(),
         actions: [
+            "activity.read",
             "api-keys.manage",
             "automations.manage",
             "contacts.merge",

@@ -32,6 +32,7 @@ pub mod schema;
 mod sending;
 pub mod serve;
 mod settings;
+pub mod sheet;
 mod surface;
 pub mod tls;
 mod to_its_end;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use loopd_kernel::Tenant;
 use loopd_store::{Reader, Value};
 use loopd_types::{Problem, Result, Uuid};
+pub(crate) use loopd_web::sheet::harmless;
 
 use super::condition::bind;
 use super::list::{conditions, order_by};
@@ -91,23 +92,4 @@ fn cell(record: &Record, place: usize) -> Result<String> {
     };
     let is_words = matches!(style, Style::Text | Style::Json) && place != ID;
     Ok(if is_words { harmless(text) } else { text })
-}
-
-/// A text that a spreadsheet would run as a formula gets an apostrophe in front.
-/// Source: OWASP, "CSV Injection".
-pub(crate) fn harmless(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{text}") } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::harmless;
-
-    #[test]
-    fn formulas_are_disarmed() {
-        for text in ["=1+1", "+250788", "-x", "@sum", "\tx"] {
-            assert_eq!(harmless(text.into()), format!("'{text}"));
-        }
-        assert_eq!(harmless("plain = text".into()), "plain = text");
-    }
 }

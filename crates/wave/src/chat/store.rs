@@ -7,8 +7,9 @@ use loopd_web::cursor::Page;
 
 use super::wire;
 use crate::address::Address;
+use crate::mask::Sight;
 use crate::number::Number;
-use crate::{PRODUCT, event};
+use crate::{PRODUCT, event, masked_name_sql};
 
 /// A conversation.
 #[derive(Clone, Debug)]
@@ -89,6 +90,18 @@ impl Chat {
 pub fn find(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Option<Chat>, StoreError> {
     let sql = format!("{SELECT} WHERE c.company_id = $1 AND c.id = $2");
     reader.first(&sql, &params![company, id], read)
+}
+
+/// Those of these that there are, in no order.
+pub fn by_ids(reader: &mut Reader<'_>, company: CompanyId, ids: &[Uuid]) -> Result<Vec<Chat>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let marks: Vec<String> = (0..ids.len()).map(|place| format!("${}", place + 2)).collect();
+    let sql = format!("{SELECT} WHERE c.company_id = $1 AND c.id IN ({})", marks.join(", "));
+    let mut values = params![company].to_vec();
+    values.extend(ids.iter().map(|id| Value::from(*id)));
+    reader.query(&sql, &values, read)
 }
 
 /// # Errors
@@ -245,6 +258,8 @@ pub struct Filter {
     pub is_unread: bool,
     /// Those whose customer waits for an answer.
     pub is_waiting: bool,
+    /// With this in the name or the address, as somebody is shown them who sees this much of numbers.
+    pub text: Option<(String, Sight)>,
 }
 
 impl Filter {
@@ -305,8 +320,26 @@ pub fn list(
             }
         }
     }
+    if let Some((text, sight)) = &filter.text {
+        values.push(text.as_str().into());
+        let name = if sight.is_masked() { masked_name_sql!("COALESCE(c.name, '')") } else { "COALESCE(c.name, '')" };
+        let mut found = dialect::contains(engine, name, &format!("${}", values.len()));
+        if let Some(digits) = digits_of(text).filter(|_| !sight.is_masked()) {
+            values.push(digits.into());
+            found = format!("({found} OR {})", dialect::contains(engine, "c.jid", &format!("${}", values.len())));
+        }
+        sql.push_str(&format!(" AND {found}"));
+    }
     sql.push_str(&format!(" ORDER BY c.last_message_at DESC, c.id DESC LIMIT {}", page.limit + 1));
     reader.query(&sql, &values, read)
+}
+
+/// The digits of what may be a part of a telephone number, without the zeros that stand for a country; `None` for other words.
+fn digits_of(text: &str) -> Option<String> {
+    let is_written_so = text.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let digits = digits.trim_start_matches('0');
+    (is_written_so && digits.len() >= 3).then(|| digits.to_owned())
 }
 
 /// Puts these labels on a chat in place of those that it has; the row itself is the caller's to keep.

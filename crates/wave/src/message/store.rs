@@ -140,6 +140,18 @@ pub fn find(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Opt
     reader.first(&sql, &params![company, id], read)
 }
 
+/// Those of these that there are, in no order.
+pub fn by_ids(reader: &mut Reader<'_>, company: CompanyId, ids: &[Uuid]) -> Result<Vec<Message>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let marks: Vec<String> = (0..ids.len()).map(|place| format!("${}", place + 2)).collect();
+    let sql = format!("{SELECT} WHERE company_id = $1 AND id IN ({})", marks.join(", "));
+    let mut values = params![company].to_vec();
+    values.extend(ids.iter().map(|id| Value::from(*id)));
+    reader.query(&sql, &values, read)
+}
+
 /// As [`find`], held until the transaction ends.
 pub fn lock(tx: &mut Tx<'_>, company: CompanyId, id: Uuid) -> Result<Option<Message>, StoreError> {
     let sql = format!("{SELECT} WHERE company_id = $1 AND id = $2{}", dialect::for_update(tx.engine()));

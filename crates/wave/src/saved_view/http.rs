@@ -41,6 +41,7 @@ fn filter_schema() -> Json {
         ("number", schema::text(1, TEXT_MOST as u32)),
         ("label", schema::text(1, TEXT_MOST as u32)),
         ("contact", schema::uuid()),
+        ("text", schema::text(1, 128)),
     ])
 }
 

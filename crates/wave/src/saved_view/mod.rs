@@ -28,6 +28,9 @@ pub struct Wanted {
     pub label: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<Uuid>,
+    /// A part of the customer's name, or of their number for who may see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// Characters of a condition.
@@ -43,7 +46,7 @@ impl Wanted {
         if self.assignee.as_deref().is_some_and(|text| !is_assignee(text)) {
             problem.add_field("assignee", "invalid", "Write me, none, or the id of a user.");
         }
-        for (name, text) in [("number", &self.number), ("label", &self.label)] {
+        for (name, text) in [("number", &self.number), ("label", &self.label), ("text", &self.text)] {
             if text
                 .as_ref()
                 .is_some_and(|text| text.is_empty() || text.chars().count() > TEXT_MOST || text.contains('\0'))
@@ -64,6 +67,7 @@ impl Wanted {
             number: either(&asked.number, &self.number),
             label: either(&asked.label, &self.label),
             contact: asked.contact.or(self.contact),
+            text: either(&asked.text, &self.text),
         }
     }
 }

@@ -143,6 +143,15 @@ each_engine! {
         }
         let contact = agent.get(&item(&ids[2])).await.text_at("/contact");
         assert_eq!(listed(&agent, &[("contact", &contact)]).await, ["c"]);
+        world.clock.advance(SECOND_US);
+        line.receive_as(&owner, json!({"from": "250788777777", "text": "f", "name": "Élodie Uwase"})).await;
+        // Whoever sees numbers finds people by a part of them; others by what they are shown.
+        for (actor, text, wanted) in [(&agent, "élo", "f"), (&owner, "UWASE", "f"), (&owner, "+250 788 777", "f"), (&owner, "0788123450", "a")] {
+            assert_eq!(listed(actor, &[("text", text)]).await, [wanted], "{text}");
+        }
+        for text in ["788777", "0788777777", "whatsapp", "8123450"] {
+            assert_eq!(listed(&agent, &[("text", text)]).await, Vec::<String>::new(), "{text}");
+        }
         agent.get(CHATS).query("status", "closed").await.expect_field("status", "invalid_choice");
         agent.get(CHATS).query("assignee", "ada").await.expect_field("assignee", "invalid");
         agent.get(CHATS).query("cursor", "x").await.expect_refusal(400, "bad_request");

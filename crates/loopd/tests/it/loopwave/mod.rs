@@ -1,5 +1,6 @@
 //! Loopwave: `/api/v1/messages` and its like, and `/api/v1/loopwave/`.
 
+mod activity;
 mod automations;
 mod broadcasts;
 mod cloud;
@@ -12,5 +13,6 @@ mod keys;
 pub mod licences;
 mod masking;
 mod messages;
+mod search;
 pub mod stage;
 mod tickets;

@@ -91,6 +91,10 @@ fn reads() -> Vec<Operation> {
     .param(Param::query("number", schema::string()).describe("Of this number of ours: `n1a2b3c4`."))
     .param(Param::query("label", schema::string()))
     .param(Param::query("contact", schema::uuid()))
+    .param(
+        Param::query("text", schema::string())
+            .describe("A part of the customer's name, or of their number for who may see it. What was written is found by `/search/`."),
+    )
     .param(Param::query("saved_view", schema::uuid()))
     .param(cursor::limit_param(LIMIT, LIMIT_MOST))
     .param(cursor_param())

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::{STATUSES, next_of, shown, store};
 use super::{LIMIT, LIMIT_MOST, answer, sight};
+use crate::mask::Sight;
 use crate::number;
 use crate::saved_view::{self, Wanted};
 
@@ -25,7 +26,7 @@ pub async fn list(call: Call) -> Result<Reply> {
                 None => asked.clone(),
             };
             let sight = sight(reader, &tenant)?;
-            let Some(filter) = filter(reader, &tenant, &asked)? else { return Ok((Vec::new(), sight)) };
+            let Some(filter) = filter(reader, &tenant, &asked, sight)? else { return Ok((Vec::new(), sight)) };
             Ok((store::list(reader, tenant.company, &filter, &page)?, sight))
         })
         .await?;
@@ -46,6 +47,7 @@ fn wanted(query: &Query) -> Result<Wanted> {
         number: text("number"),
         label: text("label"),
         contact: query.uuid("contact")?,
+        text: text("text"),
     };
     let mut problem = Problem::validation();
     wanted.check(&mut problem);
@@ -53,7 +55,7 @@ fn wanted(query: &Query) -> Result<Wanted> {
 }
 
 /// `None` where nothing can be found: an unknown number.
-fn filter(reader: &mut Reader<'_>, tenant: &Tenant, wanted: &Wanted) -> Result<Option<store::Filter>> {
+fn filter(reader: &mut Reader<'_>, tenant: &Tenant, wanted: &Wanted, sight: Sight) -> Result<Option<store::Filter>> {
     let number = match wanted.number.as_deref() {
         None => None,
         Some(name) => match number::find_public(reader, tenant.company, name)? {
@@ -79,6 +81,7 @@ fn filter(reader: &mut Reader<'_>, tenant: &Tenant, wanted: &Wanted) -> Result<O
         label: wanted.label.clone(),
         is_unread: wanted.unread == Some(true),
         is_waiting: wanted.waiting == Some(true),
+        text: wanted.text.clone().map(|text| (text, sight)),
     }))
 }
 

@@ -73,6 +73,9 @@ async fn inbox(tour: &mut Tour, chat: &str) {
     eventually("a message failed", async || tour.owner.get(&thread).await.at("/results/0/status") == "failed").await;
     let failed = tour.get(&thread).await.text_at("/results/0/id");
     tour.post(&format!("{thread}{failed}/retry/"), json!({})).await;
+    tour.get("/api/v1/loopwave/search/?q=hello").await;
+    tour.get("/api/v1/loopwave/activity/").await;
+    tour.get("/api/v1/loopwave/activity/export/").await;
     let views = "/api/v1/loopwave/saved-views/";
     let view = tour.post(views, json!({"name": "Mine", "filter": {"assignee": "me"}})).await.text_at("/id");
     tour.get(views).await;
