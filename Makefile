@@ -1,6 +1,6 @@
 # The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint check fmt ui shots
+.PHONY: help run test bench fuzz lint check fmt ui shots
 
 help: ## lists these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ test: ## all tests: both databases, a browser, the API against its own descripti
 bench: ## measures the server beside its peers and prints a table (bench/README.md)
 	@scripts/rust.sh
 	scripts/bench.sh
+
+fuzz: ## bodies and headers that nobody would send, five minutes a target (FUZZ_SECONDS)
+	@scripts/rust.sh
+	scripts/fuzz-targets.sh
 
 lint: ## formatting, clippy without a warning, licences and sources of dependencies
 	@scripts/rust.sh

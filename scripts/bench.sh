@@ -11,4 +11,5 @@ python3 bench/run.py "$@"
 python3 bench/events.py
 python3 bench/inbox.py
 python3 bench/x402.py
+scripts/with-services.sh cargo bench -p loopd-pay --bench settle
 cargo bench -p loopd --bench redeem
