@@ -25,10 +25,12 @@ pub mod react;
 pub mod saved_view;
 pub mod search;
 pub mod settings;
+pub mod template;
 pub mod ticket;
 mod veiled;
 mod wave;
 pub mod webhook;
+pub mod window;
 
 use std::sync::Arc;
 
@@ -63,6 +65,7 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     }
     if let Some(cloud) = &wave.cloud {
         all.extend(engine::cloud::operations(cloud));
+        all.extend(template::http::operations(cloud));
     }
     all.extend(preference::operations());
     all.extend(key::http::operations());
@@ -121,6 +124,7 @@ pub fn components() -> Vec<(String, Json)> {
     all.extend(ticket::http::components());
     all.extend(automation::http::components());
     all.extend(broadcast::components());
+    all.extend(template::http::components());
     all
 }
 

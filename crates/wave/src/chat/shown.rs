@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 use super::Chat;
 use crate::address::Address;
 use crate::mask::Sight;
+use crate::window;
 
 /// The component's name.
 pub const NAME: &str = "LoopwaveChat";
@@ -31,6 +32,8 @@ pub fn row(chat: &Chat, sight: Sight) -> Json {
         "last_message_from_me": chat.last_from_me,
         "last_message_at": chat.last_message_at.to_string(),
         "last_inbound_at": chat.last_inbound_at.map(|at| at.to_string()),
+        "has_window": window::has_window(chat),
+        "window_open_until": window::open_until(chat).map(|at| at.to_string()),
         "waiting_since": chat.waiting_since.map(|at| at.to_string()),
         "resolved_at": chat.resolved_at.map(|at| at.to_string()),
         "created_at": chat.created_at.to_string(),
@@ -58,6 +61,17 @@ pub fn schema() -> Json {
         ("last_message_from_me", schema::boolean()),
         ("last_message_at", schema::date_time()),
         ("last_inbound_at", schema::date_time().nullable().describe("When the customer last wrote.")),
+        (
+            "has_window",
+            schema::boolean()
+                .describe("Whether WhatsApp takes words only within 24 hours of the customer's last message."),
+        ),
+        (
+            "window_open_until",
+            schema::date_time()
+                .nullable()
+                .describe("From then on only approved templates go; null when the customer never wrote."),
+        ),
         ("waiting_since", schema::date_time().nullable().describe("Since when the customer waits for an answer.")),
         ("resolved_at", schema::date_time().nullable()),
         ("created_at", schema::date_time()),

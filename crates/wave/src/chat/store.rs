@@ -18,6 +18,8 @@ pub struct Chat {
     pub number_id: Uuid,
     /// What the API calls its number.
     pub number: String,
+    /// The engine of its number.
+    pub engine: String,
     pub jid: String,
     pub contact_id: Option<Uuid>,
     pub name: Option<String>,
@@ -45,7 +47,7 @@ pub struct Chat {
 
 const SELECT: &str = "SELECT c.id, c.number_id, n.public_id, c.jid, c.contact_id, c.name, c.is_group, c.status, c.assignee_id, \
      c.assignee_name, c.assigned_at, c.labels, c.unread_count, c.last_text, c.last_from_me, c.last_message_at, c.first_inbound_at, \
-     c.last_inbound_at, c.waiting_since, c.quiet_until, c.resolved_at, c.created_at, c.version \
+     c.last_inbound_at, c.waiting_since, c.quiet_until, c.resolved_at, c.created_at, c.version, n.engine \
      FROM wave_chats c JOIN wave_numbers n ON n.company_id = c.company_id AND n.id = c.number_id";
 
 fn read(row: &Row<'_>) -> Result<Chat, StoreError> {
@@ -74,6 +76,7 @@ fn read(row: &Row<'_>) -> Result<Chat, StoreError> {
         resolved_at: row.opt_time(20)?,
         created_at: row.time(21)?,
         version: row.i64(22)?,
+        engine: row.text(23)?.to_owned(),
     })
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 use super::Chat;
 use crate::address::Address;
 use crate::mask::Sight;
+use crate::window;
 
 /// A chat for somebody who sees this much of numbers.
 pub fn row(chat: &Chat, sight: Sight) -> Json {
@@ -25,6 +26,7 @@ pub fn row(chat: &Chat, sight: Sight) -> Json {
         "unreadCount": chat.unread_count,
         "lastMessage": chat.last_text,
         "lastMessageAt": chat.last_message_at.to_millis(),
+        "windowOpenUntil": window::open_until(chat).map(|at| at.to_millis()),
         "createdAt": chat.created_at.to_millis(),
     })
 }
@@ -53,6 +55,10 @@ pub fn row_schema() -> Json {
         ("unreadCount", schema::integer()),
         ("lastMessage", schema::string().nullable()),
         ("lastMessageAt", schema::date_time()),
+        (
+            "windowOpenUntil",
+            schema::date_time().nullable().describe("Cloud API: from then on only approved templates go."),
+        ),
         ("createdAt", schema::date_time()),
     ])
     .required([
@@ -70,6 +76,7 @@ pub fn row_schema() -> Json {
         "unreadCount",
         "lastMessage",
         "lastMessageAt",
+        "windowOpenUntil",
         "createdAt",
     ])
 }

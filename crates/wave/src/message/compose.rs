@@ -3,12 +3,14 @@
 use loopd_kernel::file::{self, Purpose};
 use loopd_kernel::input::Input;
 use loopd_store::Reader;
-use loopd_types::{CompanyId, Problem, Result, Uuid};
+use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{Schema as _, schema};
 use serde_json::{Map, Value as Json, json};
 
 use super::store;
 use crate::engine::{Content, Media};
+use crate::number::Number;
+use crate::template::{self, Asked};
 
 /// Characters of a text that WhatsApp takes.
 pub const TEXT_MOST: usize = 4096;
@@ -31,6 +33,7 @@ pub struct Said {
     /// The message of this chat's line that it answers or reacts to.
     reply_to: Option<Uuid>,
     file: Option<Uuid>,
+    template: Option<Asked>,
 }
 
 /// The members of a body that say something, beside `text`.
@@ -60,6 +63,7 @@ pub fn members() -> Vec<(&'static str, Json)> {
         ("buttons", schema::array(button).describe("At most 3 answers below `text`, to be tapped.")),
         ("list", choices.describe("At most 10 answers behind a button, to be chosen from.")),
         ("location", place),
+        template::member(),
     ]
 }
 
@@ -67,12 +71,15 @@ pub fn members() -> Vec<(&'static str, Json)> {
 pub fn read(input: &mut Input) -> Said {
     let reply_to = input.uuid("replyTo");
     let file = input.uuid("file");
-    let forms = ["file", "reaction", "buttons", "list", "location"];
+    let forms = ["file", "reaction", "buttons", "list", "location", "template"];
     let reaction = input.text("reaction", 16);
     let buttons = input.list("buttons", BUTTONS);
     let list = input.object("list", OBJECT_MOST);
     let location = input.object("location", OBJECT_MOST);
-    let given = [file.is_some(), reaction.is_some(), buttons.is_some(), list.is_some(), location.is_some()];
+    let has_template = input.has("template");
+    let template = template::asked(input);
+    let given =
+        [file.is_some(), reaction.is_some(), buttons.is_some(), list.is_some(), location.is_some(), has_template];
     if given.iter().filter(|is| **is).count() > 1 {
         input.refuse("text", "invalid", format!("A message has one of {}.", forms.join(", ")));
     }
@@ -110,7 +117,7 @@ pub fn read(input: &mut Input) -> Said {
         content.kind = "location".to_owned();
         content.extra = Json::Object(kept);
     }
-    Said { content, reply_to, file }
+    Said { content, reply_to, file, template }
 }
 
 /// An id and a title that fit; nothing else but a description.
@@ -144,11 +151,15 @@ impl Said {
     /// The content, its references looked up.
     ///
     /// # Errors
-    /// 400 under `replyTo` or `file`.
-    pub fn content(&self, reader: &mut Reader<'_>, company: CompanyId, number: Uuid) -> Result<Content> {
-        let mut content = self.content.clone();
+    /// 400 under `replyTo`, `file` or `template`; 409 as [`template::content`].
+    pub fn content(&self, reader: &mut Reader<'_>, number: &Number) -> Result<Content> {
+        let company = number.company;
+        let mut content = match &self.template {
+            Some(asked) => template::content(reader, number, asked)?,
+            None => self.content.clone(),
+        };
         if let Some(id) = self.reply_to {
-            let answered = store::find(reader, company, id)?.filter(|it| it.number_id == number);
+            let answered = store::find(reader, company, id)?.filter(|it| it.number_id == number.id);
             let wa_id = answered.and_then(|it| it.wa_id);
             let words = "There is no such message of this number, or WhatsApp does not know it yet.";
             content.reply_to = Some(wa_id.ok_or_else(|| Problem::field("replyTo", "does_not_exist", words))?);

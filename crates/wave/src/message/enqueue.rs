@@ -12,7 +12,7 @@ use crate::chat::{self, Chat};
 use crate::engine::Content;
 use crate::number::Number;
 use crate::preference::{self, Preferences};
-use crate::{contact, outgoing};
+use crate::{contact, outgoing, window};
 
 /// A person who writes.
 #[derive(Clone, Debug)]
@@ -48,7 +48,8 @@ const PATIENCE_US: i64 = 24 * HOUR_US;
 /// Writes a message down to be sent, and tells of it.
 ///
 /// # Errors
-/// 409 `opted_out` for what no person wrote, to somebody who asked not to be written to; 503 from the database. Then nothing is sent.
+/// 409 `opted_out` for what no person wrote, to somebody who asked not to be written to, `window_closed` for what only a template may say now;
+/// 503 from the database. Then nothing is sent.
 pub fn enqueue(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
@@ -69,6 +70,7 @@ pub fn enqueue(
     {
         return Err(opted_out());
     }
+    window::require(&chat, &draft.content, now)?;
     let message = Message {
         id: kernel.new_id(),
         chat_id: chat.id,
@@ -134,7 +136,7 @@ fn attributed(content: &Content, agent: Option<&str>, preferences: &Preferences)
 /// It stays the same message, so an engine that can tell repeats does.
 ///
 /// # Errors
-/// 404; 409 `not_retryable` for a message that is on its way, went out, or came in.
+/// 404; 409 `not_retryable` for a message that is on its way, went out, or came in, `window_closed` as [`enqueue`].
 pub fn again(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, chat: Uuid, id: Uuid) -> Result<Queued> {
     let chat = chat::store::lock(tx, tenant.company, chat)?;
     let known =
@@ -145,6 +147,7 @@ pub fn again(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, chat: Uuid, id: 
     }
     let (preferences, now) = (preference::load(tx, tenant.company)?, kernel.now());
     let origin = Origin::parse(&known.origin).unwrap_or(Origin::Agent);
+    window::require(&chat, &known.content, now)?;
     store::requeue(tx, tenant.company, id, now)?;
     outgoing::store::forget(tx, tenant.company, id)?;
     let new = outgoing::store::New {

@@ -52,7 +52,7 @@ pub fn operations() -> Vec<Operation> {
             .keyed(&DOOR, &[LIVE], Some("messages:write"))
             .body(body)
             .responds(202, "On its way.", answer)
-            .responds(409, "`no_ready_session`: no number is ready.", schema::component("Error")),
+            .responds(409, "`no_ready_session`: no number is ready. `window_closed`: the customer did not write within 24 hours, and WhatsApp takes only a template. `no_templates`, `template_not_approved`.", schema::component("Error")),
     ]
 }
 
@@ -86,7 +86,7 @@ async fn send(call: Call) -> Result<Reply> {
         let draft = Draft {
             number: &number,
             to: &to,
-            content: said.content(tx, tenant.company, number.id)?,
+            content: said.content(tx, &number)?,
             origin: Origin::Api,
             agent: None,
             due_at: kernel.now(),

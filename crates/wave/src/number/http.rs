@@ -143,17 +143,18 @@ async fn connect(call: Call, wave: Arc<Wave>) -> Result<Reply> {
 }
 
 async fn reseal(call: Call, wave: Arc<Wave>) -> Result<Reply> {
-    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
-    let company = tenant.company;
-    let number = kernel.db.read(tenant.view(), move |reader| store::get(reader, company, id)).await?;
-    let engine = wave.engine(&number.engine).ok_or_else(|| no_engine(&number.engine))?;
-    let mut input = Input::new(call.json()?, true)?;
-    let sealed = engine.reseal(&kernel, &number, &mut input)?;
-    input.finish()?;
-    let sealed = sealed.ok_or_else(|| {
-        Problem::conflict("no_credentials", "Numbers of this engine are linked by a telephone and take no credentials.")
-    })?;
+    let (kernel, tenant, id, body) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?, call.json()?);
     call.commit(tenant.view(), move |tx| {
+        // What is left out stays as it is *now*: two changes at once are made one after the other, and neither undoes the other.
+        let number = store::lock(tx, tenant.company, id)?;
+        let engine = wave.engine(&number.engine).ok_or_else(|| no_engine(&number.engine))?;
+        let mut input = Input::new(body.clone(), true)?;
+        let sealed = engine.reseal(&kernel, &number, &mut input)?;
+        input.finish()?;
+        let sealed = sealed.ok_or_else(|| {
+            let words = "Numbers of this engine are linked by a telephone and take no credentials.";
+            Problem::conflict("no_credentials", words)
+        })?;
         store::set_secret(tx, &kernel, &tenant, id, &sealed)?;
         NUMBERS.answer(tx, 200, id, tenant.company)
     })

@@ -17,8 +17,10 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::Wave;
+use crate::chat;
 use crate::engine::{Engine, Failure, Fate, Outgoing, Sent, Signal, Unsent};
 use crate::number::{self, Number};
+use crate::window;
 use store::Claimed;
 
 /// How long a worker may be silent before another asks what became of its message.
@@ -145,6 +147,13 @@ async fn carried(wave: &Wave, kernel: &Arc<Kernel>, owner: &str, claimed: Claime
     }
     if !number.is_ready() {
         return store::again(kernel, &claimed, now.plus(NOT_READY_US)).await;
+    }
+    if engine.abilities().window {
+        let chat = claimed.chat;
+        let chat = kernel.db.read(tenant.view(), move |reader| Ok(chat::find(reader, company, chat)?)).await?;
+        if chat.is_some_and(|chat| !window::allows(&chat, &claimed.outgoing.content, now)) {
+            return store::refused(kernel, &tenant, &claimed, &window::closed(), Signal::None).await;
+        }
     }
     match hand_over(kernel, owner, engine, &number, &claimed.outgoing).await? {
         Ok(sent) => store::sent(kernel, &tenant, &claimed, &sent).await,

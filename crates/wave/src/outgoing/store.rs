@@ -18,6 +18,7 @@ use crate::number::{self, State, store::Counted};
 pub struct Claimed {
     pub company: CompanyId,
     pub number: Uuid,
+    pub chat: Uuid,
     pub outgoing: Outgoing,
     pub expires_at: Option<Timestamp>,
     /// Somebody else began to send it and is gone.
@@ -61,7 +62,8 @@ pub fn insert(tx: &mut Tx<'_>, company: CompanyId, new: &New<'_>, now: Timestamp
     Ok(())
 }
 
-const COLUMNS: &str = "o.company_id, o.message_id, o.number_id, o.jid, o.content, o.attempts, o.expires_at, o.step";
+const COLUMNS: &str =
+    "o.company_id, o.message_id, o.number_id, o.jid, o.content, o.attempts, o.expires_at, o.step, o.chat_id";
 
 fn read(row: &Row<'_>) -> Result<Claimed, StoreError> {
     let broken = || StoreError::Other("a row of wave_outgoing holds what no message is".into());
@@ -69,6 +71,7 @@ fn read(row: &Row<'_>) -> Result<Claimed, StoreError> {
     Ok(Claimed {
         company: CompanyId(row.i64(0)?),
         number: row.uuid(2)?,
+        chat: row.uuid(8)?,
         outgoing: Outgoing {
             message: row.uuid(1)?,
             to: Address::parse(row.text(3)?).ok_or_else(broken)?,

@@ -66,6 +66,8 @@ struct Inner {
     /// Content by Meta's id: its type and its bytes.
     media: HashMap<String, (String, Bytes)>,
     uploads: Vec<String>,
+    /// Templates of the account, as Meta lists them.
+    templates: Vec<Value>,
     is_away: bool,
 }
 
@@ -119,6 +121,18 @@ impl Graph {
         let id = format!("10{}", inner.media.len() + 1);
         inner.media.insert(id.clone(), (content_type.to_owned(), Bytes::from_static(bytes)));
         id
+    }
+
+    /// Puts a template into the account, as if somebody had made it in WhatsApp Manager, in place of one of its name and language.
+    pub fn put_template(&self, template: Value) {
+        let mut inner = self.state.lock();
+        let is_other = |it: &Value| it["name"] != template["name"] || it["language"] != template["language"];
+        inner.templates.retain(is_other);
+        inner.templates.push(template);
+    }
+
+    pub fn templates(&self) -> Vec<Value> {
+        self.state.lock().templates.clone()
     }
 
     /// Content that was uploaded, by the id that a message names.
@@ -202,6 +216,10 @@ impl Inner {
                     "quality_rating": "GREEN", "messaging_limit_tier": "TIER_1K",
                 }),
             ),
+            (method, _) if path == format!("{WABA}/message_templates") => {
+                let method = method.to_owned();
+                self.template(&method, head.uri.query().unwrap_or_default(), body)
+            }
             ("POST", _) if is_messages => self.message(head, body),
             ("POST", _) if path == format!("{LINE}/media") => self.upload(head, body),
             ("GET", id) if self.media.contains_key(id) => {
@@ -252,6 +270,50 @@ impl Inner {
         )
     }
 
+    /// Lists two at a time, takes names that are free, and deletes by id.
+    fn template(&mut self, method: &str, query: &str, body: &Bytes) -> Response<Full<Bytes>> {
+        let named =
+            |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")).map(str::to_owned));
+        match method {
+            "GET" => {
+                let from: usize = named("after").and_then(|it| it.parse().ok()).unwrap_or(0);
+                let page: Vec<&Value> = self.templates.iter().skip(from).take(2).collect();
+                let mut answer = json!({"data": page, "paging": {"cursors": {"before": from.to_string(), "after": (from + 2).to_string()}}});
+                if self.templates.len() > from + 2 {
+                    answer["paging"]["next"] = format!("{}/more", self.base).into();
+                }
+                respond_json(200, &answer)
+            }
+            "POST" => {
+                let new = serde_json::from_slice::<Value>(body).unwrap_or_default();
+                let has_body =
+                    new["components"].as_array().is_some_and(|all| all.iter().any(|it| it["type"] == "BODY"));
+                if !has_body || !new["name"].is_string() || !new["language"].is_string() {
+                    return error(400, 100, "Invalid parameter: a template has a body");
+                }
+                if self.templates.iter().any(|it| it["name"] == new["name"] && it["language"] == new["language"]) {
+                    return error(400, 2_388_024, "There is already content in this language for this template");
+                }
+                let id = format!("77{}", self.templates.len() + 1);
+                let mut kept = new;
+                kept["id"] = id.clone().into();
+                kept["status"] = "PENDING".into();
+                self.templates.push(kept);
+                respond_json(200, &json!({"id": id, "status": "PENDING", "category": "UTILITY"}))
+            }
+            "DELETE" => {
+                let (id, name) = (named("hsm_id").unwrap_or_default(), named("name").unwrap_or_default());
+                let before = self.templates.len();
+                self.templates.retain(|it| it["id"] != id.as_str() || it["name"] != name.as_str());
+                if self.templates.len() == before {
+                    return error(404, 100, "No such template");
+                }
+                respond_json(200, &json!({"success": true}))
+            }
+            _ => error(400, 100, "Unsupported request"),
+        }
+    }
+
     /// What is wrong with a message.
     fn flaw(&self, message: &Value) -> Option<String> {
         const KNOWN: [&str; 7] =
@@ -287,6 +349,13 @@ impl Inner {
             }
             "reaction" => {
                 inner["message_id"].as_str().is_some_and(|id| id.starts_with("wamid.")) && inner["emoji"].is_string()
+            }
+            "template" => {
+                self.templates.iter().any(|it| {
+                    it["name"] == inner["name"]
+                        && it["language"] == inner["language"]["code"]
+                        && it["status"] == "APPROVED"
+                }) && inner["components"].is_array()
             }
             "location" => inner["latitude"].is_number() && inner["longitude"].is_number(),
             "interactive" => {

@@ -4,6 +4,8 @@ mod activity;
 mod automations;
 mod broadcasts;
 mod cloud;
+mod cloud_templates;
+mod cloud_window;
 mod contacts;
 pub mod graph;
 mod hooks;

@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 
 use super::{Chat, STATUSES, shown};
 use crate::mask::Sight;
-use crate::{PRODUCT, Wave, message, preference};
+use crate::{PRODUCT, Wave, message, preference, template};
 
 const URL: &str = "/api/v1/loopwave/chats/";
 const ITEM: &str = "/api/v1/loopwave/chats/{id}/";
@@ -144,7 +144,7 @@ fn writes() -> Vec<Operation> {
 fn messages(wave: &Arc<Wave>) -> Vec<Operation> {
     let wave = wave.clone();
     let message = || schema::component(message::shown::NAME);
-    let refused = "The number is unlinked, or cannot send files.";
+    let refused = "The number is unlinked, or cannot send files; `window_closed`: only an approved template may be sent now; `no_templates`, `template_not_approved`.";
     let reply = Operation::post("loopwave_inbox_reply", THREAD, loopd_web::rows::nothing);
     let reply = on_chats(reply, "update", "Answer in a chat")
         .describe(
@@ -155,6 +155,7 @@ fn messages(wave: &Arc<Wave>) -> Vec<Operation> {
             ("text", schema::text(0, TEXT_MOST as u32)),
             ("reply_to", schema::uuid().nullable().describe("A message of this chat.")),
             ("file", schema::uuid().nullable().describe("A file of the company's library; the text is its caption.")),
+            template::member(),
         ]))
         .responds(202, "On its way.", message())
         .responds(409, refused, schema::component("Error"));
@@ -164,7 +165,11 @@ fn messages(wave: &Arc<Wave>) -> Vec<Operation> {
         handled(reply, move |call: Call| thread::reply(call, wave.clone())),
         on_chats(again, "update", "Send a message again that failed, or whose outcome nobody knows")
             .responds(202, "On its way again.", message())
-            .responds(409, "It went out, or is on its way.", schema::component("Error")),
+            .responds(
+                409,
+                "It went out, or is on its way; `window_closed`: only an approved template may be sent now; `no_templates`, `template_not_approved`.",
+                schema::component("Error"),
+            ),
         on_chats(start, "create", "Begin a chat with somebody, or find the one that there is")
             .body(
                 schema::object([
@@ -179,11 +184,16 @@ fn messages(wave: &Arc<Wave>) -> Vec<Operation> {
                         schema::text(0, NAME_MOST as u32).describe("Ours; the first that is ready unless said."),
                     ),
                     ("text", schema::text(0, TEXT_MOST as u32).describe("What to write to them at once.")),
+                    template::member(),
                 ])
                 .required(["to"]),
             )
             .responds(201, "The chat.", schema::component(shown::NAME))
-            .responds(409, "No number is ready.", schema::component("Error")),
+            .responds(
+                409,
+                "No number is ready; `window_closed`: only an approved template may be sent now; `no_templates`, `template_not_approved`.",
+                schema::component("Error"),
+            ),
     ]
 }
 

@@ -9,7 +9,7 @@ use super::{NAME_MOST, TEXT_MOST, answer};
 use crate::address::Address;
 use crate::engine::Content;
 use crate::message::{self, Draft, Origin, no_ready_session};
-use crate::{agent, contact, number, preference};
+use crate::{agent, contact, number, preference, template};
 
 pub async fn start(call: Call) -> Result<Reply> {
     let mut input = Input::new(call.json()?, false)?;
@@ -18,6 +18,10 @@ pub async fn start(call: Call) -> Result<Reply> {
         input.refuse("to", "invalid", "Write digits with the country code, or a full jid.");
     }
     let (number, text) = (input.text("number", NAME_MOST), input.text("text", TEXT_MOST));
+    let template = template::asked(&mut input);
+    if template.is_some() && text.as_deref().is_some_and(|text| !text.is_empty()) {
+        input.refuse("template", "invalid", "A template has its own words: it is sent alone.");
+    }
     input.finish()?;
     let Some(Some(to)) = to else { return Err(Problem::internal("input that was checked is gone")) };
     let (named, text) = (number.filter(|it| !it.is_empty()), text.filter(|it| !it.is_empty()));
@@ -28,14 +32,18 @@ pub async fn start(call: Call) -> Result<Reply> {
                 .ok_or_else(|| Problem::field("number", "does_not_exist", "There is no such number."))?,
             None => number::first_ready(tx, tenant.company)?.ok_or_else(no_ready_session)?,
         };
-        let chat = if let Some(text) = &text {
+        let content = match (&template, &text) {
+            (Some(asked), _) => Some(template::content(tx, &number, asked)?),
+            (None, text) => text.clone().map(Content::text),
+        };
+        let chat = if let Some(content) = content {
             if !number.is_ready() {
                 return Err(no_ready_session());
             }
             let draft = Draft {
                 number: &number,
                 to: &to,
-                content: Content::text(text.clone()),
+                content,
                 origin: Origin::Agent,
                 agent: agent::caller(tx, &tenant)?,
                 due_at: kernel.now(),

@@ -15,6 +15,7 @@ use super::{LIMIT, LIMIT_MOST, TEXT_MOST, sight, unlinked};
 use crate::engine::{Content, Media};
 use crate::message::{self, Draft, Message, Origin, shown};
 use crate::number::{self, Number, State};
+use crate::template::{self, Asked};
 use crate::{Wave, agent, preference};
 
 pub async fn list(call: Call) -> Result<Reply> {
@@ -37,6 +38,7 @@ struct Said {
     text: Option<String>,
     reply_to: Option<Uuid>,
     file: Option<Uuid>,
+    template: Option<Asked>,
 }
 
 pub async fn reply(call: Call, wave: Arc<Wave>) -> Result<Reply> {
@@ -44,11 +46,15 @@ pub async fn reply(call: Call, wave: Arc<Wave>) -> Result<Reply> {
     let text = input.text("text", TEXT_MOST).filter(|text| !text.is_empty());
     let optional = |input: &mut Input, name| if input.take_null(name) { None } else { input.uuid(name) };
     let (reply_to, file) = (optional(&mut input, "reply_to"), optional(&mut input, "file"));
-    input.finish()?;
-    if text.is_none() && file.is_none() {
-        return Err(Problem::field("text", "required", "Write a text, or name a file."));
+    let template = template::asked(&mut input);
+    if template.is_some() && (text.is_some() || file.is_some()) {
+        input.refuse("template", "invalid", "A template has its own words: it is sent alone.");
     }
-    let said = Said { text, reply_to, file };
+    input.finish()?;
+    if text.is_none() && file.is_none() && template.is_none() {
+        return Err(Problem::field("text", "required", "Write a text, or name a file or a template."));
+    }
+    let said = Said { text, reply_to, file, template };
     let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
     call.commit(tenant.view(), move |tx| {
         let chat = store::get(tx, tenant.company, id)?;
@@ -90,6 +96,9 @@ fn content(
         None => None,
         Some(id) => Some(answered(tx, tenant, chat, id)?),
     };
+    if let Some(asked) = &said.template {
+        return Ok(Content { reply_to, ..template::content(tx, number, asked)? });
+    }
     let mut content = Content { kind: "text".to_owned(), text: said.text.clone(), reply_to, ..Content::default() };
     let Some(id) = said.file else { return Ok(content) };
     if !wave.engine(&number.engine).is_some_and(|engine| engine.abilities().media) {

@@ -119,6 +119,12 @@ impl Line<'_> {
         self.call("POST", path, &[], Some(body)).await
     }
 
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn delete(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Json, Trouble> {
+        self.call("DELETE", path, query, None).await
+    }
+
     async fn call(
         &self,
         method: &'static str,

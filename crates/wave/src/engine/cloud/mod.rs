@@ -8,6 +8,7 @@ mod content;
 mod errors;
 mod graph;
 mod media;
+mod templates;
 mod webhook;
 
 use std::sync::Arc;
@@ -34,6 +35,12 @@ pub const NAME: &str = "cloud";
 pub struct Cloud {
     graph: Graph,
     failpoint: Failpoint,
+}
+
+/// Meta's id of a number's business account; `None` for a number of another engine.
+pub fn account_of(number: &Number) -> Option<String> {
+    let config = (number.engine == NAME).then(|| Config::of(number).ok()).flatten()?;
+    Some(config.waba_id).filter(|id| !id.is_empty())
 }
 
 /// What a probe asks of a number.

@@ -47,6 +47,13 @@ pub enum Account {
         words: String,
     },
     Reinstated,
+    /// Meta decided on a template, or thought again.
+    Template {
+        meta_id: String,
+        status: String,
+        reason: Option<String>,
+        at: Timestamp,
+    },
 }
 
 /// Reads one body. Entries and fields that say nothing to us are left out.
@@ -260,6 +267,15 @@ fn account(field: &str, value: &Json, time: Timestamp) -> Option<Account> {
             Some(Account::Quality { phone: None, quality: None, tier: Some(tier) })
         }
         "account_update" => account_update(value, time),
+        "message_template_status_update" => {
+            let id = &value["message_template_id"];
+            Some(Account::Template {
+                meta_id: text(id).or_else(|| id.as_i64().map(|id| id.to_string()))?,
+                status: text(&value["event"])?,
+                reason: text(&value["reason"]).filter(|reason| reason != "NONE"),
+                at: time,
+            })
+        }
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::{Failure, Received, Signal};
 use crate::message::{self, Taken};
 use crate::number::{self, Number};
 use crate::outgoing::store::heard;
-use crate::{chat, contact, event};
+use crate::{chat, contact, event, template};
 
 /// Takes everything of a body, for the number whose webhook was called and its siblings in the company: an app has one webhook for all
 /// of its numbers.
@@ -29,6 +29,10 @@ pub fn all(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, called: &Number, t
                 if let (Some(failure), false) = (&progress.failure, *signal == Signal::None) {
                     restricted(tx, kernel, tenant, &number, failure, *signal)?;
                 }
+            }
+            (News::Account(Account::Template { meta_id, status, reason, at }), _) => {
+                let news = (status.as_str(), reason.as_deref());
+                template::store::news(tx, kernel, tenant, &it.waba, meta_id, news, *at)?;
             }
             (News::Account(account), _) => {
                 for number in number::store::of_engine(tx, tenant.company, NAME)? {
@@ -93,6 +97,8 @@ fn of_account(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, number: &Number
             let is_known = number.paused_until == Some(*until) && number.pause_reason.as_ref() == Some(words);
             if is_known { Ok(()) } else { number::store::pause(tx, kernel, tenant, number.id, Some(*until), words) }
         }
+        // Of no single number.
+        Account::Template { .. } => Ok(()),
         Account::Reinstated if number.paused_until.is_none() => Ok(()),
         Account::Reinstated => number::store::pause(tx, kernel, tenant, number.id, None, "WhatsApp has lifted it"),
         Account::Quality { phone, quality, tier } => {
