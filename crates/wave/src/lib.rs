@@ -14,6 +14,7 @@ pub mod event;
 pub mod intake;
 pub mod key;
 pub mod license;
+pub mod limit;
 pub mod mask;
 pub mod message;
 pub mod note;
@@ -60,6 +61,7 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     all.extend(search::operations());
     all.extend(activity::operations());
     all.extend(number::http::operations(wave));
+    all.push(number::health::operation(wave));
     if wave.engine(engine::sandbox::NAME).is_some() {
         all.extend(engine::sandbox::http::operations());
     }
@@ -132,6 +134,7 @@ pub fn components() -> Vec<(String, Json)> {
 pub fn register_jobs(runner: &mut Runner, wave: &Arc<Wave>) {
     chat::receipt::register(runner, wave.clone());
     engine::cloud::register_jobs(runner, wave);
+    number::watch::register(runner, wave.clone());
 }
 
 /// What a company subscribes to.

@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 94] = [
+pub const PLACES: [Place; 96] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -120,6 +120,7 @@ pub const PLACES: [Place; 94] = [
     place("wave_chats", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_claims", Fate::Nobodys, ""),
     place("wave_contacts", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_first_contacts", Fate::Nobodys, ""),
     place("wave_form_entries", Fate::Nobodys, ""),
     place("wave_identities", Fate::Nobodys, ""),
     place("wave_licenses", Fate::Nobodys, ""),
@@ -127,6 +128,7 @@ pub const PLACES: [Place; 94] = [
     place("wave_notes", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_numbers", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_outgoing", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_paces", Fate::Nobodys, ""),
     place("wave_preferences", Fate::Nobodys, ""),
     place("wave_revocations", Fate::Nobodys, ""),
     place("wave_reply_windows", Fate::Nobodys, ""),

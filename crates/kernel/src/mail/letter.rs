@@ -129,6 +129,7 @@ mod tests {
             Template::AccountErase { email: name, link, minutes: 60 },
             Template::DataErased,
             Template::WebhookDisabled { company, url: "https://example.com/hook" },
+            Template::NumberDown { company, number: name, reason: "Nobody answers." },
             Template::Bill { company, number: "B-000001", amount: "RWF 12,000", due_at: AT, link },
             Template::TrialEnding { company, product: "Booking", ends_at: AT, link },
             Template::PaymentOverdue { company, number: "B-000001", amount: "RWF 12,000", grace_ends_at: AT, link },

@@ -97,6 +97,12 @@ pub enum Template<'a> {
         company: &'a str,
         url: &'a str,
     },
+    /// A line to WhatsApp is dead; `reason` is what its engine says.
+    NumberDown {
+        company: &'a str,
+        number: &'a str,
+        reason: &'a str,
+    },
     Bill {
         company: &'a str,
         number: &'a str,
@@ -157,6 +163,7 @@ impl Template<'_> {
             Self::AccountErase { .. } => "account-erase",
             Self::DataErased => "data-erased",
             Self::WebhookDisabled { .. } => "webhook-disabled",
+            Self::NumberDown { .. } => "number-down",
             Self::Bill { .. } => "bill",
             Self::TrialEnding { .. } => "trial-ending",
             Self::PaymentOverdue { .. } => "payment-overdue",
@@ -189,7 +196,8 @@ impl Template<'_> {
             | Self::ImpersonationBegun { .. }
             | Self::AccountMerged { .. }
             | Self::DataErased
-            | Self::WebhookDisabled { .. } => None,
+            | Self::WebhookDisabled { .. }
+            | Self::NumberDown { .. } => None,
         }
     }
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::address::Address;
+use crate::limit::Limits;
 use crate::number::Number;
 
 /// What a message holds, in either direction. The JSON of it is what `wave_outgoing.content` and `wave_messages.details` keep.
@@ -258,6 +259,11 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// 503 when nobody answers.
     async fn probe(&self, kernel: &Arc<Kernel>, number: &Number) -> Result<Option<Change>>;
+
+    /// What a line may send; `None` where nothing is known to be too much.
+    fn limits(&self, _number: &Number) -> Option<Limits> {
+        None
+    }
 
     /// Hands a message over. The row that says so is durable before this is called.
     async fn send(&self, kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing) -> Result<Sent, Unsent>;

@@ -31,7 +31,7 @@ pub struct Draft<'a> {
     pub agent: Option<Agent>,
     /// Not before.
     pub due_at: Timestamp,
-    /// Afterwards it fails instead; `None`: a day after it is due.
+    /// Afterwards it fails instead; `None`: a day after it is due, a template two.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -44,6 +44,12 @@ pub struct Queued {
 
 /// How long a message waits for its line.
 const PATIENCE_US: i64 = 24 * HOUR_US;
+/// The same of a template, which may wait for room among the people whom a number may write to first: longer than that takes to come.
+const TEMPLATE_PATIENCE_US: i64 = 48 * HOUR_US;
+
+fn patience(content: &Content) -> i64 {
+    if content.kind == "template" { TEMPLATE_PATIENCE_US } else { PATIENCE_US }
+}
 
 /// Writes a message down to be sent, and tells of it.
 ///
@@ -88,7 +94,7 @@ pub fn enqueue(
         created_at: now,
     };
     store::insert(tx, number.company, &message)?;
-    let expires_at = draft.expires_at.unwrap_or_else(|| draft.due_at.plus(PATIENCE_US));
+    let expires_at = draft.expires_at.unwrap_or_else(|| draft.due_at.plus(patience(&draft.content)));
     let new = outgoing::store::New {
         message: message.id,
         number: number.id,
@@ -158,7 +164,7 @@ pub fn again(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, chat: Uuid, id: 
         rank: origin.rank(),
         content: &attributed(&known.content, known.agent_name.as_deref(), &preferences),
         due_at: now,
-        expires_at: now.plus(PATIENCE_US),
+        expires_at: now.plus(patience(&known.content)),
     };
     outgoing::store::insert(tx, tenant.company, &new, now)?;
     let message = Message { status: Status::Queued, status_at: now, wa_id: None, failure: None, ..known };

@@ -72,6 +72,9 @@ pub fn receive(
     came_in(&mut chat, received);
     if !received.is_history && !received.from_me {
         number::store::count(tx, number.company, number.id, number::store::Counted::Received, now)?;
+        if crate::window::has_window(&chat) {
+            crate::outgoing::store::hurry(tx, number.company, chat.id, now)?;
+        }
         crate::react::on_inbound(tx, kernel, tenant, number, &mut chat, &message)?;
     } else if !received.is_history {
         crate::react::on_own(tx, kernel, tenant, &mut chat)?;

@@ -1,7 +1,9 @@
 //! Numbers: the lines of a company. Which of them are ready decides whether anything goes out.
 
+pub mod health;
 pub mod http;
 pub mod store;
+pub mod watch;
 
 use loopd_types::{CompanyId, Timestamp, Uuid};
 use serde_json::Value as Json;

@@ -322,13 +322,13 @@ pub fn count(
 ) -> Result<(), StoreError> {
     let sql = match counted {
         Counted::Sent => {
-            "UPDATE wave_numbers SET sent_count = sent_count + 1, heard_at = $3 WHERE company_id = $1 AND id = $2"
+            "UPDATE wave_numbers SET sent_count = sent_count + 1, outbound_at = $3, heard_at = $3 WHERE company_id = $1 AND id = $2"
         }
         Counted::Failed => {
             "UPDATE wave_numbers SET failed_count = failed_count + 1, heard_at = $3 WHERE company_id = $1 AND id = $2"
         }
         Counted::Received => {
-            "UPDATE wave_numbers SET received_count = received_count + 1, heard_at = $3 WHERE company_id = $1 AND id = $2"
+            "UPDATE wave_numbers SET received_count = received_count + 1, inbound_at = $3, heard_at = $3 WHERE company_id = $1 AND id = $2"
         }
     };
     tx.push(sql, params![company, id, now])

@@ -5,6 +5,7 @@
 //! ran out means that a worker died in between: the engine is asked what became of the message, and when it cannot say, the row is
 //! `unknown`. It is never sent again blindly; later news of the message resolves it ([`crate::message::progress`]).
 
+mod late;
 pub mod store;
 
 use std::sync::Arc;
@@ -12,13 +13,14 @@ use std::time::Duration;
 
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::{Engine as Database, Tx};
-use loopd_types::{Problem, Result, SECOND_US};
+use loopd_types::{Problem, Result, SECOND_US, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::Wave;
 use crate::chat;
 use crate::engine::{Engine, Failure, Fate, Outgoing, Sent, Signal, Unsent};
+use crate::limit::{self, Limits, Wait};
 use crate::number::{self, Number};
 use crate::window;
 use store::Claimed;
@@ -114,6 +116,7 @@ async fn carry(wave: Arc<Wave>, kernel: Arc<Kernel>, owner: String, claimed: Cla
 }
 
 async fn carried(wave: &Wave, kernel: &Arc<Kernel>, owner: &str, claimed: Claimed) -> Result<()> {
+    wave.settings.failpoint.at("taken-up");
     let Some(access) = kernel.company_access(claimed.company).await? else {
         return Err(Problem::internal("a message of no company"));
     };
@@ -132,38 +135,41 @@ async fn carried(wave: &Wave, kernel: &Arc<Kernel>, owner: &str, claimed: Claime
         let fate = engine.look_up(kernel, &number, &claimed.outgoing).await;
         return match fate {
             Fate::Sent(sent) => store::sent(kernel, &tenant, &claimed, &sent).await,
-            Fate::NotSent => store::again(kernel, &claimed, kernel.now()).await,
+            Fate::NotSent => store::again(kernel, &claimed, kernel.now(), "interrupted", true).await,
             Fate::Unknown => store::unknown(kernel, &tenant, &claimed).await,
         };
     }
     let now = kernel.now();
     if claimed.expires_at.is_some_and(|until| until <= now) {
-        let failure = Failure {
-            code: "expired".to_owned(),
-            words: "It waited too long for its number to be connected. Send it again when the number is ready."
-                .to_owned(),
-        };
-        return store::refused(kernel, &tenant, &claimed, &failure, Signal::None).await;
+        return store::refused(kernel, &tenant, &claimed, &late::failure(claimed.waits_for.as_deref()), Signal::None)
+            .await;
     }
     if !number.is_ready() {
-        return store::again(kernel, &claimed, now.plus(NOT_READY_US)).await;
+        return store::again(kernel, &claimed, now.plus(NOT_READY_US), limit::NOT_READY, false).await;
     }
-    if engine.abilities().window {
-        let chat = claimed.chat;
-        let chat = kernel.db.read(tenant.view(), move |reader| Ok(chat::find(reader, company, chat)?)).await?;
-        if chat.is_some_and(|chat| !window::allows(&chat, &claimed.outgoing.content, now)) {
-            return store::refused(kernel, &tenant, &claimed, &window::closed(), Signal::None).await;
-        }
+    let limits = engine.limits(&number);
+    if let Some(held) = held_back(kernel, &tenant, &claimed, limits.as_ref(), now).await? {
+        return match held {
+            Held::Closed => store::refused(kernel, &tenant, &claimed, &window::closed(), Signal::None).await,
+            Held::Wait(wait) => store::again(kernel, &claimed, wait.until, wait.why, false).await,
+        };
     }
     match hand_over(kernel, owner, engine, &number, &claimed.outgoing).await? {
-        Ok(sent) => store::sent(kernel, &tenant, &claimed, &sent).await,
+        Ok(sent) => {
+            store::sent(kernel, &tenant, &claimed, &sent).await?;
+            wave.settings.failpoint.at("written");
+            Ok(())
+        }
         Err(Unsent::Later { failure, after, signal }) => {
             tracing::debug!(message = %claimed.outgoing.message, code = failure.code, "a message goes later");
             if signal != Signal::None {
                 store::signalled(kernel, &tenant, claimed.number, &failure, signal).await?;
             }
-            let pause = i64::try_from(after.as_micros()).unwrap_or(i64::MAX / 4);
-            store::again(kernel, &claimed, kernel.now().plus(pause)).await
+            let until = kernel.now().plus(i64::try_from(after.as_micros()).unwrap_or(i64::MAX / 4));
+            if let Some(limits) = limits {
+                rest(kernel, &tenant, &claimed, limits, &failure.code, until).await?;
+            }
+            store::again(kernel, &claimed, until, &failure.code, true).await
         }
         Err(Unsent::Refused { failure, signal }) => store::refused(kernel, &tenant, &claimed, &failure, signal).await,
         Err(Unsent::Unknown { words }) => {
@@ -171,6 +177,59 @@ async fn carried(wave: &Wave, kernel: &Arc<Kernel>, owner: &str, claimed: Claime
             store::unknown(kernel, &tenant, &claimed).await
         }
     }
+}
+
+/// Why a message is not handed over now.
+enum Held {
+    /// The customer's window is closed, and it is no template.
+    Closed,
+    Wait(Wait),
+}
+
+/// What WhatsApp would not take, or count against the line: looked at before it is asked. Otherwise the message's turn is taken.
+async fn held_back(
+    kernel: &Arc<Kernel>,
+    tenant: &Arc<Tenant>,
+    claimed: &Claimed,
+    limits: Option<&Limits>,
+    now: Timestamp,
+) -> Result<Option<Held>> {
+    let Some(limits) = limits.cloned() else { return Ok(None) };
+    let (company, number, chat) = (claimed.company, claimed.number, claimed.chat);
+    let (to, content) = (claimed.outgoing.to.clone(), claimed.outgoing.content.clone());
+    kernel
+        .db
+        .write(tenant.view(), move |tx| {
+            let Some(chat) = chat::find(tx, company, chat)? else { return Ok(None) };
+            if !window::allows(&chat, &content, now) {
+                return Ok(Some(Held::Closed));
+            }
+            let is_first = window::open_until(&chat).is_none_or(|until| until <= now);
+            let taken = limit::store::take(tx, company, number, &limits, &to, is_first, now)?;
+            Ok(taken.err().map(Held::Wait))
+        })
+        .await
+}
+
+/// WhatsApp itself says that it is too much: the whole line rests, or what goes to this person.
+async fn rest(
+    kernel: &Arc<Kernel>,
+    tenant: &Arc<Tenant>,
+    claimed: &Claimed,
+    limits: Limits,
+    code: &str,
+    until: Timestamp,
+) -> Result<()> {
+    let about = match code {
+        limit::THROTTLED => None,
+        limit::PAIR_LIMITED => Some(claimed.outgoing.to.clone()),
+        _ => return Ok(()),
+    };
+    let (company, number) = (claimed.company, claimed.number);
+    let held = kernel
+        .db
+        .write(tenant.view(), move |tx| Ok(limit::store::hold(tx, company, number, &limits, about.as_ref(), until)?));
+    held.await
 }
 
 /// Asks the engine, and keeps the lease meanwhile.

@@ -21,6 +21,8 @@ pub struct Claimed {
     pub chat: Uuid,
     pub outgoing: Outgoing,
     pub expires_at: Option<Timestamp>,
+    /// Why it waited, the last time that it did.
+    pub waits_for: Option<String>,
     /// Somebody else began to send it and is gone.
     pub is_orphan: bool,
 }
@@ -62,8 +64,7 @@ pub fn insert(tx: &mut Tx<'_>, company: CompanyId, new: &New<'_>, now: Timestamp
     Ok(())
 }
 
-const COLUMNS: &str =
-    "o.company_id, o.message_id, o.number_id, o.jid, o.content, o.attempts, o.expires_at, o.step, o.chat_id";
+const COLUMNS: &str = "o.company_id, o.message_id, o.number_id, o.jid, o.content, o.attempts, o.expires_at, o.step, o.chat_id, o.waits_for";
 
 fn read(row: &Row<'_>) -> Result<Claimed, StoreError> {
     let broken = || StoreError::Other("a row of wave_outgoing holds what no message is".into());
@@ -79,6 +80,7 @@ fn read(row: &Row<'_>) -> Result<Claimed, StoreError> {
             attempt: row.i64(5)? + i64::from(!is_orphan),
         },
         expires_at: row.opt_time(6)?,
+        waits_for: row.opt_text(9)?.map(str::to_owned),
         is_orphan,
     })
 }
@@ -164,19 +166,28 @@ pub async fn renew(kernel: &Arc<Kernel>, company: CompanyId, message: Uuid, owne
         .await
 }
 
-/// Puts a message back to wait: it certainly did not go.
+/// Puts a message back to wait until `due_at` or its end, and says for what: it certainly did not go. `was_handed`: its engine was asked,
+/// which counts as an attempt.
 ///
 /// # Errors
 /// The database's.
-pub async fn again(kernel: &Arc<Kernel>, claimed: &Claimed, due_at: Timestamp) -> Result<()> {
+pub async fn again(
+    kernel: &Arc<Kernel>,
+    claimed: &Claimed,
+    due_at: Timestamp,
+    why: &str,
+    was_handed: bool,
+) -> Result<()> {
     let (company, message) = (claimed.company, claimed.outgoing.message);
+    let due_at = claimed.expires_at.map_or(due_at, |end| due_at.min(end));
+    let (attempts, why) = (claimed.outgoing.attempt - i64::from(!was_handed), why.to_owned());
     kernel
         .db
         .write(View::Company(company), move |tx| {
             tx.push(
-                "UPDATE wave_outgoing SET step = 'waiting', due_at = $3, lease_owner = NULL, lease_until = NULL \
+                "UPDATE wave_outgoing SET step = 'waiting', due_at = $3, attempts = $4, waits_for = $5, lease_owner = NULL, lease_until = NULL \
                  WHERE company_id = $1 AND message_id = $2 AND step = 'sending'",
-                params![company, message, due_at],
+                params![company, message, due_at, attempts, why.as_str()],
             )?;
             ring(tx);
             Ok(())
@@ -311,6 +322,19 @@ where
             Ok(())
         })
         .await
+}
+
+/// A customer wrote: what waited in their chat only because they had not need wait no longer.
+///
+/// # Errors
+/// The database's.
+pub fn hurry(tx: &mut Tx<'_>, company: CompanyId, chat: Uuid, now: Timestamp) -> Result<(), StoreError> {
+    tx.push(
+        "UPDATE wave_outgoing SET due_at = $3 WHERE company_id = $1 AND chat_id = $2 AND step = 'waiting' AND waits_for = $4 AND due_at > $3",
+        params![company, chat, now, crate::limit::TIER_LIMITED],
+    )?;
+    ring(tx);
+    Ok(())
 }
 
 /// Nothing more is on its way for this message.

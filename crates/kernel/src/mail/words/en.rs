@@ -171,6 +171,14 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             Vec::new(),
         ),
+        Template::NumberDown { company, number, reason } => plain(
+            format!("WhatsApp number {number} of {company} does not work"),
+            vec![
+                format!("Nothing goes out from the WhatsApp number {number} at present: {reason}"),
+                "What it shall send waits and goes out by itself when the number works again. Please see whether it must be connected anew.".to_owned(),
+            ],
+            Vec::new(),
+        ),
         Template::Bill { company, number, amount, due_at, .. } => linked(
             format!("Bill {number} for {company}"),
             vec![

@@ -173,6 +173,14 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             Vec::new(),
         ),
+        Template::NumberDown { company, number, reason } => plain(
+            format!("Le numéro WhatsApp {number} de {company} ne fonctionne pas"),
+            vec![
+                format!("Rien ne part en ce moment du numéro WhatsApp {number} : {reason}"),
+                "Les messages attendent et partiront d’eux-mêmes dès que le numéro fonctionnera. Vérifiez s’il doit être reconnecté.".to_owned(),
+            ],
+            Vec::new(),
+        ),
         Template::Bill { company, number, amount, due_at, .. } => linked(
             format!("Facture {number} pour {company}"),
             vec![

@@ -173,6 +173,14 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             Vec::new(),
         ),
+        Template::NumberDown { company, number, reason } => plain(
+            format!("Nimero ya WhatsApp {number} ya {company} ntikora"),
+            vec![
+                format!("Nta butumwa buri kuva kuri nimero ya WhatsApp {number} ubu: {reason}"),
+                "Ubutumwa burategereza, buzoherezwa nimero yongeye gukora. Reba niba igomba kongera guhuzwa.".to_owned(),
+            ],
+            Vec::new(),
+        ),
         Template::Bill { company, number, amount, due_at, .. } => linked(
             format!("Inyemezabuguzi {number} ya {company}"),
             vec![

@@ -68,6 +68,9 @@ struct Inner {
     uploads: Vec<String>,
     /// Templates of the account, as Meta lists them.
     templates: Vec<Value>,
+    /// How often a message was brought, taken or not.
+    brought: usize,
+    health: Option<Value>,
     is_away: bool,
 }
 
@@ -109,6 +112,15 @@ impl Graph {
     /// Answers 503 to everything but messages, or not any more.
     pub fn go_away(&self, is_away: bool) {
         self.state.lock().is_away = is_away;
+    }
+
+    pub fn brought(&self) -> usize {
+        self.state.lock().brought
+    }
+
+    /// What is said of the number's health from now on.
+    pub fn set_health(&self, health: Value) {
+        self.state.lock().health = Some(health);
     }
 
     pub fn taken(&self) -> Vec<Value> {
@@ -157,6 +169,7 @@ impl State {
         let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
         let is_message = head.method == Method::POST && head.uri.path().ends_with("/messages");
         let manner = if is_message { self.lock().manners.pop_front() } else { None };
+        self.lock().brought += usize::from(is_message);
         if let Some(Manner::Slow(pause)) = &manner {
             tokio::time::sleep(*pause).await;
         }
@@ -213,7 +226,7 @@ impl Inner {
                 200,
                 &json!({
                     "id": LINE, "display_phone_number": "+250 788 000 001", "verified_name": "Kigali Shop",
-                    "quality_rating": "GREEN", "messaging_limit_tier": "TIER_1K",
+                    "quality_rating": "GREEN", "messaging_limit_tier": "TIER_1K", "health_status": self.health,
                 }),
             ),
             (method, _) if path == format!("{WABA}/message_templates") => {

@@ -23,3 +23,4 @@ mod transfer_files;
 mod transfer_killed;
 mod transfer_links;
 mod trouble;
+mod wave_killed;

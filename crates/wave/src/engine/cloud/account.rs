@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use crate::engine::Settled;
+use crate::limit::{self, Gate, Limits};
 use crate::number::Number;
 
 /// The version of the Graph API that a number speaks unless it says otherwise.
@@ -14,6 +15,8 @@ const VERSION: &str = "v22.0";
 /// Digits of Meta's ids.
 const ID_MOST: usize = 32;
 const SECRET_MOST: usize = 1024;
+/// Messages a second of a number that Meta has not given more.
+const THROUGHPUT: i64 = 80;
 
 /// `wave_numbers.config`: nothing secret. What Meta tells of the number is written into it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -41,6 +44,16 @@ impl Config {
     /// 500 when the row holds none.
     pub fn of(number: &Number) -> Result<Self> {
         serde_json::from_value(number.config.clone()).map_err(Problem::internal)
+    }
+
+    /// What the number may send.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            line: Gate::per_second(self.throughput.unwrap_or(THROUGHPUT)),
+            pair: limit::PAIR,
+            account: self.waba_id.clone(),
+            people: self.tier.as_deref().and_then(limit::people_of),
+        }
     }
 
     /// The row's config with what Meta told; members that are not ours stay.

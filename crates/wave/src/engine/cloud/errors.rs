@@ -195,13 +195,14 @@ pub fn signal(refusal: &Refusal) -> Signal {
     }
 }
 
-/// What became of a message that was not simply taken.
-pub fn unsent(trouble: Trouble) -> Unsent {
+/// What became of a message that was not simply taken, at its so-manieth attempt from 1 on: what is too much for WhatsApp is tried again
+/// ever more rarely.
+pub fn unsent(trouble: Trouble, attempt: i64) -> Unsent {
     match trouble {
         Trouble::Unclear(words) => Unsent::Unknown { words },
         Trouble::NotSent(words) => Unsent::Later {
             failure: Failure { code: "unreachable".to_owned(), words: format!("WhatsApp cannot be reached: {words}") },
-            after: Duration::from_secs(5),
+            after: backed_off(5, attempt),
             signal: Signal::None,
         },
         Trouble::Refused(refusal) => {
@@ -214,11 +215,18 @@ pub fn unsent(trouble: Trouble) -> Unsent {
                 _ => None,
             };
             match wait {
-                Some(seconds) => Unsent::Later { failure, after: Duration::from_secs(seconds), signal },
+                Some(seconds) => Unsent::Later { failure, after: backed_off(seconds, attempt), signal },
                 None => Unsent::Refused { failure, signal },
             }
         }
     }
+}
+
+/// Twice as long each time, up to five minutes; what waits longer to begin with, as it is.
+fn backed_off(seconds: u64, attempt: i64) -> Duration {
+    const MOST: u64 = 300;
+    let doublings = u32::try_from(attempt.clamp(1, 10) - 1).unwrap_or(0);
+    Duration::from_secs(seconds.saturating_mul(1 << doublings).min(MOST.max(seconds)))
 }
 
 #[cfg(test)]
@@ -244,11 +252,20 @@ mod tests {
     #[test]
     fn what_waits_waits_and_what_is_lost_is_unknown() {
         for code in [4, 80_007, 130_429, 131_056, 131_057] {
-            assert!(matches!(unsent(Trouble::Refused(refusal(400, code))), Unsent::Later { .. }), "{code}");
+            assert!(matches!(unsent(Trouble::Refused(refusal(400, code)), 1), Unsent::Later { .. }), "{code}");
         }
-        assert!(matches!(unsent(Trouble::Refused(refusal(429, 0))), Unsent::Later { signal: Signal::None, .. }));
-        assert!(matches!(unsent(Trouble::NotSent(String::new())), Unsent::Later { .. }));
-        assert!(matches!(unsent(Trouble::Unclear(String::new())), Unsent::Unknown { .. }));
+        assert!(matches!(unsent(Trouble::Refused(refusal(429, 0)), 1), Unsent::Later { signal: Signal::None, .. }));
+        assert!(matches!(unsent(Trouble::NotSent(String::new()), 1), Unsent::Later { .. }));
+        assert!(matches!(unsent(Trouble::Unclear(String::new()), 1), Unsent::Unknown { .. }));
+    }
+
+    #[test]
+    fn what_is_too_much_is_tried_ever_more_rarely() {
+        let after = |attempt| match unsent(Trouble::Refused(refusal(429, 130_429)), attempt) {
+            Unsent::Later { after, .. } => after.as_secs(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([1, 2, 3, 7, 60].map(after), [5, 10, 20, 300, 300]);
     }
 
     #[test]
@@ -264,7 +281,10 @@ mod tests {
         ] {
             assert_eq!(signal(&refusal(status, code)), expected, "{status} {code}");
         }
-        assert!(matches!(unsent(Trouble::Refused(refusal(401, 190))), Unsent::Later { signal: Signal::LoggedOut, .. }));
+        assert!(matches!(
+            unsent(Trouble::Refused(refusal(401, 190)), 1),
+            Unsent::Later { signal: Signal::LoggedOut, .. }
+        ));
     }
 
     #[test]

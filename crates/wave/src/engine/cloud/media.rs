@@ -60,8 +60,8 @@ pub async fn to_send(
     match line.upload(name, &found.content_type, found.size_bytes, content).await {
         Ok(id) => Ok(Some(id)),
         // Nothing was sent yet: an upload whose answer is lost is made again.
-        Err(Trouble::Unclear(words)) => Err(errors::unsent(Trouble::NotSent(words))),
-        Err(trouble) => Err(errors::unsent(trouble)),
+        Err(Trouble::Unclear(words)) => Err(errors::unsent(Trouble::NotSent(words), outgoing.attempt)),
+        Err(trouble) => Err(errors::unsent(trouble, outgoing.attempt)),
     }
 }
 

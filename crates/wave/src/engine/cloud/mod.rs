@@ -23,6 +23,7 @@ use serde_json::{Value as Json, json};
 use self::account::{Config, Secrets};
 use self::graph::{Graph, Line, Trouble};
 use super::{Abilities, Change, Engine, Failure, Outgoing, Sent, Settled, Signal, Unsent};
+use crate::limit;
 use crate::number::{self, Number, State};
 use crate::settings::{Failpoint, Settings};
 
@@ -44,7 +45,8 @@ pub fn account_of(number: &Number) -> Option<String> {
 }
 
 /// What a probe asks of a number.
-const FIELDS: &str = "id,display_phone_number,verified_name,quality_rating,messaging_limit_tier";
+const FIELDS: &str =
+    "id,display_phone_number,verified_name,quality_rating,messaging_limit_tier,throughput,health_status";
 
 impl Cloud {
     /// # Errors
@@ -80,8 +82,16 @@ impl Cloud {
         config.verified_name = text("verified_name").or(config.verified_name);
         config.quality = text("quality_rating").or(config.quality);
         config.tier = text("messaging_limit_tier").or(config.tier);
+        config.throughput = match found["throughput"]["level"].as_str() {
+            Some("HIGH") => Some(1_000),
+            Some("STANDARD") => None,
+            _ => config.throughput,
+        };
         number::store::learn(kernel, number, config.to_json()).await?;
         let phone = text("display_phone_number").and_then(|text| crate::address::Address::phone(&text)?.telephone());
+        if let Some(reason) = blocked(&found["health_status"]) {
+            return Ok(Change { state: State::Disconnected, reason: Some(reason), qr: None, phone });
+        }
         Ok(Change { state: State::Ready, reason: None, qr: None, phone })
     }
 }
@@ -130,6 +140,10 @@ impl Engine for Cloud {
         self.look(kernel, number).await.map(Some)
     }
 
+    fn limits(&self, number: &Number) -> Option<limit::Limits> {
+        Config::of(number).ok().map(|config| config.limits())
+    }
+
     async fn send(&self, kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing) -> Result<Sent, Unsent> {
         let line = self.line(kernel, number).map_err(|problem| unopened(&problem))?;
         let media = media::to_send(&line, kernel, number, outgoing).await?;
@@ -138,7 +152,7 @@ impl Engine for Cloud {
         self.failpoint.at("handing");
         let answer = line.post(&[&line.config.phone_number_id, "messages"], &body).await;
         self.failpoint.at("handed");
-        let answer = answer.map_err(errors::unsent)?;
+        let answer = answer.map_err(|trouble| errors::unsent(trouble, outgoing.attempt))?;
         match answer["messages"][0]["id"].as_str() {
             Some(id) => Ok(Sent { wa_id: id.to_owned() }),
             None => Err(Unsent::Unknown { words: "WhatsApp took the message and gave it no id".to_owned() }),
@@ -151,6 +165,21 @@ impl Engine for Cloud {
         let told = line.post(&[&line.config.phone_number_id, "messages"], &body).await;
         told.map(drop).map_err(|trouble| Problem::unavailable(format!("the Graph API: {trouble}")))
     }
+}
+
+/// Why nothing can be sent, in Meta's words; `None` for a number that can send, if only with limits.
+fn blocked(health: &Json) -> Option<String> {
+    if health["can_send_message"].as_str() != Some("BLOCKED") {
+        return None;
+    }
+    let errors = health["entities"].as_array().into_iter().flatten().filter_map(|it| it["errors"].as_array()).flatten();
+    let words = |error: &Json| {
+        let said = [&error["error_description"], &error["possible_solution"]];
+        said.into_iter().filter_map(Json::as_str).collect::<Vec<_>>().join(" ")
+    };
+    let why = errors.map(words).find(|words| !words.is_empty());
+    let why = why.unwrap_or_else(|| "WhatsApp Manager says why.".to_owned());
+    Some(format!("WhatsApp lets this number send nothing. {why}"))
 }
 
 /// Secrets that cannot be opened: nothing was sent, and somebody has to give them again.

@@ -42,6 +42,18 @@ pub fn operations() -> Vec<Operation> {
             .body(to_scan),
             scan,
         ),
+        NUMBERS.write_item(
+            linking(
+                Operation::post(
+                    NUMBERS.operation_id("sandbox_silence"),
+                    format!("{}sandbox/silence/", NUMBERS.item_url()),
+                    loopd_web::rows::nothing,
+                ),
+                "Sandbox: have nobody answer for a line that says it is ready, or answer again",
+            )
+            .body(schema::object([("silent", schema::boolean())]).required(["silent"])),
+            silence,
+        ),
         linking(
             Operation::post(
                 NUMBERS.operation_id("sandbox_receive"),
@@ -77,6 +89,20 @@ fn scan(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json)
     let phone = phone.flatten().and_then(|address| address.telephone());
     let reason = Some("Sandbox: nothing leaves this server.".to_owned());
     number::change(tx, kernel, tenant, id, &Change { state: State::Ready, reason, qr: None, phone }).map(drop)
+}
+
+fn silence(tx: &mut Tx<'_>, _kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json) -> Result<()> {
+    let mut input = Input::new(body, false)?;
+    let silent = input.boolean("silent");
+    if silent.is_none() && !input.has("silent") {
+        input.refuse("silent", "required", "This field is required.");
+    }
+    input.finish()?;
+    let known = number::store::lock(tx, tenant.company, id)?;
+    sandboxed(&known)?;
+    let mut config = known.config.clone();
+    config["silent"] = json!(silent == Some(true));
+    Ok(number::store::set_config(tx, tenant.company, id, &config)?)
 }
 
 async fn receive(call: Call) -> Result<Reply> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use loopd_kernel::Kernel;
-use loopd_types::{MINUTE_US, Result};
+use loopd_types::{MINUTE_US, Problem, Result};
 
 use super::{Abilities, Change, Engine, Failure, Fate, Outgoing, Sent, Signal, Unsent};
 use crate::number::{Number, State};
@@ -25,6 +25,11 @@ pub const NAME: &str = "sandbox";
 const QR_LIFE_US: i64 = MINUTE_US;
 /// Telephones whose number ends so have no WhatsApp.
 pub const NOBODY: &str = "0000";
+
+/// Whether nobody answers for a line, though it is said to be ready.
+fn is_silent(number: &Number) -> bool {
+    number.config["silent"] == true
+}
 
 #[async_trait]
 impl Engine for Sandbox {
@@ -55,8 +60,11 @@ impl Engine for Sandbox {
         Ok(())
     }
 
-    async fn probe(&self, _kernel: &Arc<Kernel>, _number: &Number) -> Result<Option<Change>> {
-        Ok(None)
+    async fn probe(&self, _kernel: &Arc<Kernel>, number: &Number) -> Result<Option<Change>> {
+        if is_silent(number) {
+            return Err(Problem::unavailable("Sandbox: this line was made silent."));
+        }
+        Ok(Some(Change { state: State::Ready, reason: None, qr: None, phone: None }))
     }
 
     async fn send(&self, kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing) -> Result<Sent, Unsent> {
@@ -66,6 +74,11 @@ impl Engine for Sandbox {
                 words: "Sandbox: this number is not on WhatsApp (numbers that end in 0000 never are).".to_owned(),
             };
             return Err(Unsent::Refused { failure, signal: Signal::None });
+        }
+        if is_silent(number) {
+            let failure =
+                Failure { code: "unreachable".to_owned(), words: "Sandbox: this line was made silent.".to_owned() };
+            return Err(Unsent::Later { failure, after: std::time::Duration::from_secs(5), signal: Signal::None });
         }
         match store::take(kernel, number, outgoing).await {
             Ok(()) => Ok(Sent { wa_id: store::wa_id(outgoing.message) }),

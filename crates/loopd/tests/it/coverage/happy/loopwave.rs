@@ -31,6 +31,8 @@ pub(super) async fn loopwave(world: &World, tour: &mut Tour) {
     tour.post(&format!("{item}connect/"), json!({})).await;
     tour.post(&format!("{item}sandbox/scan/"), json!({"phone": "250788000001"})).await;
     let received = tour.post(&format!("{item}sandbox/receive/"), json!({"from": "250788123456", "text": "Hi"})).await;
+    tour.post(&format!("{item}sandbox/silence/"), json!({"silent": false})).await;
+    tour.get(&format!("{item}health/")).await;
     inbox(tour, &received.text_at("/chat")).await;
     super::wave_people::wave_people(world, tour).await;
     for (path, id) in [("api-keys", &key), ("numbers", &number)] {
