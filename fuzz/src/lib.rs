@@ -35,7 +35,8 @@ pub fn post(path: &str, bytes: &[u8]) {
 fn stand() -> Standing {
     // In memory where there is such a folder: what is durable is not what is looked for.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let config = Config::new(format!("sqlite://{}", folder.path().join("loop.db").display()));
     let door = runtime.block_on(async {
         let clock = Arc::new(ManualClock::at(Timestamp(bodies::NOW as i64 * SECOND_US)));
