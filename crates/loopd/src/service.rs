@@ -328,6 +328,8 @@ pub fn background(
     tasks.spawn(loopd_pay::analytics::keep(pay.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(loopd_wave::broadcast::run(wave.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(loopd_wave::outgoing::run(wave.clone(), kernel.clone(), stop.clone()));
+    tasks.spawn(loopd_wave::presence::run(kernel.clone(), stop.clone()));
+    tasks.spawn(loopd_wave::assign::work::run(kernel.clone(), stop.clone()));
     tasks.spawn(loopd_wave::search::index::run(kernel.clone(), stop.clone()));
     tasks.spawn(loopd_wave::engine::sandbox::life::run(wave.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(sweep(kernel.clone(), stop));

@@ -4,6 +4,7 @@
 pub mod activity;
 pub mod address;
 pub mod agent;
+pub mod assign;
 pub mod automation;
 pub mod broadcast;
 pub mod chat;
@@ -22,7 +23,9 @@ pub mod number;
 pub mod outgoing;
 pub mod placeholder;
 pub mod preference;
+pub mod presence;
 pub mod react;
+pub mod report;
 pub mod saved_view;
 pub mod search;
 pub mod settings;
@@ -60,6 +63,8 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     all.extend(saved_view::http::operations());
     all.extend(search::operations());
     all.extend(activity::operations());
+    all.extend(presence::operations());
+    all.extend(report::operations());
     all.extend(number::http::operations(wave));
     all.push(number::health::operation(wave));
     if wave.engine(engine::sandbox::NAME).is_some() {
@@ -94,12 +99,13 @@ static DESCRIPTION: Description = Description {
     words: "A WhatsApp team inbox: send messages, read chats. Send `Authorization: Bearer lw_live_…` or `X-API-Key`.",
 };
 
-/// What a licence that is over never stops: activating another, what customers write, and reading it.
-const OPEN: [&str; 4] = [
+/// What a licence that is over never stops: activating another, what customers write, reading it, and being there.
+const OPEN: [&str; 5] = [
     "loopwave_inbox_read",
     "loopwave_license_activate",
     "loopwave_license_refresh",
     "loopwave_numbers_sandbox_receive",
+    "loopwave_presence_update",
 ];
 
 /// Everything else that writes in a company asks for its licence.
@@ -121,6 +127,8 @@ pub fn components() -> Vec<(String, Json)> {
     all.extend(saved_view::http::components());
     all.extend(search::components());
     all.extend(activity::components());
+    all.extend(presence::components());
+    all.extend(report::components());
     all.extend(webhook::components());
     all.extend(contact::http::components());
     all.extend(ticket::http::components());
@@ -154,6 +162,7 @@ pub fn product(version: &str) -> Product {
             "messages",
             "numbers",
             "preferences",
+            "reports",
             "saved-views",
             "tickets",
             "webhooks",

@@ -5,6 +5,7 @@ use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
 use loopd_types::{MINUTE_US, Result};
 
+use crate::assign::{self, Began};
 use crate::automation::{self, Skip};
 use crate::chat::Chat;
 use crate::message::Message;
@@ -22,11 +23,16 @@ pub fn on_inbound(
     number: &Number,
     chat: &mut Chat,
     message: &Message,
+    began: Began,
 ) -> Result<()> {
     let preferences = preference::load(tx, tenant.company)?;
     // Whoever writes STOP is not answered by a rule.
     contact::on_inbound(tx, kernel, tenant, chat, message)?;
+    assign::on_inbound(tx, kernel, tenant, preferences.rules_of(number), chat, message, began)?;
     intake::on_inbound(tx, kernel, tenant, &preferences.intake, chat, message)?;
+    if assign::away(tx, kernel, tenant, &preferences, number, chat)? {
+        return Ok(());
+    }
     automation::on_inbound(tx, kernel, tenant, &preferences, number, chat, message)
 }
 

@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 96] = [
+pub const PLACES: [Place; 100] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -113,6 +113,7 @@ pub const PLACES: [Place; 96] = [
     place("webhook_endpoints", Fate::Nobodys, ""),
     place("webhook_lanes", Fate::Nobodys, ""),
     place("wave_chat_labels", Fate::Nobodys, ""),
+    place("wave_agents", Fate::Removed(&["user_id"]), ""),
     place("wave_automations", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_broadcast_lines", Fate::Nobodys, ""),
     place("wave_broadcast_recipients", Fate::Searched(Scope::Anywhere, None), COMPANYS),
@@ -121,6 +122,7 @@ pub const PLACES: [Place; 96] = [
     place("wave_claims", Fate::Nobodys, ""),
     place("wave_contacts", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_first_contacts", Fate::Nobodys, ""),
+    place("wave_conversations", Fate::Nobodys, ""),
     place("wave_form_entries", Fate::Nobodys, ""),
     place("wave_identities", Fate::Nobodys, ""),
     place("wave_licenses", Fate::Nobodys, ""),
@@ -131,11 +133,13 @@ pub const PLACES: [Place; 96] = [
     place("wave_paces", Fate::Nobodys, ""),
     place("wave_preferences", Fate::Nobodys, ""),
     place("wave_revocations", Fate::Nobodys, ""),
+    place("wave_report_sums", Fate::Nobodys, ""),
     place("wave_reply_windows", Fate::Nobodys, ""),
     place("wave_sandbox_messages", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_saved_views", Fate::Removed(&["owner_id"]), COMPANYS),
     place("wave_templates", Fate::Nobodys, ""),
     place("wave_ticket_comments", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_timers", Fate::Nobodys, ""),
     place("wave_tickets", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("workspaces", Fate::Nobodys, ""),
 ];

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use loopd_types::{CompanyId, Kind, Problem, Result};
+use loopd_types::{CompanyId, Kind, Problem, Result, Uuid};
 use tokio::sync::broadcast;
 
 use super::filter::Filter;
@@ -50,6 +50,8 @@ pub struct Streams {
     channels: Mutex<HashMap<CompanyId, Arc<Channel>>>,
     /// Of all companies.
     open: AtomicUsize,
+    /// People with a stream open, and how many they have.
+    people: Mutex<HashMap<(CompanyId, Uuid), usize>>,
 }
 
 struct Channel {
@@ -72,10 +74,15 @@ struct Place {
     kernel: Arc<Kernel>,
     company: CompanyId,
     channel: Arc<Channel>,
+    /// Whose it is; `None` for keys, and for who looks in somebody's name.
+    person: Option<Uuid>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if let Some(person) = self.person {
+            self.kernel.streams.leaves(self.company, person);
+        }
         self.kernel.streams.open.fetch_sub(1, Ordering::SeqCst);
         if self.channel.open.fetch_sub(1, Ordering::SeqCst) == 1 {
             // the feeder sees that nobody is left, and ends
@@ -90,7 +97,22 @@ impl Streams {
         lock(&self.channels).get(&company).map_or(0, |channel| channel.open.load(Ordering::SeqCst))
     }
 
-    fn enter(&self, kernel: &Arc<Kernel>, company: CompanyId) -> Result<Place> {
+    /// The people who have a stream open on this node, each once for each company.
+    pub fn people(&self) -> Vec<(CompanyId, Uuid)> {
+        lock(&self.people).keys().copied().collect()
+    }
+
+    fn leaves(&self, company: CompanyId, person: Uuid) {
+        let mut people = lock(&self.people);
+        if let Some(open) = people.get_mut(&(company, person)) {
+            *open -= 1;
+            if *open == 0 {
+                people.remove(&(company, person));
+            }
+        }
+    }
+
+    fn enter(&self, kernel: &Arc<Kernel>, company: CompanyId, person: Option<Uuid>) -> Result<Place> {
         let mut channels = lock(&self.channels);
         // Places are taken under this lock, so none too many.
         if self.open.load(Ordering::SeqCst) >= kernel.settings.event_streams_total {
@@ -110,7 +132,10 @@ impl Streams {
         }
         channel.open.fetch_add(1, Ordering::SeqCst);
         self.open.fetch_add(1, Ordering::SeqCst);
-        Ok(Place { kernel: kernel.clone(), company, channel: channel.clone() })
+        if let Some(person) = person {
+            *lock(&self.people).entry((company, person)).or_default() += 1;
+        }
+        Ok(Place { kernel: kernel.clone(), company, channel: channel.clone(), person })
     }
 
     /// Ends a channel that nobody listens to.
@@ -231,7 +256,9 @@ impl Follower {
         stopping: Stopping,
     ) -> Result<Self> {
         let (company, after) = (tenant.company, opening.after);
-        let place = kernel.streams.enter(kernel, company)?;
+        let origin = tenant.actor.origin.as_ref();
+        let person = tenant.actor.user.filter(|_| origin.is_none_or(|origin| origin.impersonator.is_none()));
+        let place = kernel.streams.enter(kernel, company, person)?;
         let cursor = kernel
             .db
             .read(tenant.view(), move |reader| match after {

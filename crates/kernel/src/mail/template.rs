@@ -103,6 +103,15 @@ pub enum Template<'a> {
         number: &'a str,
         reason: &'a str,
     },
+    /// A customer waits longer than the company wants.
+    ChatOverdue {
+        company: &'a str,
+        customer: &'a str,
+        agent: Option<&'a str>,
+        /// Whether they were answered, and it is not resolved.
+        is_answered: bool,
+        since: Timestamp,
+    },
     Bill {
         company: &'a str,
         number: &'a str,
@@ -164,6 +173,7 @@ impl Template<'_> {
             Self::DataErased => "data-erased",
             Self::WebhookDisabled { .. } => "webhook-disabled",
             Self::NumberDown { .. } => "number-down",
+            Self::ChatOverdue { .. } => "chat-overdue",
             Self::Bill { .. } => "bill",
             Self::TrialEnding { .. } => "trial-ending",
             Self::PaymentOverdue { .. } => "payment-overdue",
@@ -197,7 +207,8 @@ impl Template<'_> {
             | Self::AccountMerged { .. }
             | Self::DataErased
             | Self::WebhookDisabled { .. }
-            | Self::NumberDown { .. } => None,
+            | Self::NumberDown { .. }
+            | Self::ChatOverdue { .. } => None,
         }
     }
 }

@@ -13,7 +13,7 @@ const USED: &str =
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 42] = [
+const LEFT_OUT: [(&str, &str); 43] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -55,6 +55,7 @@ const LEFT_OUT: [(&str, &str); 42] = [
     ("mail_messages", "letters were sent from here, with links that open accounts here"),
     ("usage_counters", USED),
     ("usage_cursors", USED),
+    ("wave_agents", "who is online here"),
     ("wave_broadcast_lines", "the pace of lines that are linked here"),
     ("wave_licenses", "a licence may be for this host or installation: activate it where the company arrives"),
     ("wave_claims", "what happened by itself in a chat a moment ago"),
@@ -203,7 +204,7 @@ mod tests {
     use super::*;
 
     /// Tables of the kernel that belong to a company, and leave with it.
-    const EXPORTED: [&str; 28] = [
+    const EXPORTED: [&str; 31] = [
         "api_client_apps",
         "audit_logs",
         "billing_accounts",
@@ -223,14 +224,17 @@ mod tests {
         "wave_chat_labels",
         "wave_chats",
         "wave_contacts",
+        "wave_conversations",
         "wave_identities",
         "wave_messages",
         "wave_notes",
         "wave_numbers",
         "wave_preferences",
+        "wave_report_sums",
         "wave_saved_views",
         "wave_ticket_comments",
         "wave_tickets",
+        "wave_timers",
         "workspaces",
     ];
     /// Tables of the kernel that belong to the installation or to people.

@@ -24,3 +24,10 @@ pub fn member(reader: &mut Reader<'_>, company: CompanyId, user: Uuid) -> Result
          WHERE m.company_id = $1 AND m.user_id = $2 AND m.status = 'active' AND u.is_active";
     reader.first(sql, &params![company, user], read)
 }
+
+/// Who answers for a company: address and language of its owners and administrators.
+pub fn administrators(reader: &mut Reader<'_>, company: CompanyId) -> Result<Vec<(String, String)>, StoreError> {
+    let sql = "SELECT u.email, u.language FROM memberships m JOIN users u ON u.id = m.user_id \
+         WHERE m.company_id = $1 AND m.role IN ('owner', 'admin') AND m.status = 'active' AND u.is_active ORDER BY u.email";
+    reader.query(sql, &params![company], |row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned())))
+}

@@ -27,7 +27,7 @@ pub const TRIGGERS: [&str; 3] = ["keyword", "welcome", "all"];
 pub const MODES: [&str; 3] = ["contains", "exact", "starts"];
 
 /// Automatic replies of a company in a minute, over all its chats.
-const BUDGET: Budget = Budget { most: 8, window_us: MINUTE_US };
+pub(crate) const BUDGET: Budget = Budget { most: 8, window_us: MINUTE_US };
 
 /// A person needs a moment to write.
 const DELAY_LEAST_US: i64 = 3 * SECOND_US;
@@ -141,8 +141,24 @@ fn reply(
     chat: &mut Chat,
     rule: &Rule,
 ) -> Result<()> {
+    say(tx, kernel, tenant, preferences, number, chat, &rule.content.response)
+}
+
+/// Writes a text of the company's down to be sent after a moment; the guards are the caller's. The chat is written by this.
+///
+/// # Errors
+/// 503 from the database.
+pub(crate) fn say(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    preferences: &Preferences,
+    number: &Number,
+    chat: &mut Chat,
+    text: &str,
+) -> Result<()> {
     let name = chat.name.as_deref().filter(|name| !mask::is_number(name)).unwrap_or_default();
-    let text = placeholder::render(&rule.content.response, |word| (word == "name").then(|| name.to_owned()));
+    let text = placeholder::render(text, |word| (word == "name").then(|| name.to_owned()));
     let due_at = kernel.now().plus(delay_us(kernel.rng.as_ref()));
     let to = chat.address()?;
     // The message that is answered belongs into the chat before its answer does.

@@ -9,6 +9,7 @@ use super::{Chat, STATUSES, store};
 use crate::PRODUCT;
 use crate::agent::{self, Agent};
 use crate::mask::Sight;
+use crate::report;
 
 /// What shall be different; what is `None` stays. All of it happens at once, or nothing.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +49,9 @@ pub fn change(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, wante
     }
     if chat.labels != before.labels {
         store::set_labels(tx, tenant.company, id, &chat.labels)?;
+    }
+    if chat.status != before.status && chat.status == STATUSES[1] {
+        report::resolved(tx, tenant.company, &chat, kernel.now())?;
     }
     store::keep(tx, kernel, tenant.company, &chat)?;
     record(tx, kernel, tenant, &chat, "update", Some(Json::Object(changes)))?;

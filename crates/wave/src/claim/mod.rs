@@ -9,3 +9,5 @@ pub use store::{Budget, claim, is_free, spend};
 pub const TICKET: &str = "ticket";
 /// An automatic reply.
 pub const REPLY: &str = "reply";
+/// The reply to who writes outside of working hours.
+pub const AWAY: &str = "away";

@@ -12,7 +12,7 @@ use crate::chat::{self, Chat};
 use crate::engine::Content;
 use crate::number::Number;
 use crate::preference::{self, Preferences};
-use crate::{contact, outgoing, window};
+use crate::{contact, outgoing, report, window};
 
 /// A person who writes.
 #[derive(Clone, Debug)]
@@ -94,6 +94,7 @@ pub fn enqueue(
         created_at: now,
     };
     store::insert(tx, number.company, &message)?;
+    report::counted(tx, number.company, &message)?;
     let expires_at = draft.expires_at.unwrap_or_else(|| draft.due_at.plus(patience(&draft.content)));
     let new = outgoing::store::New {
         message: message.id,
@@ -110,6 +111,7 @@ pub fn enqueue(
     chat.last_from_me = true;
     chat.last_message_at = chat.last_message_at.max(now);
     if draft.origin == Origin::Agent {
+        report::answered(tx, number.company, &chat, message.agent_id, now)?;
         chat.waiting_since = None;
         chat.unread_count = 0;
         chat.quiet_until = Some(now.plus(preferences.quiet_minutes * MINUTE_US));

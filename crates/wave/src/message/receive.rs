@@ -6,10 +6,12 @@ use loopd_types::Result;
 
 use super::store::{self, Message, Origin, Status};
 use super::wire;
+use crate::assign::Began;
 use crate::chat::{self, Chat};
 use crate::contact;
 use crate::engine::{Content, Received};
 use crate::number::{self, Number};
+use crate::report;
 
 /// What became of a message that came in.
 #[derive(Clone, Debug)]
@@ -59,6 +61,9 @@ pub fn receive(
     if !store::insert(tx, number.company, &message)? {
         return Ok(Taken::Known);
     }
+    if !received.is_history {
+        report::counted(tx, number.company, &message)?;
+    }
     if !received.chat.is_group() {
         let found = contact::of_person(tx, kernel, tenant, &received.identities, received.push_name.as_deref())?;
         if let Some(contact) = found {
@@ -69,13 +74,20 @@ pub fn receive(
     } else if chat.name.is_none() {
         chat.name.clone_from(&received.push_name);
     }
+    // One that we began becomes a conversation when the customer writes.
+    let began = Began { is_anew: is_new || chat.status == "resolved" || chat.first_inbound_at.is_none() };
+    if received.from_me && !received.is_history {
+        report::answered(tx, number.company, &chat, None, now)?;
+    } else if began.is_anew && !received.is_history && !chat.is_group {
+        report::began(tx, number.company, chat.id, received.at)?;
+    }
     came_in(&mut chat, received);
     if !received.is_history && !received.from_me {
         number::store::count(tx, number.company, number.id, number::store::Counted::Received, now)?;
         if crate::window::has_window(&chat) {
             crate::outgoing::store::hurry(tx, number.company, chat.id, now)?;
         }
-        crate::react::on_inbound(tx, kernel, tenant, number, &mut chat, &message)?;
+        crate::react::on_inbound(tx, kernel, tenant, number, &mut chat, &message, began)?;
     } else if !received.is_history {
         crate::react::on_own(tx, kernel, tenant, &mut chat)?;
     }

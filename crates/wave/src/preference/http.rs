@@ -2,18 +2,22 @@
 
 use loopd_kernel::Kernel;
 use loopd_kernel::input::Input;
-use loopd_types::Result;
+use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::Value as Json;
 
 use super::{Preferences, load, save};
+use crate::assign::Rules;
 use crate::broadcast::Pacing;
-use crate::{PRODUCT, intake};
+use crate::{PRODUCT, intake, number};
 
 const URL: &str = "/api/v1/loopwave/preferences/";
 
 /// Minutes of a week: nobody means a longer silence.
 const QUIET_MOST: i64 = 7 * 24 * 60;
+
+/// Numbers with rules of their own.
+const NUMBER_RULES_MOST: usize = 100;
 
 /// The largest part of the object, as JSON.
 const PART_BYTES: usize = 64 * 1024;
@@ -53,11 +57,25 @@ fn change_schema() -> Json {
         ),
         ("intake", intake::schema().describe("How tickets open by themselves.")),
         ("pacing", Pacing::schema()),
+        ("rules", Rules::schema().describe("Who gets chats, when somebody is there, and how long customers should wait.")),
+        (
+            "number_rules",
+            schema::object(std::iter::empty::<(String, Json)>()).with("additionalProperties", Rules::schema().nullable())
+                .describe("The same for single numbers, by what the API calls them, in place of all of the company's; null takes them away."),
+        ),
     ])
 }
 
 fn row_schema() -> Json {
-    change_schema().required(["mask_numbers", "attribution", "quiet_minutes", "intake", "pacing"])
+    change_schema().required([
+        "mask_numbers",
+        "attribution",
+        "quiet_minutes",
+        "intake",
+        "pacing",
+        "rules",
+        "number_rules",
+    ])
 }
 
 async fn retrieve(call: Call) -> Result<Reply> {
@@ -70,7 +88,12 @@ async fn update(call: Call) -> Result<Reply> {
     let (kernel, tenant, body) = (call.kernel.clone(), call.tenant()?.clone(), call.json()?);
     call.commit(tenant.view(), move |tx| {
         let mut next = load(tx, tenant.company)?;
+        let known = next.number_rules.clone();
         change(&kernel, &mut next, body.clone())?;
+        for name in next.number_rules.keys().filter(|name| !known.contains_key(*name)) {
+            let unknown = || Problem::field("number_rules", "does_not_exist", format!("There is no number {name}."));
+            number::find_public(tx, tenant.company, name)?.ok_or_else(unknown)?;
+        }
         save(tx, &kernel, &tenant, &next)?;
         Reply::json(200, &next)
     })
@@ -98,6 +121,26 @@ fn change(kernel: &Kernel, preferences: &mut Preferences, body: Json) -> Result<
             Ok(next) => preferences.pacing = next,
             Err(words) => input.refuse("pacing", "invalid", words),
         }
+    }
+    if let Some(chosen) = input.object("rules", PART_BYTES) {
+        match preferences.rules.changed(&chosen) {
+            Ok(next) => preferences.rules = next,
+            Err(words) => input.refuse("rules", "invalid", words),
+        }
+    }
+    for (name, chosen) in input.object("number_rules", PART_BYTES).unwrap_or_default() {
+        let own = preferences.number_rules.get(&name).unwrap_or(&preferences.rules);
+        match &chosen {
+            Json::Null => drop(preferences.number_rules.remove(&name)),
+            Json::Object(chosen) => match own.changed(chosen) {
+                Ok(next) => drop(preferences.number_rules.insert(name, next)),
+                Err(words) => input.refuse("number_rules", "invalid", format!("{name}: {words}")),
+            },
+            _ => input.refuse("number_rules", "invalid", format!("{name} is an object, or null.")),
+        }
+    }
+    if preferences.number_rules.len() > NUMBER_RULES_MOST {
+        input.refuse("number_rules", "max_length", format!("No more than {NUMBER_RULES_MOST} numbers."));
     }
     input.finish()
 }

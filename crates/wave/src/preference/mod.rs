@@ -3,10 +3,14 @@
 mod http;
 mod store;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::assign::Rules;
 use crate::broadcast::Pacing;
 use crate::intake::Intake;
+use crate::number::Number;
 
 pub use http::operations;
 pub use store::{load, save};
@@ -25,6 +29,17 @@ pub struct Preferences {
     pub intake: Intake,
     /// How broadcasts are paced.
     pub pacing: Pacing,
+    /// Who gets chats, when somebody is there, and how long customers should wait.
+    pub rules: Rules,
+    /// The same for single numbers, by what the API calls them.
+    pub number_rules: BTreeMap<String, Rules>,
+}
+
+impl Preferences {
+    /// What holds for a number: its own, or else the company's.
+    pub fn rules_of(&self, number: &Number) -> &Rules {
+        self.number_rules.get(&number.public_id).unwrap_or(&self.rules)
+    }
 }
 
 impl Default for Preferences {
@@ -35,6 +50,8 @@ impl Default for Preferences {
             quiet_minutes: 60,
             intake: Intake::default(),
             pacing: Pacing::default(),
+            rules: Rules::default(),
+            number_rules: BTreeMap::new(),
         }
     }
 }

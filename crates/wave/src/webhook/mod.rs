@@ -10,13 +10,14 @@ use crate::PRODUCT;
 pub use http::{components, operations};
 
 /// What can be subscribed to, by the name on the wire: the five of the original's pages first, then ours.
-pub const EVENTS: [&str; 12] = [
+pub const EVENTS: [&str; 13] = [
     "message.created",
     "chats.updated",
     "session.status",
     "session.removed",
     "broadcast.progress",
     "message.updated",
+    "chat.overdue",
     "contact.created",
     "contact.updated",
     "contact.deleted",

@@ -179,6 +179,14 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             Vec::new(),
         ),
+        Template::ChatOverdue { company, customer, agent, is_answered, since } => plain(
+            if is_answered { format!("A chat of {company} is not resolved in time") } else { format!("A customer of {company} waits for an answer") },
+            vec![
+                if is_answered { format!("The chat with {customer} is open since {}.", when(since)) } else { format!("{customer} has waited for an answer since {}.", when(since)) },
+                agent.map_or_else(|| "Nobody has the chat.".to_owned(), |agent| format!("{agent} has the chat.")),
+            ],
+            Vec::new(),
+        ),
         Template::Bill { company, number, amount, due_at, .. } => linked(
             format!("Bill {number} for {company}"),
             vec![

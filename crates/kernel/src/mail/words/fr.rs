@@ -181,6 +181,14 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             Vec::new(),
         ),
+        Template::ChatOverdue { company, customer, agent, is_answered, since } => plain(
+            if is_answered { format!("Une conversation de {company} n’est pas résolue à temps") } else { format!("Un client de {company} attend une réponse") },
+            vec![
+                if is_answered { format!("La conversation avec {customer} est ouverte depuis le {}.", when(since)) } else { format!("{customer} attend une réponse depuis le {}.", when(since)) },
+                agent.map_or_else(|| "La conversation n’est confiée à personne.".to_owned(), |agent| format!("La conversation est confiée à {agent}.")),
+            ],
+            Vec::new(),
+        ),
         Template::Bill { company, number, amount, due_at, .. } => linked(
             format!("Facture {number} pour {company}"),
             vec![

@@ -181,6 +181,14 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             Vec::new(),
         ),
+        Template::ChatOverdue { company, customer, agent, is_answered, since } => plain(
+            if is_answered { format!("Ikiganiro cya {company} nticyarangiye ku gihe") } else { format!("Umukiriya wa {company} ategereje igisubizo") },
+            vec![
+                if is_answered { format!("Ikiganiro na {customer} kirafunguye kuva {}.", when(since)) } else { format!("{customer} ategereje igisubizo kuva {}.", when(since)) },
+                agent.map_or_else(|| "Nta muntu ufite iki kiganiro.".to_owned(), |agent| format!("Ikiganiro gifitwe na {agent}.")),
+            ],
+            Vec::new(),
+        ),
         Template::Bill { company, number, amount, due_at, .. } => linked(
             format!("Inyemezabuguzi {number} ya {company}"),
             vec![

@@ -97,6 +97,7 @@ async fn a_licence_that_is_over_stops_new_writes_only(world: &Enforcing) {
     // before the body is looked at
     assert_eq!(key.post("/api/v1/messages").body("application/json", "{").await.status, 402);
     key.get("/api/v1/chats").await.expect_status(200);
+    owner.post("/api/v1/loopwave/presence/").json(&json!({})).await.expect_status(200);
     assert_eq!(line.receive(&owner, "250788123457", "Is it open?").await["taken"], true);
     activate(&owner, &first).await.expect_field("license", "expired");
     let second = vendor().issue(&terms(world, "L-2", 30));

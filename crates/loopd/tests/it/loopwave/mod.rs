@@ -1,6 +1,7 @@
 //! Loopwave: `/api/v1/messages` and its like, and `/api/v1/loopwave/`.
 
 mod activity;
+mod assignment;
 mod automations;
 mod broadcasts;
 mod cloud;
@@ -16,6 +17,7 @@ mod keys;
 pub mod licences;
 mod masking;
 mod messages;
+mod reports;
 mod search;
 pub mod stage;
 mod tickets;

@@ -10,7 +10,7 @@ use loopd_web::cursor::Page;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Content, FIRST_NUMBER, Ticket, wire};
-use crate::PRODUCT;
+use crate::{PRODUCT, report};
 
 pub use comment::{Comment, comment, comments};
 pub use listing::{LISTING, MASKED};
@@ -136,9 +136,14 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, content: &Conte
         ],
     )?;
     let ticket = get(tx, tenant.company, id)?;
+    report::ticket(tx, tenant.company, tenant.actor.user, None, now)?;
     written(tx, kernel, tenant, &ticket, "create", None)?;
     wire::told(tx, kernel, tenant, &ticket, "created")?;
     Ok(ticket)
+}
+
+fn is_done(content: &Content) -> bool {
+    is_at(content, "resolved") || is_at(content, "closed")
 }
 
 fn is_at(content: &Content, status: &str) -> bool {
@@ -187,6 +192,10 @@ pub fn change(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, before: &Ticket
         _ => "update",
     };
     let after = get(tx, tenant.company, before.id)?;
+    if is_done(next) && !is_done(&before.content) {
+        let took = now.0 - before.created_at.0;
+        report::ticket(tx, tenant.company, next.assignee_id.or(tenant.actor.user), Some(took), now)?;
+    }
     written(tx, kernel, tenant, &after, action, Some(differences(&before.content, next)))?;
     wire::told(tx, kernel, tenant, &after, "updated")
 }

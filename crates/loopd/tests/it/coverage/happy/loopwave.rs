@@ -76,6 +76,9 @@ async fn inbox(tour: &mut Tour, chat: &str) {
     let failed = tour.get(&thread).await.text_at("/results/0/id");
     tour.post(&format!("{thread}{failed}/retry/"), json!({})).await;
     tour.get("/api/v1/loopwave/search/?q=hello").await;
+    tour.post("/api/v1/loopwave/presence/", json!({})).await;
+    tour.get("/api/v1/loopwave/presence/").await;
+    tour.get("/api/v1/loopwave/reports/").await;
     tour.get("/api/v1/loopwave/activity/").await;
     tour.get("/api/v1/loopwave/activity/export/").await;
     let views = "/api/v1/loopwave/saved-views/";
