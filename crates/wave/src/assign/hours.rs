@@ -119,10 +119,16 @@ impl Week {
             return Vec::new();
         }
         let day = usize::try_from(date.weekday().to_monday_zero_offset()).unwrap_or_default();
-        let spans = self.spans[day].iter();
-        let moments = spans.filter_map(|(from, until)| Some((self.moment(date, *from)?, self.moment(date, *until)?)));
-        // Of an hour that a clock leaves out nothing remains.
-        moments.filter(|(from, until)| from < until).collect()
+        let mut found: Vec<(i64, i64)> = Vec::with_capacity(self.spans[day].len());
+        for (from, until) in &self.spans[day] {
+            let (Some(from), Some(until)) = (self.moment(date, *from), self.moment(date, *until)) else { continue };
+            // A time that a clock leaves out is an hour later, where the next span may be already.
+            let from = found.last().map_or(from, |(_, last)| from.max(*last));
+            if from < until {
+                found.push((from, until));
+            }
+        }
+        found
     }
 
     /// The spans from a moment's day on, as far as anybody looks.
@@ -288,7 +294,7 @@ mod tests {
                 prop_assert_eq!(shop.open_between(from, due), minutes * MINUTE_US);
                 prop_assert!(shop.is_open(due.plus(-1)));
             } else {
-                prop_assert_eq!(shop.spans.iter().map(Vec::len).sum::<usize>(), 0);
+                prop_assert!(shop.open_between(from, from.plus(380 * DAY_US)) < minutes * MINUTE_US);
             }
         }
 
@@ -298,7 +304,7 @@ mod tests {
                 prop_assert!(next >= from && shop.is_open(next));
                 prop_assert_eq!(shop.open_between(from, next), 0);
                 prop_assert_eq!(shop.is_open(from), next == from);
-                prop_assert!(next.0 - from.0 < 15 * DAY_US);
+                prop_assert!(next.0 - from.0 < 36 * DAY_US);
             }
         }
     }
