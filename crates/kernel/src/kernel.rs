@@ -10,6 +10,7 @@ use crate::access::cache::AccessCache;
 use crate::billing::Collectors;
 use crate::billing::calls::Calls;
 use crate::catalogue::Catalogue;
+use crate::collection::Collection;
 use crate::credential::usage::Usage;
 use crate::egress::Egress;
 use crate::erasure::records::Records;
@@ -67,6 +68,7 @@ pub struct Kernel {
     spans: Mutex<Option<Spans>>,
     /// Wired once, by the binary.
     collectors: OnceLock<Collectors>,
+    collection: OnceLock<Collection>,
     people_columns: OnceLock<Vec<PeopleColumn>>,
     personal_records: OnceLock<Vec<Records>>,
     ids: Ids,
@@ -123,6 +125,7 @@ impl Kernel {
             tracer,
             spans: Mutex::new(spans),
             collectors: OnceLock::new(),
+            collection: OnceLock::new(),
             people_columns: OnceLock::new(),
             personal_records: OnceLock::new(),
             ids: Ids::default(),
@@ -153,6 +156,17 @@ impl Kernel {
     pub fn set_collectors(&self, collectors: Collectors) {
         let is_first = self.collectors.set(collectors).is_ok();
         debug_assert!(is_first, "collectors are wired once, before they are asked for");
+    }
+
+    /// By what documents are paid, and who keeps them; nobody unless the binary wired them.
+    pub fn collection(&self) -> Option<&Collection> {
+        self.collection.get()
+    }
+
+    /// Wires what documents are paid by, before anything is served.
+    pub fn set_collection(&self, collection: Collection) {
+        let is_first = self.collection.set(collection).is_ok();
+        debug_assert!(is_first, "the collection is wired once, before it is asked for");
     }
 
     /// Where products' records name people.

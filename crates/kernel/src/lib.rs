@@ -10,6 +10,7 @@ pub mod app;
 pub mod audit;
 pub mod billing;
 pub mod catalogue;
+pub mod collection;
 pub mod company;
 pub mod counter;
 pub mod credential;

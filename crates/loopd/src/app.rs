@@ -10,6 +10,7 @@ use loopd_business::modules::{self, Ports, ai, payments};
 use loopd_kernel::access::Door;
 use loopd_kernel::advisor::Advisor;
 use loopd_kernel::billing::{Collectors, collector};
+use loopd_kernel::collection::Collection;
 use loopd_kernel::mail::{self, Mailer};
 use loopd_kernel::{Catalogue, Kernel, trace};
 use loopd_pay::Pay;
@@ -132,6 +133,10 @@ pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
     migrate(&db, &registry, world.clock.as_ref()).await?;
     let kernel = kernel(&settings, &registry, db, &world)?;
     loopd_kernel::app::seed(&kernel).await?;
+    kernel.set_collection(Collection {
+        collector: Arc::new(loopd_pay::collect::Till::new(pay.clone())),
+        books: Arc::new(payments::Ledger::new(registry.clone())),
+    });
     let engine = Engine::new(kernel.clone(), registry.clone());
     modules::install(&engine).await?;
     loopd_kernel::subscription::offer_new_products(&kernel).await?;

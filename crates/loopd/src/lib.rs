@@ -5,6 +5,7 @@ pub mod app;
 pub mod cli;
 mod forms;
 pub mod health;
+mod pay_page;
 pub mod portal;
 mod portal_info;
 pub mod secure;

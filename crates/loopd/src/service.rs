@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::account;
 use crate::portal::{self, Document, PortalInfo, Viewer};
 use crate::settings::Settings;
-use crate::{VERSION, forms, portal_info};
+use crate::{VERSION, forms, pay_page, portal_info};
 
 /// `/metrics` on the main port: in development for everyone on it, in production for whoever shows the token.
 pub fn metrics(settings: &Settings, kernel: &Arc<Kernel>, metrics: &Arc<Metrics>) -> Option<Operation> {
@@ -137,6 +137,7 @@ pub fn components(registry: &Registry) -> BTreeMap<String, Value> {
 pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operation]) -> Vec<Operation> {
     let info = Arc::new(portal_info::describe(settings, registry, operations));
     let base_url = settings.public_url();
+    let paid = pay_page::operations(registry);
     let registry = registry.clone();
     // The document describes these pages too, so it can only be written when they are there.
     let served: Arc<OnceLock<Vec<Operation>>> = Arc::default();
@@ -208,7 +209,7 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
         .responds(404, "No such format.", schema::component("Error")),
     ];
     let pages: Vec<Operation> =
-        pages.into_iter().chain(account::operations()).chain(forms::operations()).chain(mailbox).collect();
+        pages.into_iter().chain(account::operations()).chain(forms::operations()).chain(paid).chain(mailbox).collect();
     let _ = served.set(operations.iter().chain(&pages).map(described_only).collect());
     pages
 }

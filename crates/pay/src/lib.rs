@@ -1,6 +1,7 @@
 //! Loomal: machine payments. Its paths (`/v0/…`, `/facilitator/…`) speak their own error dialects (`web::Surface`).
 
 pub mod analytics;
+pub mod collect;
 mod content;
 pub mod did;
 pub mod endpoint;

@@ -183,6 +183,18 @@ impl Kernel {
         Ok(loaded)
     }
 
+    /// As [`Kernel::company_access`], as this transaction sees it; for who is told something inside of one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn company_access_within(
+        &self,
+        reader: &mut Reader<'_>,
+        company: CompanyId,
+    ) -> Result<Option<Arc<CompanyAccess>>> {
+        Ok(load_company(reader, company, self.now())?.map(Arc::new))
+    }
+
     /// The stored key of this kind whose secret this is, unless it is revoked or over. The one look-up for every kind; who uses the
     /// key is noted by [`Kernel::used_key`].
     ///

@@ -2,7 +2,7 @@
 //! records follow settlements, whoever concludes them.
 
 mod http;
-mod offer;
+pub(crate) mod offer;
 mod redeem;
 pub(crate) mod rules;
 pub mod store;
@@ -10,7 +10,10 @@ pub mod wire;
 
 pub use http::operations;
 
+use std::sync::Arc;
+
 use loopd_kernel::access::Actor;
+use loopd_kernel::collection::{Collected, Stage};
 use loopd_kernel::{Kernel, event};
 use loopd_store::Tx;
 use loopd_types::{Problem, Result};
@@ -23,12 +26,39 @@ use crate::settlement::{Purpose, Sale, Settlement, State};
 use crate::wire::{iso, public_id};
 use crate::{keys, receipt};
 
+/// A payment is good and is about to be written down and carried out. Whoever keeps the books of what is sold is asked, if it is another
+/// product.
+///
+/// # Errors
+/// Theirs, which undo everything: nothing is recorded, and nothing moves.
+pub fn begun(tx: &mut Tx<'_>, kernel: &Arc<Kernel>, settlement: &Settlement) -> Result<()> {
+    let Purpose::Sale(sale) = &settlement.purpose else { return Ok(()) };
+    note(tx, kernel, settlement, sale, Stage::Begun)
+}
+
+/// Tells the books of what was sold, if it is another product's.
+fn note(tx: &mut Tx<'_>, kernel: &Arc<Kernel>, settlement: &Settlement, sale: &Sale, stage: Stage) -> Result<()> {
+    let Some(document) = sale.document.clone() else { return Ok(()) };
+    let collection = kernel.collection().ok_or_else(|| Problem::internal("nobody keeps the books of what was sold"))?;
+    let payment = Collected {
+        company: sale.company,
+        reference: settlement.id,
+        document,
+        payer: settlement.key.payer.to_string(),
+        network: sale.network.clone(),
+        micros: micros(settlement)?,
+        is_sandbox: settlement.is_sandbox(),
+        stage,
+    };
+    collection.books.note(tx, kernel, &payment)
+}
+
 /// A settlement was written down and is under way. Called in the transaction that does so; again for the same settlement, with another
 /// purpose perhaps, when one that had failed is tried again.
 ///
 /// # Errors
 /// Any, which undo the settlement's record too.
-pub fn recorded(tx: &mut Tx<'_>, kernel: &Kernel, settlement: &Settlement) -> Result<()> {
+pub fn recorded(tx: &mut Tx<'_>, kernel: &Arc<Kernel>, settlement: &Settlement) -> Result<()> {
     let Purpose::Sale(sale) = &settlement.purpose else { return Ok(()) };
     let id = store::id_for(tx, kernel, sale.company, settlement.id)?;
     Ok(store::write(tx, &written(settlement, sale, id, Status::Verified)?)?)
@@ -39,10 +69,12 @@ pub fn recorded(tx: &mut Tx<'_>, kernel: &Kernel, settlement: &Settlement) -> Re
 ///
 /// # Errors
 /// Any, which undo the conclusion too: it is then tried again.
-pub fn concluded(tx: &mut Tx<'_>, kernel: &Kernel, settlement: &Settlement) -> Result<()> {
+pub fn concluded(tx: &mut Tx<'_>, kernel: &Arc<Kernel>, settlement: &Settlement) -> Result<()> {
     let Purpose::Sale(sale) = &settlement.purpose else { return Ok(()) };
     let id = store::id_for(tx, kernel, sale.company, settlement.id)?;
     if settlement.state != State::Settled {
+        let reason = settlement.reason.clone().unwrap_or_default();
+        note(tx, kernel, settlement, sale, Stage::Failed { reason })?;
         return Ok(store::write(tx, &written(settlement, sale, id, Status::Failed)?)?);
     }
     let mut payment = written(settlement, sale, id, Status::Settled)?;
@@ -64,6 +96,9 @@ pub fn concluded(tx: &mut Tx<'_>, kernel: &Kernel, settlement: &Settlement) -> R
         },
     );
     payment.receipt = Some(signed.clone());
+    let transaction = payment.tx_hash.clone().unwrap_or_default();
+    // Before anything is written that others wait for: the books lock what was paid.
+    note(tx, kernel, settlement, sale, Stage::Settled { transaction, receipt: receipt::with_hex(&signed) })?;
     store::write(tx, &payment)?;
     if let Some(endpoint) = sale.endpoint {
         endpoints::count(tx, sale.company, endpoint, payment.amount_micros)?;
@@ -89,8 +124,6 @@ pub fn concluded(tx: &mut Tx<'_>, kernel: &Kernel, settlement: &Settlement) -> R
 }
 
 fn written(settlement: &Settlement, sale: &Sale, id: loopd_types::Uuid, status: Status) -> Result<Written> {
-    let amount =
-        i64::try_from(settlement.amount).map_err(|_| Problem::internal("a sale of more USDC than there is"))?;
     Ok(Written {
         id,
         company: sale.company,
@@ -100,7 +133,7 @@ fn written(settlement: &Settlement, sale: &Sale, id: loopd_types::Uuid, status: 
         network: sale.network.clone(),
         payer: settlement.key.payer.to_string(),
         recipient: settlement.pay_to.to_string(),
-        amount_micros: amount,
+        amount_micros: micros(settlement)?,
         nonce: settlement.key.nonce.to_string(),
         tx_hash: settlement.tx_hash.map(|hash| hash.to_string()),
         status,
@@ -112,4 +145,8 @@ fn written(settlement: &Settlement, sale: &Sale, id: loopd_types::Uuid, status: 
         created_at: settlement.created_at,
         settled_at: (status == Status::Settled).then(|| settlement.concluded_at.unwrap_or(settlement.created_at)),
     })
+}
+
+fn micros(settlement: &Settlement) -> Result<i64> {
+    i64::try_from(settlement.amount).map_err(|_| Problem::internal("a sale of more USDC than there is"))
 }

@@ -43,6 +43,11 @@ impl<'p> Offer<'p> {
     /// What is asked in x402: the body of the 402 in version 1, without `error`, as the original gives it; what the header
     /// `PAYMENT-REQUIRED` holds in version 2.
     pub fn challenge(&self, version: Version) -> Json {
+        self.challenge_after(version, None)
+    }
+
+    /// As [`Offer::challenge`], after a payment that was refused for `error`.
+    pub fn challenge_after(&self, version: Version, error: Option<&str>) -> Json {
         let offer = x402::wire::Offer {
             requirement: &self.requirement,
             network: self.network,
@@ -50,7 +55,7 @@ impl<'p> Offer<'p> {
             description: self.asked.description.as_deref().unwrap_or_default(),
             mime_type: "",
         };
-        x402::wire::payment_required(version, &[offer], None)
+        x402::wire::payment_required(version, &[offer], error)
     }
 
     /// What is asked in MPP; `place` is [`Offer::place`].

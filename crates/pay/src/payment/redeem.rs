@@ -125,6 +125,7 @@ impl Redemption<'_> {
             network: self.offer.network.common_name(),
             resource: places::without_query(&self.offer.asked.resource),
             description: self.offer.asked.description.clone(),
+            document: None,
         })
     }
 

@@ -1,5 +1,7 @@
 //! A payment that came by the facilitator's door, and is a seller's sale all the same.
 
+use std::sync::Arc;
+
 use loopd_kernel::Kernel;
 use loopd_store::Tx;
 use loopd_types::Result;
@@ -12,7 +14,7 @@ use crate::payment;
 ///
 /// # Errors
 /// The database's.
-pub fn adopt(tx: &mut Tx<'_>, kernel: &Kernel, key: &Key, purpose: &Purpose) -> Result<()> {
+pub fn adopt(tx: &mut Tx<'_>, kernel: &Arc<Kernel>, key: &Key, purpose: &Purpose) -> Result<()> {
     let Some(mut settlement) = store::lock(tx, key)? else { return Ok(()) };
     if settlement.state != State::Settled || !matches!(settlement.purpose, Purpose::Facilitator { .. }) {
         return Ok(());

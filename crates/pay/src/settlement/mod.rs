@@ -37,6 +37,7 @@ pub use bring::bring;
 pub use engine::{Carrying, Decision, Engine, Progress};
 pub use flight::Flights;
 pub use keeper::{run as keep, take_up};
+pub use material::is_same;
 pub use record::{Key, Purpose, Sale, Settlement};
 pub use rules::State;
 
@@ -176,6 +177,8 @@ fn record(
             _ => return Ok(Recorded::UnderWay { settlement: before.clone(), is_ours: false }),
         }
     }
+    // Whoever keeps the books of what is sold may say no: nothing has moved yet.
+    payment::begun(tx, kernel, &settlement)?;
     let decision = engine.within(tx, &settlement, now)?;
     let due_at = match &decision {
         None => Some(now.plus(LEASE_US)),

@@ -1,6 +1,7 @@
 //! [`Settlement`]: one authorization on its way, and for whom.
 
 use alloy_primitives::{Address, B256, U256};
+use loopd_kernel::collection::Document;
 use loopd_types::{CompanyId, Problem, Timestamp, Uuid};
 use serde_json::{Value as Json, json};
 
@@ -66,6 +67,8 @@ pub struct Sale {
     /// What was paid for, as the seller named it.
     pub resource: String,
     pub description: Option<String>,
+    /// What another product sold, and keeps the books of.
+    pub document: Option<Document>,
 }
 
 impl Purpose {
@@ -85,6 +88,7 @@ impl Purpose {
             Purpose::Sale(sale) => json!({
                 "kind": "sale", "company": sale.company.0, "project": sale.project.to_string(),
                 "endpoint": sale.endpoint.map(|it| it.to_string()), "network": sale.network, "resource": sale.resource, "description": sale.description,
+                "document": sale.document.as_ref().map(|it| json!({"id": it.id.to_string(), "terms": it.terms})),
             }),
         }
     }
@@ -101,8 +105,18 @@ impl Purpose {
                 network: json["network"].as_str().unwrap_or_default().to_owned(),
                 resource: json["resource"].as_str().unwrap_or_default().to_owned(),
                 description: json["description"].as_str().map(str::to_owned),
+                document: document(&json["document"])?,
             })),
             _ => Err(Problem::internal("a settlement for nobody")),
         }
     }
+}
+
+fn document(json: &Json) -> Result<Option<Document>, Problem> {
+    if json.is_null() {
+        return Ok(None);
+    }
+    let id = json["id"].as_str().and_then(|text| Uuid::parse_str(text).ok());
+    let id = id.ok_or_else(|| Problem::internal("a settlement for a document without an id"))?;
+    Ok(Some(Document { id, terms: json["terms"].clone() }))
 }

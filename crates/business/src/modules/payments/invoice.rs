@@ -211,11 +211,16 @@ fn pay(cx: &mut Cx<'_, '_>, invoice: &Record, amount: i64, method: &str, referen
 
 /// What has been asked of a provider and not been answered yet, for this invoice.
 pub fn waiting(cx: &mut Cx<'_, '_>, invoice: Uuid, except: Option<Uuid>) -> Result<i64> {
-    let mut which = Where::new().eq("invoice", invoice).eq("status", "pending").set("initiated_at");
+    let mut which = waiting_for(invoice);
     if let Some(payment) = except {
         which = which.except(payment);
     }
     cx.sum(PAYMENTS, "amount", &which)
+}
+
+/// The payments that are on their way to an invoice.
+pub fn waiting_for(invoice: Uuid) -> Where {
+    Where::new().eq("invoice", invoice).eq("status", "pending").set("initiated_at")
 }
 
 /// Money that is on its way must find the invoice as it was when it was asked for.
@@ -229,7 +234,7 @@ pub fn require_no_waiting(cx: &mut Cx<'_, '_>, invoice: &mut Record, _: &Input) 
 pub fn payment_in_progress() -> Problem {
     Problem::conflict(
         "payment_in_progress",
-        "A mobile money payment for this invoice is under way; wait until its provider has answered.",
+        "A payment for this invoice is under way; wait until it is known what became of it.",
     )
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use loopd_types::{Currency, render_decimal};
 use serde_json::{Value as Json, json};
 
-use super::{ACCOUNTS, ENTRIES, currency_of, store, totals};
+use super::{ACCOUNTS, ENTRIES, METHODS, currency_of, store, totals};
 use crate::define::*;
 use crate::modules::text_of;
 
@@ -25,12 +25,13 @@ const fn known(key: &'static str, code: &'static str, name: &'static str, kind: 
 }
 
 /// The chart of accounts; numbers as bookkeepers order them: 1 assets, 2 liabilities, 4 income, 5 expenses.
-const CHART: [Known; 13] = [
+const CHART: [Known; 14] = [
     known("cash", "1010", "Cash", "asset"),
     known("mtn_momo", "1020", "MTN Mobile Money", "asset"),
     known("airtel_money", "1030", "Airtel Money", "asset"),
     known("card", "1040", "Card payments", "asset"),
     known("bank", "1050", "Bank", "asset"),
+    known("usdc", "1060", "USDC", "asset"),
     known("other", "1090", "Other means of payment", "asset"),
     known("receivable", "1200", "Accounts receivable", "asset"),
     known("customer_credit", "2100", "Customer credit", "liability"),
@@ -135,7 +136,7 @@ pub fn invoice_voided(cx: &mut Cx<'_, '_>, invoice: &Record) -> Result<()> {
 /// # Errors
 /// 500 for a method that has none.
 pub fn account_of_method(method: &str) -> Result<&'static str> {
-    let found = CHART.iter().take(6).find(|known| known.key == method);
+    let found = CHART.iter().take(METHODS.len()).find(|known| known.key == method);
     found.map(|known| known.key).ok_or_else(|| Problem::internal(format!("the method {method} has no account")))
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::initiate::{Start, ask_payer};
 use super::mobile_money::Providers;
+use super::usdc::{self, Choice};
 use super::{INVOICES, LINKS, METHODS, PAYMENTS, currency_of, decimal_words, invoice, totals, workspace_of};
 use crate::define::*;
 use crate::modules::door::is_open;
@@ -53,6 +54,7 @@ pub fn page(viewer: &mut Viewer<'_, '_>, input: &Input) -> Result<Json> {
         return Err(Problem::not_found());
     }
     let (mut amount, mut number) = (link.minor("amount"), None);
+    let mut by_usdc = false;
     if let Some(id) = link.id_in("invoice") {
         let invoice = viewer.get(INVOICES, id)?;
         if !matches!(invoice.status(), "open" | "partially_paid" | "paid") {
@@ -60,12 +62,16 @@ pub fn page(viewer: &mut Viewer<'_, '_>, input: &Input) -> Result<Json> {
         }
         amount = invoice::balance(&invoice).max(0);
         number = Some(invoice.number().to_owned());
+        let choice = Choice::read(&loopd_kernel::company::settings(viewer.reader, viewer.company(), "payments")?);
+        by_usdc =
+            choice.payee().is_ok() && choice.micros(amount, currency_of(&invoice)?, viewer.tenant.currency()).is_ok();
     }
+    let methods: Vec<&str> = METHODS.into_iter().filter(|method| by_usdc || *method != usdc::METHOD).collect();
     let currency = currency_of(&link)?;
     Ok(json!({
         "company": viewer.tenant.code(), "company_name": viewer.tenant.company_name(), "title": link.title(),
         "description": link.description(), "invoice_number": number, "amount": decimal_words(amount, currency),
-        "currency": currency.code(), "is_paid": number.is_some() && amount == 0, "methods": METHODS,
+        "currency": currency.code(), "is_paid": number.is_some() && amount == 0, "methods": methods,
         "expires_at": link.time("expires_at").map(|end| end.to_string()),
     }))
 }

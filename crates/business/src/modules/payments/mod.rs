@@ -4,18 +4,22 @@
 //! else (`totals`), an invoice's row is locked before anything is decided about its balance (`invoice`), and every act posts balanced
 //! entries in its own transaction (`ledger`). Mobile money is asked outside of transactions, under a reference stored before (`initiate`).
 
+mod books;
 mod initiate;
 mod invoice;
 mod ledger;
 mod link;
 pub mod mobile_money;
+mod pay_link;
 mod payment;
 mod payout;
 mod receipt;
 mod records;
 mod resolve;
+pub mod slip;
 mod store;
 mod totals;
+pub mod usdc;
 
 use std::sync::Arc;
 
@@ -25,8 +29,10 @@ use serde_json::json;
 use crate::define::*;
 use crate::modules::text_of;
 
+pub use books::Ledger;
 pub use mobile_money::{AirtelSettings, MtnSettings, Providers, SANDBOX, Settings};
 pub use resolve::register_jobs;
+pub use slip::Slip;
 
 const INVOICES: &str = "payments/invoices";
 const PAYMENTS: &str = "payments/payments";
@@ -43,7 +49,7 @@ const ENTRIES: &str = "payments/ledger-entries";
 const TAX_LAW: &str = "tax law keeps what was invoiced and paid, with the names on it; addresses and numbers go";
 
 /// The ways to pay.
-const METHODS: [&str; 6] = ["cash", "mtn_momo", "airtel_money", "card", "bank", "other"];
+const METHODS: [&str; 7] = ["cash", "mtn_momo", "airtel_money", "card", "bank", "usdc", "other"];
 
 /// How refunded money goes back to the payer. No provider is asked for it: a person sends it.
 const SETTLEMENTS: [&str; 1] = ["manual"];
@@ -82,9 +88,18 @@ pub fn module_with(providers: &Providers) -> Module {
                 .help("Whether a payout is approved by somebody else than who submitted it."),
         )
         .setting(boolean("public").default(true).help("Whether who holds a payment link may read it and pay by it."))
+        .setting(text("usdc_project", 64).help(
+            "The Loomal project that is paid when invoices are paid in USDC: its `id-…`, or its `id` of `/api/v1/loomal/projects/`. Without it, they cannot be.",
+        ))
+        .setting(text("usdc_network", 40).help("The chain on which that is: `base`, `base-sepolia`; the server's first when absent."))
+        .setting(decimal("usdc_rate", usdc::RATE_SCALE).help(
+            "What one USDC counts in the company's own currency, as `1450.5`. Invoices in USD and USDC need none; those in the company's own \
+             currency cannot be paid in USDC without it.",
+        ))
         .operation(trial_balance())
         .operation(link_page())
         .operation(link_payment(providers.clone()))
+        .operation(pay_link_operation())
         .operation(initiate_operation(providers.clone()))
         .operation(callback_operation("providers_callback", Method::Post, providers))
         .operation(callback_operation("providers_callback_put", Method::Put, providers))
@@ -118,6 +133,12 @@ fn invoices() -> Resource {
         .field(code("source_module").help("Where it comes from, when another module made it: booking.").example("booking"))
         .field(text("source_id", 64).sparse().help("The record there."))
         .field(long_text("notes").help("Words to the customer, printed on the invoice."))
+        .field(
+            json("usdc_receipts")
+                .read_only()
+                .personal(Personal::Other)
+                .help("The signed receipts of payments in USDC, oldest first: `{payment, receipt}`. Anyone can check them."),
+        )
         .field(text("void_reason", 500).read_only().help("Why it was voided."))
         .field(text("write_off_reason", 500).read_only().help("Why it was given up."))
         .lines(invoice_lines())
@@ -227,9 +248,12 @@ fn payments() -> Resource {
         )
         .field(phone("payer_phone").personal(Personal::Contact).help("Whose mobile money is asked; with the country's code.").example("250788123456"))
         .field(text("reference", 120).help("Number of the bank transfer, cheque or mobile money transaction."))
-        .field(code("provider").read_only().help("Who was asked: mtn-momo, airtel-money, sandbox."))
+        .field(code("provider").read_only().help("Who was asked: mtn-momo, airtel-money, sandbox; x402 for a payment in USDC by a pay link."))
         .field(text("provider_ref", 64).read_only().sparse().help("Our reference with the provider, made before it was asked."))
         .field(text("provider_transaction", 120).read_only().help("The provider's own number of the payment."))
+        .field(decimal("usdc", usdc::RATE_SCALE).read_only().help("What was paid in USDC, by a pay link."))
+        .field(text("payer_wallet", 64).read_only().personal(Personal::Contact).help("Whose account it came from, in USDC by a pay link."))
+        .field(json("proof").read_only().personal(Personal::Other).help("The signed receipt of a payment in USDC by a pay link."))
         .field(boolean("sandbox").default(false).read_only().help("No real money moved."))
         .field(text("failure_code", 120).read_only().help("Why it failed, for programs."))
         .field(text("failure_reason", 500).read_only().help("Why it failed, for people."))
@@ -304,6 +328,24 @@ fn link_payment(providers: Providers) -> Custom {
         .public()
         .status(201)
         .answer(link::pay_schema())
+}
+
+fn pay_link_operation() -> Custom {
+    let run = Run::Call(Arc::new(|engine, call| Box::pin(pay_link::make(engine, call))));
+    pay_link::inputs()
+        .into_iter()
+        .fold(Custom::new("invoices_pay_link", Method::Post, "invoices/{id}/pay-link/", run), Custom::input)
+        .summary("Make the link by which it is paid in USDC")
+        .help(
+            "The address, `url`, is a page for people and asks programs by x402 for exactly what is due; whoever pays there has the invoice \
+             marked as paid, once. An invoice has one such link: the call again answers the same, with another `expires_at` if one is given. It \
+             is one of the `payment-links`, and is taken back by their action `deactivate`. 409 `usdc_not_set_up` until the setting \
+             `payments.usdc_project` names who is paid; 409 `currency_not_in_usdc` for an invoice that is neither in USD nor in USDC nor, with \
+             `payments.usdc_rate`, in the company's own currency.",
+        )
+        .permission("payment-links.create")
+        .ready(pay_link::ready)
+        .answer(pay_link::schema())
 }
 
 fn initiate_operation(providers: Providers) -> Custom {

@@ -29,6 +29,10 @@ pub fn prepare(cx: &mut Cx<'_, '_>, payment: &mut Record) -> Result<()> {
     if !payment.has("customer") {
         payment.set("customer", invoice.id_in("customer"));
     }
+    if payment.has("provider_ref") {
+        // Made by a rule, which has asked whether it fits; what has moved is counted even where it does not.
+        return require_amount(payment);
+    }
     require_fit(cx, payment, &invoice, false)
 }
 
@@ -148,6 +152,7 @@ pub fn settle(cx: &mut Cx<'_, '_>, payment: &Record) -> Result<()> {
             let paid = invoice.minor("amount_paid").checked_add(amount);
             invoice.set("amount_paid", Value::from(paid.ok_or_else(too_much)?));
             invoice::settle_status(&mut invoice, cx.now());
+            attach_proof(&mut invoice, payment);
             let [receivable, credit] = ledger::move_balance(before, invoice::balance(&invoice));
             cx.save(&mut invoice)?;
             ledger::post(cx, currency, cause("payment", payment), &[(account, amount), receivable, credit])?;
@@ -159,6 +164,14 @@ pub fn settle(cx: &mut Cx<'_, '_>, payment: &Record) -> Result<()> {
         }
     };
     receipt::issue(cx, payment, invoice.as_ref())
+}
+
+/// The signed receipt of a payment in USDC stands with its invoice too.
+fn attach_proof(invoice: &mut Record, payment: &Record) {
+    let Some(proof) = payment.json("proof") else { return };
+    let mut all = invoice.json("usdc_receipts").and_then(|all| all.as_array().cloned()).unwrap_or_default();
+    all.push(json!({"payment": payment.number(), "receipt": proof}));
+    invoice.set("usdc_receipts", serde_json::Value::Array(all));
 }
 
 fn too_much() -> Problem {

@@ -151,7 +151,7 @@ fn unavailable(reason: &str) -> Problem {
 }
 
 /// A provider may take money after it said that it would not: then the payment succeeded after all.
-fn may_still_change(payment: &Record) -> bool {
+pub fn may_still_change(payment: &Record) -> bool {
     matches!(payment.status(), "pending" | "failed" | "expired")
 }
 
@@ -204,7 +204,7 @@ pub fn fail(cx: &mut Cx<'_, '_>, id: Uuid, reference: &str, code: &str, reason: 
     conclude(cx, id, reference, &outcome).map(|_| ())
 }
 
-fn end(cx: &mut Cx<'_, '_>, payment: &mut Record, status: &str, code: &str, reason: &str) -> Result<()> {
+pub fn end(cx: &mut Cx<'_, '_>, payment: &mut Record, status: &str, code: &str, reason: &str) -> Result<()> {
     let shortened = |text: &str, most: usize| text.chars().take(most).collect::<String>();
     payment.set("failure_code", shortened(code, 120));
     payment.set("failure_reason", shortened(reason, 500));

@@ -18,6 +18,10 @@ use super::document::Document;
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// For a page with one script of ours, which speaks to this server alone.
+const SCRIPTED: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; \
+     form-action 'self'; frame-ancestors 'none'";
+
 /// What the head of every such page says.
 fn head(title: impl Render) -> Markup {
     html! {
@@ -70,6 +74,30 @@ impl Page<'_> {
         document.status = status;
         document
     }
+}
+
+/// A page whose card its maker draws, title and all, and which a script of ours may move; it is whole without. Never kept, and never named
+/// to another site.
+pub fn drawn(words: &'static Words, status: u16, title: &str, script: &str, card: Markup) -> Document {
+    let markup = html! {
+        (DOCTYPE)
+        html lang=(words.language) {
+            head {
+                (head(title))
+                script type="module" src=(assets::url(script)) integrity=(assets::integrity(script)) {}
+            }
+            body.letter-page {
+                main #main {
+                    p.mark { (wordmark()) }
+                    (card)
+                }
+            }
+        }
+    };
+    let mut document =
+        Document::html(markup, SCRIPTED).with("cache-control", "no-store").with("referrer-policy", "no-referrer");
+    document.status = status;
+    document
 }
 
 /// A form that sends a token with whatever else it asks for.

@@ -11,7 +11,7 @@ use super::{NOBODY, ask, is_secured, operations, path_of, request};
 use crate::support::World;
 
 /// Operations that are open to everybody, by intention. One that is not here asks for credentials.
-const PUBLIC: [&str; 45] = [
+const PUBLIC: [&str; 46] = [
     "assets",
     // Whoever reads a letter shows its link.
     "auth_email_verify",
@@ -50,6 +50,8 @@ const PUBLIC: [&str; 45] = [
     // The form's address is the credential.
     "loopwave_form",
     "loopwave_form_submit",
+    // So is a pay link's.
+    "pay_link",
     "payments_payment_link_page",
     "payments_payment_link_pay",
     // A provider signs its calls itself.

@@ -6,6 +6,7 @@ mod calling;
 mod endpoints;
 mod facilitator;
 mod figures;
+mod invoices;
 mod keys;
 mod managing;
 mod mpp;

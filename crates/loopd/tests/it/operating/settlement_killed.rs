@@ -5,6 +5,8 @@
 mod chain;
 
 use alloy_primitives::{Address, address};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use loopd_pay::settlement::Order;
 use loopd_pay::x402::Method;
 use loopd_testkit::{Client, Engine, json};
@@ -127,4 +129,83 @@ async fn permits_and_wallets_that_are_not_there_pay_by_the_facilitators_door() {
     let told = settle(served.client(), body(&order)).await;
     assert_eq!(told["success"], true, "{told}");
     assert_eq!((chain.balance(SELLER).await, chain.mined(WALLET).await), (3_000, 2));
+}
+
+/// What somebody shows at a pay link.
+fn shown(order: &Order) -> String {
+    STANDARD.encode(body(order)["paymentPayload"].to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_dies_while_an_invoice_is_paid_has_it_paid_once() {
+    let Some(chain) = TestChain::start() else { return };
+    let buyer = Buyer::new(23);
+    chain.mint(buyer.address, 100_000_000);
+    let mut number = 100;
+    for (program, _database) in Program::on_every_engine().await {
+        let mut program = program
+            .with("LOOP_SETTLEMENT", "rpc")
+            .with("LOOP_EVM_RPC_URL", &chain.url)
+            .with("LOOP_EVM_PRIVATE_KEY", KEY);
+        let served = program.serve();
+        let owner = served.owner().await;
+        let project = owner.post("/api/v1/loomal/projects/").json(&json!({"name": "Tea", "purpose": "SELLER"})).await;
+        let settings = json!({"settings": {"payments": {"usdc_project": project.expect_status(201).text_at("/id")}}});
+        owner.patch("/api/v1/companies/001/").json(&settings).await.expect_status(200);
+        drop(served);
+        for (paid, step) in (1_u64..).zip(["recorded", "sent", "decided", "concluded"]) {
+            number += 1;
+            program = program.with("LOOPD_FAILPOINT", step);
+            let served = program.serve();
+            let owner = served.owner_again().await;
+            let tea = json!({"title": "Tea", "amount": "2.50", "currency": "USD"});
+            let id = owner.post("/api/v1/payments/invoices/").json(&tea).await.expect_status(201).text_at("/id");
+            let item = format!("/api/v1/payments/invoices/{id}/");
+            owner.post(&format!("{item}finalize/")).json(&json!({})).await.expect_status(200);
+            let url = owner.post(&format!("{item}pay-link/")).json(&json!({})).await.expect_status(200).text_at("/url");
+            let path = url.split_once("/pay/").map(|(_, rest)| format!("/pay/{rest}")).expect("an address");
+            let asked = served.client().get(&path).await.expect_status(402).json();
+            let payee: Address = asked["accepts"][0]["payTo"].as_str().and_then(|to| to.parse().ok()).expect("a payee");
+            let payment = shown(&buyer.pays(payee, 2_500_000, number));
+            let (client, at, header) = (served.client(), path.clone(), payment.clone());
+            let lost = tokio::spawn(async move { client.get(&at).header("x-payment", &header).await }).await;
+            assert!(lost.is_err(), "{step}: it answered {lost:?}");
+            assert!(!served.ended().success(), "{step}");
+
+            program = program.with("LOOPD_FAILPOINT", "");
+            let served = program.serve();
+            let told = served.client().get(&path).header("x-payment", &payment).await.expect_status(200).json();
+            let again = served.client().get(&path).header("x-payment", &payment).await.expect_status(200).json();
+            assert_eq!((&told["status"], &again), (&json!("paid"), &told), "{step}");
+            let owner = served.owner_again().await;
+            let invoice = owner.get(&item).await.expect_status(200).json();
+            assert_eq!(
+                (&invoice["status"], &invoice["amount_paid"], &invoice["amount_overpaid"]),
+                (&json!("paid"), &json!("2.50"), &json!("0.00")),
+                "{step}"
+            );
+            let payments = owner.get("/api/v1/payments/payments/").query("invoice", &id).await.expect_status(200);
+            assert_eq!(
+                (payments.at("/count"), payments.at("/results/0/provider_transaction")),
+                (json!(1), told["transaction"].clone()),
+                "{step}"
+            );
+            let balance = owner.get("/api/v1/payments/ledger/trial-balance/").await.expect_status(200).json();
+            let has = balance["accounts"]
+                .as_array()
+                .expect("accounts")
+                .iter()
+                .find(|row| row["code"] == "1060")
+                .expect("USDC");
+            assert_eq!(
+                (&has["balance"], chain.balance(payee).await),
+                (&json!(format!("{}.{:02}", paid * 5 / 2, paid * 50 % 100)), paid * 2_500_000),
+                "{step}"
+            );
+            assert!(
+                balance["currencies"].as_array().expect("currencies").iter().all(|it| it["is_balanced"] == true),
+                "{balance}"
+            );
+        }
+    }
 }

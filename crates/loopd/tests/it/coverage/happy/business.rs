@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Tour;
 use crate::coverage::sample::Samples;
+use crate::loomal::stage::Wallet;
 use crate::support::World;
 
 /// Everything that every resource of every module has.
@@ -143,12 +144,31 @@ async fn payments(world: &World, tour: &mut Tour) {
         tour.get_as(&nobody, &public).await;
         tour.post_as(&nobody, &format!("{public}pay/"), json!({"payer_phone": "+250788000001"})).await;
     }
+    usdc(world, tour).await;
     let body = json!({"amount": "2000", "method": "mtn_momo", "payer_phone": "+250788000003"});
     let pending = tour.owner.make(&format!("{base}/payments/"), body).await;
     let asked = tour.post(&format!("{base}/payments/{pending}/initiate/"), json!({})).await.json();
     let told = json!({"externalId": format!("001-{}", asked["provider_ref"].as_str().unwrap_or_default())});
     tour.post_as(&nobody, &format!("{base}/providers/sandbox/callback/"), told.clone()).await;
     tour.put(&format!("{base}/providers/sandbox/callback/"), told).await;
+}
+
+/// An invoice that is paid at its pay link.
+async fn usdc(world: &World, tour: &mut Tour) {
+    let project = world.project(&tour.owner.clone(), "SELLER").await;
+    let settings = json!({"settings": {"payments": {"usdc_project": project.id}}});
+    let company = format!("/api/v1/companies/{}/", tour.owner.code);
+    tour.owner.patch(&company).json(&settings).await.expect_status(200);
+    let body = json!({"title": "Tea", "amount": "2.50", "currency": "USD"});
+    let invoice = tour.owner.make("/api/v1/payments/invoices/", body).await;
+    let item = format!("/api/v1/payments/invoices/{invoice}/");
+    tour.post(&format!("{item}finalize/"), json!({})).await;
+    let url = tour.post(&format!("{item}pay-link/"), json!({})).await.text_at("/url");
+    let path = url.split_once("/pay/").map(|(_, rest)| format!("/pay/{rest}")).expect("an address");
+    let asked = world.client().get(&path).await.expect_status(402).json();
+    let payment = Wallet::number(9).pay(world, &asked, 1);
+    let paid = world.client().get(&path).header("x-payment", &payment);
+    tour.call(Method::GET, &path, paid).await;
 }
 
 async fn content(world: &World, tour: &mut Tour) {
