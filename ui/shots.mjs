@@ -3,9 +3,11 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SLIPS, biller, payBy } from './slips.mjs';
 import { PAGES, launch } from './browser.mjs';
 import { sidewaysPixels } from './looks.mjs';
 import { ACCOUNT_PAGES, LANGUAGES, SCRIPTED_PAGES, letter, openAccountPage, openScriptedPage, register } from './people.mjs';
+import { giveWallet } from './wallet.mjs';
 
 const base = process.argv[2] ?? process.env.LOOP_BASE_URL ?? 'http://127.0.0.1:8000';
 const folder = process.argv[3] ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'shots');
@@ -35,6 +37,18 @@ const account = ACCOUNT_PAGES.flatMap((one) => LANGUAGES.map((locale) => ({
 })));
 const scripted = SCRIPTED_PAGES.flatMap((one) => LANGUAGES.map((locale) => ({
   name: `account-${one.name}-${locale}`, locale, refused: true, open: (page) => openScriptedPage(base, page, one, locale),
+})));
+
+/** A slip in each state; the last is paid by a wallet, and shows its receipt. */
+const slips = [...SLIPS, { name: 'paid', prepare: async () => {}, pays: true }].flatMap((one) => LANGUAGES.map((locale) => ({
+  name: `pay-${one.name}-${locale}`, locale, refused: true, open: async (page) => {
+    const slip = await (await biller(base))();
+    await one.prepare(slip);
+    if (one.pays) await giveWallet(page);
+    await page.goto(new URL(slip.path, base).href, { waitUntil: 'load' });
+    if (one.pays) await payBy(page);
+    for (const fold of await page.locator('details:not([open]) > summary').all()) await fold.click();
+  },
 })));
 
 /** `SHOTS=account` takes those whose names hold the word. */
@@ -79,7 +93,7 @@ async function shoot({ name, open, locale, refused }, looks) {
 
 // The readers of the schema choose their theme when they are opened; a page without script is the same page in every look.
 for (const look of LOOKS) for (const page of frame.filter(isWanted)) await shoot(page, [look]);
-for (const page of [...mailbox, ...account, ...scripted].filter(isWanted)) await shoot(page, LOOKS);
+for (const page of [...mailbox, ...account, ...scripted, ...slips].filter(isWanted)) await shoot(page, LOOKS);
 await browser.close();
 console.log(`pictures in ${folder}`);
 process.exit(faultCount === 0 ? 0 : 1);
