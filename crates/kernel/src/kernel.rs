@@ -18,6 +18,7 @@ use crate::event::signal::Signals;
 use crate::event::stream::Streams;
 use crate::file::Blobs;
 use crate::limit::Limiter;
+use crate::messenger::Messenger;
 use crate::oidc::Documents;
 use crate::password::Passwords;
 use crate::refusal::Refusals;
@@ -69,6 +70,7 @@ pub struct Kernel {
     /// Wired once, by the binary.
     collectors: OnceLock<Collectors>,
     collection: OnceLock<Collection>,
+    messenger: OnceLock<Arc<dyn Messenger>>,
     people_columns: OnceLock<Vec<PeopleColumn>>,
     personal_records: OnceLock<Vec<Records>>,
     ids: Ids,
@@ -126,6 +128,7 @@ impl Kernel {
             spans: Mutex::new(spans),
             collectors: OnceLock::new(),
             collection: OnceLock::new(),
+            messenger: OnceLock::new(),
             people_columns: OnceLock::new(),
             personal_records: OnceLock::new(),
             ids: Ids::default(),
@@ -167,6 +170,17 @@ impl Kernel {
     pub fn set_collection(&self, collection: Collection) {
         let is_first = self.collection.set(collection).is_ok();
         debug_assert!(is_first, "the collection is wired once, before it is asked for");
+    }
+
+    /// Who writes to people by telephone; nobody unless the binary wired somebody.
+    pub fn messenger(&self) -> Option<&dyn Messenger> {
+        self.messenger.get().map(AsRef::as_ref)
+    }
+
+    /// Wires the messenger, before anything is served.
+    pub fn set_messenger(&self, messenger: Arc<dyn Messenger>) {
+        let is_first = self.messenger.set(messenger).is_ok();
+        debug_assert!(is_first, "the messenger is wired once, before it is asked for");
     }
 
     /// Where products' records name people.

@@ -52,7 +52,15 @@ pub struct Rule {
     pub keep_us: fn(&Settings) -> i64,
 }
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
+    Rule {
+        name: "imports of contacts",
+        table: "wave_contact_imports",
+        key: "company_id, id",
+        // Their rows go with them.
+        is_over: "state IN ('done', 'failed') AND finished_at < $1",
+        keep_us: |settings| settings.import_days * DAY_US,
+    },
     Rule {
         name: "idempotency keys",
         table: "idempotency_keys",

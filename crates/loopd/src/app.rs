@@ -132,6 +132,7 @@ pub async fn build(settings: Settings, world: World) -> anyhow::Result<Server> {
     let db = Db::open(&settings.store()).await.map_err(|error| anyhow!("LOOP_DATABASE_URL: {error}"))?;
     migrate(&db, &registry, world.clock.as_ref()).await?;
     let kernel = kernel(&settings, &registry, db, &world)?;
+    kernel.set_messenger(Arc::new(loopd_wave::notice::Waves(wave.clone())));
     loopd_kernel::app::seed(&kernel).await?;
     kernel.set_collection(Collection {
         collector: Arc::new(loopd_pay::collect::Till::new(pay.clone())),
@@ -241,7 +242,9 @@ pub fn kernel(settings: &Settings, registry: &Registry, db: Db, world: &World) -
     let catalogue = Catalogue::new(products);
     let kernel = Kernel::new(db, world.clock.clone(), world.rng.clone(), kernel_settings, catalogue)?;
     kernel.set_people_columns(registry.people_columns());
-    kernel.set_personal_records(registry.personal_records());
+    let mut personal = registry.personal_records();
+    personal.extend(loopd_wave::personal::records());
+    kernel.set_personal_records(personal);
     if settings.allows_sandbox(collector::SANDBOX) {
         kernel.set_collectors(Collectors::sandbox());
     }

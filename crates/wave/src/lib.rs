@@ -13,14 +13,18 @@ pub mod contact;
 pub mod engine;
 pub mod event;
 pub mod intake;
+pub mod kept_reply;
 pub mod key;
 pub mod license;
 pub mod limit;
+pub mod link;
 pub mod mask;
 pub mod message;
 pub mod note;
+pub mod notice;
 pub mod number;
 pub mod outgoing;
+pub mod personal;
 pub mod placeholder;
 pub mod preference;
 pub mod presence;
@@ -28,6 +32,7 @@ pub mod react;
 pub mod report;
 pub mod saved_view;
 pub mod search;
+pub mod segment;
 pub mod settings;
 pub mod template;
 pub mod ticket;
@@ -65,6 +70,7 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     all.extend(activity::operations());
     all.extend(presence::operations());
     all.extend(report::operations());
+    all.extend(kept_reply::http::operations());
     all.extend(number::http::operations(wave));
     all.push(number::health::operation(wave));
     if wave.engine(engine::sandbox::NAME).is_some() {
@@ -77,6 +83,9 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     all.extend(preference::operations());
     all.extend(key::http::operations());
     all.extend(contact::http::operations());
+    all.extend(contact::import::http::operations());
+    all.extend(segment::http::operations());
+    all.extend(link::http::operations());
     all.extend(ticket::http::operations());
     all.extend(intake::http::operations());
     all.extend(automation::http::operations());
@@ -129,8 +138,12 @@ pub fn components() -> Vec<(String, Json)> {
     all.extend(activity::components());
     all.extend(presence::components());
     all.extend(report::components());
+    all.extend(kept_reply::http::components());
     all.extend(webhook::components());
     all.extend(contact::http::components());
+    all.extend(contact::import::http::components());
+    all.extend(segment::http::components());
+    all.extend(link::http::components());
     all.extend(ticket::http::components());
     all.extend(automation::http::components());
     all.extend(broadcast::components());
@@ -141,6 +154,7 @@ pub fn components() -> Vec<(String, Json)> {
 /// What this product does in the background, job by job.
 pub fn register_jobs(runner: &mut Runner, wave: &Arc<Wave>) {
     chat::receipt::register(runner, wave.clone());
+    contact::import::register(runner, wave);
     engine::cloud::register_jobs(runner, wave);
     number::watch::register(runner, wave.clone());
 }
@@ -158,12 +172,14 @@ pub fn product(version: &str) -> Product {
             "broadcasts",
             "chats",
             "contacts",
+            "kept-replies",
             "license",
             "messages",
             "numbers",
             "preferences",
             "reports",
             "saved-views",
+            "segments",
             "tickets",
             "webhooks",
         ]
@@ -176,6 +192,7 @@ pub fn product(version: &str) -> Product {
             "contacts.merge",
             "broadcasts.manage",
             "contacts.see-numbers",
+            "kept-replies.share",
             "license.activate",
             "numbers.link",
             "preferences.change",

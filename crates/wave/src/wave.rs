@@ -26,7 +26,7 @@ impl Wave {
         let mut cloud = None;
         for name in &settings.engines {
             let engine: Arc<dyn Engine> = match name.as_str() {
-                "sandbox" => Arc::new(Sandbox),
+                "sandbox" => Arc::new(Sandbox::new(&settings)),
                 "cloud" => cloud.insert(Arc::new(Cloud::new(&settings)?)).clone(),
                 other => return Err(format!("LOOP_WHATSAPP_ENGINES: this build has no engine {other}")),
             };

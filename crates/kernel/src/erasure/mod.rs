@@ -8,6 +8,7 @@
 mod account;
 mod ask;
 mod copy;
+mod identities;
 pub mod person;
 pub mod places;
 pub mod records;

@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 100] = [
+pub const PLACES: [Place; 107] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -120,14 +120,19 @@ pub const PLACES: [Place; 100] = [
     place("wave_broadcasts", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_chats", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_claims", Fate::Nobodys, ""),
+    place("wave_contact_import_chunks", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_contact_imports", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_contacts", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_first_contacts", Fate::Nobodys, ""),
     place("wave_conversations", Fate::Nobodys, ""),
     place("wave_form_entries", Fate::Nobodys, ""),
-    place("wave_identities", Fate::Nobodys, ""),
+    place("wave_identities", Fate::ByHand, ""),
+    place("wave_kept_replies", Fate::Removed(&["owner_id"]), COMPANYS),
     place("wave_licenses", Fate::Nobodys, ""),
+    place("wave_links", Fate::Nobodys, ""),
     place("wave_messages", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_notes", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_notices", Fate::Nobodys, ""),
     place("wave_numbers", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_outgoing", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_paces", Fate::Nobodys, ""),
@@ -135,8 +140,10 @@ pub const PLACES: [Place; 100] = [
     place("wave_revocations", Fate::Nobodys, ""),
     place("wave_report_sums", Fate::Nobodys, ""),
     place("wave_reply_windows", Fate::Nobodys, ""),
+    place("wave_sandbox_lines", Fate::Nobodys, ""),
     place("wave_sandbox_messages", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_saved_views", Fate::Removed(&["owner_id"]), COMPANYS),
+    place("wave_segments", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_templates", Fate::Nobodys, ""),
     place("wave_ticket_comments", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_timers", Fate::Nobodys, ""),

@@ -9,6 +9,7 @@ use loopd_store::{Reader, Row, StoreError, Value};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 use serde_json::{Value as Json, json};
 
+use super::identities;
 use super::search::{any_of, quoted};
 use super::wanted::{NOBODY, Scope, Wanted};
 use crate::Kernel;
@@ -125,6 +126,11 @@ pub async fn find(kernel: &Arc<Kernel>, tenant: &Tenant, wanted: &Wanted) -> Res
         if all.len() > MOST {
             let words = format!("More than {MOST} records hold this: that is no one person.");
             return Err(Problem::invalid("too_many_records", words).with_extra("limit", json!(MOST)));
+        }
+    }
+    for one in identities::find(kernel, tenant, wanted).await? {
+        if !all.iter().any(|known| known.id == one.id) {
+            all.push(one);
         }
     }
     Ok(all)

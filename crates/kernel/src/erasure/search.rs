@@ -83,8 +83,21 @@ pub(super) fn any_of(conditions: &[String]) -> String {
 pub(super) fn tables(kernel: &Kernel, with_records: bool) -> Vec<Searched> {
     let records = kernel.personal_records().iter().enumerate();
     let records = records.filter(|_| with_records).map(|(place, records)| Searched::of_records(place, records));
-    records.chain(kernel_tables()).collect()
+    let mut all: Vec<Searched> = records.collect();
+    // Of a table whose records are marked, the marks decide.
+    let others = kernel_tables().into_iter().filter(|table| !all.iter().any(|known| known.name == table.name));
+    all.extend(others.collect::<Vec<_>>());
+    all
 }
+
+/// Columns that stay as they are where nobody's records are gone through: by these a messenger writes to people, and a word in their place
+/// could be written to by nobody, or be there twice.
+const ADDRESSES: [(&str, &str); 4] = [
+    ("wave_broadcast_recipients", "jid"),
+    ("wave_chats", "jid"),
+    ("wave_outgoing", "jid"),
+    ("wave_sandbox_messages", "jid"),
+];
 
 /// Every text of these tables that is no part of a key: a column that is added later is searched by itself.
 fn kernel_tables() -> Vec<Searched> {
@@ -93,7 +106,9 @@ fn kernel_tables() -> Vec<Searched> {
         let Fate::Searched(scope, about) = place.fate else { return None };
         let table = tables.iter().find(|table| table.name == place.table)?;
         let about = about.into_iter().map(str::to_owned).collect();
-        Some(Searched { about, ground: place.ground.to_owned(), scope, ..Searched::of_table(table) })
+        let mut own = Searched::of_table(table);
+        own.texts.retain(|column| !ADDRESSES.contains(&(place.table, column.name.as_str())));
+        Some(Searched { about, ground: place.ground.to_owned(), scope, ..own })
     };
     PLACES.iter().filter_map(searched).collect()
 }
@@ -131,7 +146,9 @@ impl Searched {
             about: records.about.clone(),
             records: Some(place),
             blanks: records.blanks.clone(),
-            is_record: !records.path.is_empty(),
+            is_record: ["version", "updated_at"]
+                .iter()
+                .all(|name| records.table.columns.iter().any(|it| it.name == *name)),
             ..Self::of_table(&records.table)
         }
     }

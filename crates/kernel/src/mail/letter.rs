@@ -131,6 +131,7 @@ mod tests {
             Template::WebhookDisabled { company, url: "https://example.com/hook" },
             Template::NumberDown { company, number: name, reason: "Nobody answers." },
             Template::ChatOverdue { company, customer: name, agent: Some(name), is_answered: false, since: AT },
+            Template::NumberRestricted { company, number: name, reason: "sent too much", until: AT },
             Template::Bill { company, number: "B-000001", amount: "RWF 12,000", due_at: AT, link },
             Template::TrialEnding { company, product: "Booking", ends_at: AT, link },
             Template::PaymentOverdue { company, number: "B-000001", amount: "RWF 12,000", grace_ends_at: AT, link },

@@ -112,6 +112,13 @@ pub enum Template<'a> {
         is_answered: bool,
         since: Timestamp,
     },
+    /// A number's provider lets nothing out of it for a time, and so it rests.
+    NumberRestricted {
+        company: &'a str,
+        number: &'a str,
+        reason: &'a str,
+        until: Timestamp,
+    },
     Bill {
         company: &'a str,
         number: &'a str,
@@ -174,6 +181,7 @@ impl Template<'_> {
             Self::WebhookDisabled { .. } => "webhook-disabled",
             Self::NumberDown { .. } => "number-down",
             Self::ChatOverdue { .. } => "chat-overdue",
+            Self::NumberRestricted { .. } => "number-restricted",
             Self::Bill { .. } => "bill",
             Self::TrialEnding { .. } => "trial-ending",
             Self::PaymentOverdue { .. } => "payment-overdue",
@@ -208,7 +216,8 @@ impl Template<'_> {
             | Self::DataErased
             | Self::WebhookDisabled { .. }
             | Self::NumberDown { .. }
-            | Self::ChatOverdue { .. } => None,
+            | Self::ChatOverdue { .. }
+            | Self::NumberRestricted { .. } => None,
         }
     }
 }

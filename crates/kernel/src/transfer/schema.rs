@@ -13,7 +13,7 @@ const USED: &str =
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 43] = [
+const LEFT_OUT: [(&str, &str); 47] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -59,9 +59,13 @@ const LEFT_OUT: [(&str, &str); 43] = [
     ("wave_broadcast_lines", "the pace of lines that are linked here"),
     ("wave_licenses", "a licence may be for this host or installation: activate it where the company arrives"),
     ("wave_claims", "what happened by itself in a chat a moment ago"),
+    ("wave_contact_import_chunks", READ),
+    ("wave_contact_imports", READ),
     ("wave_form_entries", "what came through a public form a moment ago"),
+    ("wave_notices", "what this installation was asked to say, and said"),
     ("wave_outgoing", "what is on its way goes out from here"),
     ("wave_reply_windows", "what happened by itself in this minute"),
+    ("wave_sandbox_lines", "how simulated telephones misbehave"),
     ("wave_sandbox_messages", "what simulated telephones were sent"),
     ("wave_first_contacts", "whom lines that are linked here wrote to within a day"),
     ("wave_paces", "the pace of lines that are linked here"),
@@ -69,6 +73,7 @@ const LEFT_OUT: [(&str, &str); 43] = [
 ];
 
 const PROJECTS: &str = "projects take money into wallets whose keys are sealed here, and their receipts name this installation: make new ones";
+const READ: &str = "files of contacts that were read here, and their rows that were refused; the contacts go along";
 const UPLOADS: &str = "uploads that are not finished";
 
 /// Rows that stay behind, of tables that take part: table, which rows go along, and what is said of the others.
@@ -204,7 +209,7 @@ mod tests {
     use super::*;
 
     /// Tables of the kernel that belong to a company, and leave with it.
-    const EXPORTED: [&str; 31] = [
+    const EXPORTED: [&str; 34] = [
         "api_client_apps",
         "audit_logs",
         "billing_accounts",
@@ -226,12 +231,15 @@ mod tests {
         "wave_contacts",
         "wave_conversations",
         "wave_identities",
+        "wave_kept_replies",
+        "wave_links",
         "wave_messages",
         "wave_notes",
         "wave_numbers",
         "wave_preferences",
         "wave_report_sums",
         "wave_saved_views",
+        "wave_segments",
         "wave_ticket_comments",
         "wave_tickets",
         "wave_timers",

@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod check;
 mod demo;
+mod demo_wave;
 mod key;
 mod license;
 mod log;
@@ -12,6 +13,7 @@ mod password;
 mod pay;
 mod serve;
 mod transfer;
+mod wave;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -106,7 +108,10 @@ enum Command {
         check: bool,
     },
     /// Fill a company with life.
+    #[command(args_conflicts_with_subcommands = true)]
     Demo {
+        #[command(subcommand)]
+        play: Option<Play>,
         /// The company's code; made with an owner if it does not exist.
         #[arg(long, default_value = "001")]
         company: String,
@@ -123,9 +128,23 @@ enum Command {
     /// Machine payments.
     #[command(subcommand)]
     Pay(pay::Pay),
+    /// The sandbox of WhatsApp: simulated telephones, failures, bans.
+    #[command(subcommand)]
+    Wave(wave::Wave),
     /// Sector modules.
     #[command(subcommand)]
     Modules(check::Modules),
+}
+
+/// What can be played besides.
+#[derive(Subcommand)]
+enum Play {
+    /// A busy shop's morning on WhatsApp, in the sandbox: agents, customers, chats, a ticket, a broadcast.
+    Wave {
+        /// The company's code; made with an owner if it does not exist.
+        #[arg(long, default_value = "001")]
+        company: String,
+    },
 }
 
 /// Writes to standard output. Who reads it may have seen enough (`loopd openapi | head`): that ends the command, well.
@@ -214,9 +233,15 @@ fn run(arguments: Arguments, output: &Output) -> anyhow::Result<ExitCode> {
             ok(runtime.block_on(transfer::export(settings, &company, &file, lost, output)))
         }
         Command::Import { file, check } => ok(runtime.block_on(transfer::import(settings, &file, check, output))),
-        Command::Demo { company, rows } => ok(runtime.block_on(demo::run(settings, &company, rows, output))),
+        Command::Demo { play: Some(Play::Wave { company }), .. } => {
+            ok(runtime.block_on(demo_wave::run(settings, &company, output)))
+        }
+        Command::Demo { play: None, company, rows } => {
+            ok(runtime.block_on(demo::run(settings, &company, rows, output)))
+        }
         Command::Pay(command) => ok(runtime.block_on(pay::run(settings, command, output))),
         Command::Openapi { yaml } => ok(check::openapi(&settings, yaml)),
+        Command::Wave(command) => ok(runtime.block_on(wave::run(settings, command, output))),
         Command::Modules(command) => ok(check::modules(&settings, &command, output)),
     }
 }

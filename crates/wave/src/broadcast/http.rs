@@ -14,8 +14,9 @@ use super::turn::{self, Act};
 use super::wire::{self, MANAGED, PUBLIC, Wanted};
 use super::{RECIPIENTS_MOST, store::RECIPIENTS};
 use crate::contact::LIFECYCLES;
+use crate::contact::store::{Filter, people};
 use crate::key::{DOOR, LIVE};
-use crate::{PRODUCT, number};
+use crate::{PRODUCT, number, segment};
 
 const BROADCASTS: Rows = Rows::of(PRODUCT, "broadcasts", "LoopwaveBroadcast", &LISTING);
 const PEOPLE: Rows = Rows::of(PRODUCT, "broadcasts", "LoopwaveBroadcastRecipient", &RECIPIENTS);
@@ -33,6 +34,7 @@ fn op(operation: Operation, summary: &str) -> Operation {
 pub fn operations() -> Vec<Operation> {
     let mut body = wire::body_schema(MANAGED);
     body["properties"]["audience"] = schema::object([
+        ("segment", schema::uuid().describe("A saved segment, instead of stages and tags.")),
         ("lifecycle", schema::array(schema::one_of(LIFECYCLES))),
         ("tags", schema::array(schema::text(1, 60)).describe("All of them.")),
     ])
@@ -150,6 +152,11 @@ async fn draft(call: Call) -> Result<Reply> {
         list.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
     };
     let (lifecycles, tags) = (words("lifecycle"), words("tags"));
+    let wanted_segment = audience.as_ref().and_then(|it| it.get("segment")).filter(|it| !it.is_null());
+    let segment = wanted_segment.and_then(Json::as_str).and_then(|id| Uuid::parse_str(id).ok());
+    if wanted_segment.is_some() && (segment.is_none() || !lifecycles.is_empty() || !tags.is_empty()) {
+        input.refuse("audience", "invalid", "Name a segment by its id, or stages and tags; not both.");
+    }
     if let Some(unknown) = lifecycles.iter().find(|word| !LIFECYCLES.contains(&word.as_str())) {
         input.refuse("audience", "invalid_choice", format!("\"{unknown}\" is no stage of a contact."));
     }
@@ -160,7 +167,15 @@ async fn draft(call: Call) -> Result<Reply> {
     call.commit(tenant.view(), move |tx| {
         let mut wanted = wanted.clone();
         if has_audience {
-            wanted.recipients = store::audience(tx, tenant.company, &lifecycles, &tags, RECIPIENTS_MOST)?;
+            let filter = match segment {
+                Some(id) => {
+                    let found = segment::store::get(tx, tenant.company, id);
+                    let unknown = || Problem::field("audience", "does_not_exist", "There is no such segment.");
+                    found.map_err(|_| unknown())?.filter.conditions()
+                }
+                None => Filter { lifecycles: lifecycles.clone(), tags: tags.clone(), ..Filter::default() },
+            };
+            wanted.recipients = people(tx, tenant.company, &filter, RECIPIENTS_MOST)?;
             if wanted.recipients.is_empty() {
                 return Err(Problem::field("audience", "empty", "Nobody is in this audience."));
             }

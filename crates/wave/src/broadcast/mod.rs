@@ -14,7 +14,8 @@ mod work;
 
 pub use http::{components, operations};
 pub use rules::Pacing;
-pub use turn::settled;
+pub use store::New;
+pub use turn::{Act, act, create, settled};
 pub use work::{run, run_due};
 
 /// Recipients of one broadcast, at most.

@@ -312,35 +312,3 @@ pub async fn due(kernel: &Arc<Kernel>, most: i64) -> Result<Vec<(CompanyId, Uuid
         })
         .await
 }
-
-/// People of the stages and with all of the tags, who did not ask to be left alone.
-///
-/// # Errors
-/// The database's.
-pub fn audience(
-    reader: &mut Reader<'_>,
-    company: CompanyId,
-    lifecycles: &[String],
-    tags: &[String],
-    most: usize,
-) -> Result<Vec<(Address, Option<String>)>> {
-    let sql = "SELECT c.name, c.tags, c.lifecycle, i.value FROM wave_contacts c \
-         JOIN wave_identities i ON i.company_id = c.company_id AND i.contact_id = c.id AND i.kind = 'phone' \
-         WHERE c.company_id = $1 AND c.deleted_at IS NULL AND c.opted_out_at IS NULL ORDER BY c.id, i.value";
-    let mut found = Vec::new();
-    reader.each(sql, &params![company], |row| {
-        let known: Vec<String> = serde_json::from_str(row.json(1)?).unwrap_or_default();
-        let (lifecycle, phone) = (row.text(2)?, row.text(3)?);
-        let fits = (lifecycles.is_empty() || lifecycles.iter().any(|wanted| wanted == lifecycle))
-            && tags.iter().all(|tag| known.contains(tag));
-        // One more than fits tells that it does not.
-        if fits
-            && found.len() <= most
-            && let Some(address) = Address::phone(phone)
-        {
-            found.push((address, Some(row.text(0)?.to_owned())));
-        }
-        Ok(())
-    })?;
-    Ok(found)
-}

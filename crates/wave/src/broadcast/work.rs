@@ -46,11 +46,13 @@ async fn take(wave: &Arc<Wave>, kernel: &Arc<Kernel>, company: CompanyId, id: Uu
     let tenant = Arc::new(Tenant::system(access.ok_or_else(|| Problem::internal("no company"))?, "loopwave broadcast"));
     let locked = license::require_open(wave, kernel, &tenant, None).await.is_err();
     let shared = kernel.clone();
-    kernel
+    let done = kernel
         .db
         .write(tenant.view(), move |tx| match locked {
             true => turn::hold(tx, &shared, &tenant, id),
             false => turn::turn(tx, &shared, &tenant, id),
         })
-        .await
+        .await;
+    wave.settings.failpoint.at("turned");
+    done
 }

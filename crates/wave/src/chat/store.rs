@@ -84,9 +84,10 @@ impl Chat {
     /// How WhatsApp addresses it.
     ///
     /// # Errors
-    /// 500 when the row holds no address.
+    /// 409 `no_address` for the chat of somebody who was erased.
     pub fn address(&self) -> Result<Address> {
-        Address::parse(&self.jid).ok_or_else(|| Problem::internal(format!("chat {} has no address", self.id)))
+        let gone = || Problem::conflict("no_address", "Nobody can be written to in this chat any more.");
+        Address::parse(&self.jid).ok_or_else(gone)
     }
 }
 

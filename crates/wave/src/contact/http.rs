@@ -3,7 +3,7 @@
 use loopd_kernel::input::Input;
 use loopd_types::{Problem, Result};
 use loopd_web::rows::Rows;
-use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
+use loopd_web::{Call, Operation, Param, Query, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
 
 use super::store::{self, Filter, Words};
@@ -123,8 +123,23 @@ async fn identities(call: Call) -> Result<Reply> {
 
 async fn segment_of(call: Call) -> Result<Reply> {
     let tenant = call.tenant()?.clone();
+    let filter = asked(call.query())?;
+    let company = tenant.company;
+    let read = move |reader: &mut loopd_store::Reader<'_>| {
+        let count = store::count(reader, company, &filter)?;
+        let reachable = store::count(reader, company, &Filter { is_reachable: true, ..filter.clone() })?;
+        Ok(json!({"count": count, "reachable": reachable}))
+    };
+    Reply::json(200, &call.kernel.db.read_long(tenant.view(), read).await?)
+}
+
+/// The contacts that a query asks for by `lifecycle` and `tag`, each a list with commas.
+///
+/// # Errors
+/// 400 of `lifecycle` for what is no stage.
+pub fn asked(query: &Query) -> Result<Filter> {
     let words = |name: &str| -> Vec<String> {
-        let all = call.query().list(name);
+        let all = query.list(name);
         all.into_iter().map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
     };
     let lifecycles = words("lifecycle");
@@ -135,12 +150,5 @@ async fn segment_of(call: Call) -> Result<Reply> {
             "Stages are lead, active, customer, vip and churned.",
         ));
     }
-    let filter = Filter { search: None, lifecycles, tags: words("tag"), is_reachable: false };
-    let company = tenant.company;
-    let read = move |reader: &mut loopd_store::Reader<'_>| {
-        let count = store::count(reader, company, &filter)?;
-        let reachable = store::count(reader, company, &Filter { is_reachable: true, ..filter.clone() })?;
-        Ok(json!({"count": count, "reachable": reachable}))
-    };
-    Reply::json(200, &call.kernel.db.read_long(tenant.view(), read).await?)
+    Ok(Filter { search: None, lifecycles, tags: words("tag"), is_reachable: false })
 }

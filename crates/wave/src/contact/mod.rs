@@ -3,6 +3,7 @@
 
 mod api;
 pub mod http;
+pub mod import;
 mod input;
 mod optout;
 pub mod store;

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::address::Address;
 use crate::mask::masked;
-use crate::{PRODUCT, event};
+use crate::{PRODUCT, event, link};
 
 pub use card::*;
 pub use listing::{LISTING, MASKED};
@@ -96,6 +96,7 @@ pub fn of_person(
         &params![tenant.company, id, name.as_str(), phone.as_deref(), Value::Json("[]".into()), now],
     )?;
     add(tx, kernel, tenant.company, id, identities)?;
+    link::matched(tx, kernel, tenant, id, identities)?;
     let contact = get(tx, tenant.company, id)?;
     told(tx, kernel, tenant, &contact, "created")?;
     Ok(Some(contact))

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use loopd_kernel::Kernel;
 use loopd_kernel::input::Input;
-use loopd_types::{CompanyId, Result, Timestamp, Uuid};
+use loopd_kernel::{Kernel, file};
+use loopd_store::Reader;
+use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -42,6 +43,27 @@ pub struct Content {
 impl Content {
     pub fn text(text: impl Into<String>) -> Self {
         Self { kind: "text".to_owned(), text: Some(text.into()), ..Self::default() }
+    }
+
+    /// The same with a file of the company's library; what it says is the caption.
+    ///
+    /// # Errors
+    /// 400 of `file` when there is none.
+    pub fn with_file(mut self, reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Self> {
+        let found = file::open_library(reader, company, id);
+        let file =
+            found.map_err(|_| Problem::field("file", "does_not_exist", "There is no such file in the library."))?;
+        let kind = file.content_type.split('/').next().unwrap_or_default();
+        self.kind = if ["image", "video", "audio"].contains(&kind) { kind } else { "document" }.to_owned();
+        self.media = Some(Media {
+            file: Some(file.id),
+            engine_id: None,
+            content_type: file.content_type,
+            name: Some(file.name),
+            size_bytes: i64::try_from(file.size_bytes).ok(),
+            sha256: Some(file.sha256),
+        });
+        Ok(self)
     }
 }
 

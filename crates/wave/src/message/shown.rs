@@ -58,6 +58,7 @@ fn row(message: &Message, known: &BTreeMap<String, Uuid>, sight: Sight) -> Json 
         "author_name": author,
         "status": message.status.as_str(),
         "status_at": message.status_at.to_string(),
+        "about": message.content.extra.get("about"),
         "failure": message.failure.as_ref().map(|failure| json!({"code": failure.code, "message": failure.words})),
         "sent_at": message.sent_at.to_string(),
     })
@@ -71,6 +72,7 @@ pub fn schema() -> Json {
         ("name", schema::string().nullable()),
         ("size_bytes", schema::integer().nullable()),
     ];
+    let about = ["module", "resource", "id", "label"].map(|name| (name, schema::string()));
     let failure = [("code", schema::string()), ("message", schema::string())];
     let all = |fields: &[(&'static str, Json)]| {
         schema::object(fields.iter().cloned()).required(fields.iter().map(|(name, _)| *name))
@@ -88,6 +90,7 @@ pub fn schema() -> Json {
         ("author_name", schema::string().nullable()),
         ("status", schema::one_of(Status::ALL.map(Status::as_str))),
         ("status_at", schema::date_time()),
+        ("about", all(&about).nullable().describe("The record of another product that it was sent for.")),
         ("failure", all(&failure).nullable().describe("Why it did not go, in words.")),
         ("sent_at", schema::date_time()),
     ])

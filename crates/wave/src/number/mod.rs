@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod http;
+mod letter;
 pub mod store;
 pub mod watch;
 

@@ -222,7 +222,7 @@ pub fn apply(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, change
     Ok(next)
 }
 
-/// Nothing but what people write goes out before `until`; `None` ends the pause.
+/// Nothing but what people write goes out before `until`; `None` ends the pause. When it begins, administrators are told by letter.
 ///
 /// # Errors
 /// 404.
@@ -243,6 +243,9 @@ pub fn pause(
     let changes = Some(json!({"paused_until": [known.paused_until.map(|at| at.to_string()), until.map(|at| at.to_string())], "pause_reason": [known.pause_reason, reason]}).to_string());
     audit::record(tx, kernel, tenant, entry(&known, action, changes))?;
     let next = get(tx, tenant.company, id)?;
+    if !known.is_paused(kernel.now()) {
+        super::letter::rests(tx, kernel, tenant, &next)?;
+    }
     event::number(tx, kernel, tenant, &next, event::Line::Status)
 }
 

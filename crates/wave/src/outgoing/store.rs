@@ -269,6 +269,15 @@ pub fn heard(
     match signal {
         Signal::None => Ok(()),
         Signal::Restricted(until) => {
+            let known = number::get(tx, tenant.company, number)?;
+            // Every message that is refused says the same again.
+            let is_news = match until {
+                Some(until) => known.paused_until.is_none_or(|known| known < until),
+                None => !known.is_paused(kernel.now()),
+            };
+            if !is_news {
+                return Ok(());
+            }
             let until = until.unwrap_or_else(|| kernel.now().plus(RESTRICTED_US));
             number::store::pause(tx, kernel, tenant, number, Some(until), &failure.words)
         }

@@ -52,6 +52,11 @@ fn fields() -> Resource {
         .field(date_time("reminded_at").read_only().help("When the customer was last reminded of this time."))
         .field(date_time("reminder_due_at").read_only().help("When the reminder fell due."))
         .field(
+            code("reminder_message")
+                .read_only()
+                .help("What became of the reminder's message: on_its_way, or why none was written (no_phone, opted_out, no_line, …)."),
+        )
+        .field(
             date_time("blocked_from")
                 .read_only()
                 .sparse()
@@ -123,8 +128,14 @@ fn actions(resource: Resource) -> Resource {
         )
         .action(
             Action::new("remind", &["pending", "confirmed"])
+                .input(
+                    boolean("by_message")
+                        .default(false)
+                        .help("Also write to the customer by the company's messenger (Loopwave)."),
+                )
                 .stamps("reminded_at")
                 .guard(require_future)
+                .effect(reminders::remind)
                 .routine()
                 .help("Remind the customer now: emits booking.appointments.reminded."),
         )

@@ -1,10 +1,9 @@
 //! Customers, and making one of two.
 
-use super::APPOINTMENTS;
 use super::catalogue::name_it;
+use super::{APPOINTMENTS, CUSTOMERS};
 use crate::define::*;
 
-const CUSTOMERS: &str = "booking/customers";
 const ENTRIES: &str = "booking/waitlist-entries";
 /// Records that are moved before the next ones are read.
 const BATCH: i64 = 200;

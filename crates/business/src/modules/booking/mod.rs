@@ -32,6 +32,7 @@ use loopd_kernel::job::Runner;
 use crate::define::{Engine, Module, boolean, integer};
 
 const APPOINTMENTS: &str = "booking/appointments";
+const CUSTOMERS: &str = "booking/customers";
 
 pub fn module() -> Module {
     Module::new("booking", "Booking")
@@ -53,6 +54,9 @@ pub fn module() -> Module {
                 .default(24 * 60)
                 .help("Minutes before the beginning at which a reminder falls due; 0 for never."),
         )
+        .setting(boolean("reminder_message").default(false).help(
+            "Whether the customer is written to by the company's messenger (Loopwave) when a reminder falls due.",
+        ))
         .setting(
             integer("cancellation_window_min")
                 .min(0)

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use loopd_kernel::job::{self, Job, NewJob};
-use loopd_kernel::{Kernel, Tenant};
+use loopd_kernel::messenger::{self, Notice, Said, Why};
+use loopd_kernel::{Kernel, Tenant, mail};
 use loopd_types::{MINUTE_US, Timestamp};
 use serde_json::json;
 
-use super::APPOINTMENTS;
 use super::hours::Span;
 use super::store;
+use super::{APPOINTMENTS, CUSTOMERS};
 use crate::define::*;
 
 /// The kind of job that waits for a reminder to fall due.
@@ -64,9 +65,73 @@ fn fall_due(cx: &mut Cx<'_, '_>, id: Uuid, start: Timestamp) -> Result<()> {
         return Ok(());
     }
     appointment.set("reminder_due_at", cx.now());
+    let company = cx.company();
+    if store::settings(cx.tx, company)?.reminder_message {
+        let reference = format!("{JOB}:{id}:{}", start.micros());
+        match write_to(cx, &appointment, start, &reference)? {
+            Said::OnItsWay { .. } => {
+                appointment.set("reminder_message", ON_ITS_WAY);
+                appointment.set("reminded_at", cx.now());
+            }
+            Said::Unsaid(why) => appointment.set("reminder_message", why.as_str()),
+            Said::Before => {}
+        }
+    }
     cx.save(&mut appointment)?;
     let payload = appointment.to_json()?;
     cx.emit(&appointment, EVENT, &payload)
+}
+
+/// What `reminder_message` says of one that was written.
+const ON_ITS_WAY: &str = "on_its_way";
+
+/// Writes to the customer when whoever reminds them by hand wants it so.
+pub fn remind(cx: &mut Cx<'_, '_>, appointment: &mut Record, input: &Input) -> Result<()> {
+    if !input.is("by_message") {
+        return Ok(());
+    }
+    let start = appointment.time("starts_at");
+    let start = start.ok_or_else(|| Problem::conflict("no_time", "The appointment has no time to be reminded of."))?;
+    let reference = format!("{JOB}.by-hand:{}:{}", appointment.id(), cx.now().micros());
+    match write_to(cx, appointment, start, &reference)? {
+        Said::Unsaid(why) => Err(Problem::conflict(why.as_str(), why.words())),
+        Said::OnItsWay { .. } | Said::Before => {
+            appointment.set("reminder_message", ON_ITS_WAY);
+            Ok(())
+        }
+    }
+}
+
+/// Has the reminder written to the customer, once for its reference.
+fn write_to(cx: &mut Cx<'_, '_>, appointment: &Record, start: Timestamp, reference: &str) -> Result<Said> {
+    let customer = match appointment.id_in("customer") {
+        Some(id) => cx.find(CUSTOMERS, id)?,
+        None => None,
+    };
+    let Some(customer) = customer.filter(|customer| customer.has("phone")) else {
+        return Ok(Said::Unsaid(Why::NoPhone));
+    };
+    let (company, zone) = (cx.tenant.company_name(), appointment.text("timezone").unwrap_or(cx.tenant.timezone()));
+    let when = mail::moment(cx.tenant.language(), start, zone);
+    let (what, name) = (appointment.title(), customer.title());
+    let text = match cx.tenant.language() {
+        "fr" => format!("Bonjour {name}, {company} vous rappelle votre rendez-vous : {what}, le {when}."),
+        "rw" => format!("Muraho {name}, {company} irakwibutsa gahunda yawe: {what}, {when}."),
+        _ => format!("Hello {name}, {company} reminds you of your appointment: {what}, {when}."),
+    };
+    let notice = Notice {
+        reference,
+        phone: customer.text("phone").unwrap_or_default(),
+        name,
+        text: &text,
+        module: "booking",
+        resource: "appointments",
+        id: appointment.id(),
+        label: appointment.number(),
+        person: Some((CUSTOMERS, customer.id())),
+        expires_at: Some(start),
+    };
+    messenger::say(cx.tx, cx.engine.kernel.as_ref(), cx.tenant, &notice)
 }
 
 /// `GET /booking/reminders/due/`

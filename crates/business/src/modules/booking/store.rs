@@ -23,6 +23,8 @@ pub const SETTING_MAX_MIN: i64 = 366 * 24 * 60;
 pub struct Settings {
     /// `reminder_min`: how long before the beginning a reminder is due; 0 for never.
     pub reminder_min: i64,
+    /// `reminder_message`: whether the customer is written to when a reminder falls due.
+    pub reminder_message: bool,
     /// `cancellation_window_min`: nearer to the beginning than this, cancelling needs force. A service may say otherwise.
     pub cancellation_window_min: i64,
     /// `slot_step_min`: minutes between two offered times.
@@ -38,6 +40,7 @@ impl Settings {
         };
         Self {
             reminder_min: minutes("reminder_min", 0, 24 * 60),
+            reminder_message: given["reminder_message"].as_bool().unwrap_or(false),
             cancellation_window_min: minutes("cancellation_window_min", 0, 0),
             slot_step_min: minutes("slot_step_min", 5, 15),
             offer_min: minutes("offer_min", 1, 24 * 60),

@@ -2,6 +2,8 @@
 
 use jiff::tz::TimeZone;
 use loopd_kernel::job::{self, NewJob};
+use loopd_kernel::messenger::{self, Notice, Said, Why};
+use loopd_types::Money;
 use serde_json::json;
 
 use super::{
@@ -262,6 +264,57 @@ pub fn post_write_off(cx: &mut Cx<'_, '_>, invoice: &mut Record, _: &Input) -> R
         ledger::Cause { kind: "write_off", invoice: Some(invoice.id()), memo: invoice.number(), ..Default::default() };
     ledger::post(cx, currency_of(invoice)?, cause, &[("write_offs", given_up), ("receivable", -given_up)])
 }
+
+/// Writes to the customer what they owe, when whoever sends the invoice wants it so; once for each sending.
+pub fn deliver(cx: &mut Cx<'_, '_>, invoice: &mut Record, input: &Input) -> Result<()> {
+    if !input.is("by_message") {
+        return Ok(());
+    }
+    let customer = match invoice.id_in("customer") {
+        Some(id) => cx.find(CUSTOMERS, id)?,
+        None => None,
+    };
+    let unsaid = |why: Why| Problem::conflict(why.as_str(), why.words());
+    let customer = customer.filter(|customer| customer.has("phone")).ok_or_else(|| unsaid(Why::NoPhone))?;
+    let currency = currency_of(invoice)?;
+    let due = Money { minor: balance(invoice).max(0), currency }.to_string();
+    let (name, company, number) = (customer.title(), cx.tenant.company_name(), invoice.number());
+    let day = invoice.date("due_date").map(|day| day.to_string());
+    let text = match (cx.tenant.language(), day) {
+        ("fr", Some(day)) => {
+            format!("Bonjour {name}, voici la facture {number} de {company} : {due} à payer avant le {day}.")
+        }
+        ("fr", None) => format!("Bonjour {name}, voici la facture {number} de {company} : {due} à payer."),
+        ("rw", Some(day)) => {
+            format!("Muraho {name}, iyi ni inyemezabuguzi {number} ya {company}: {due}, bitarenze {day}.")
+        }
+        ("rw", None) => format!("Muraho {name}, iyi ni inyemezabuguzi {number} ya {company}: {due}."),
+        (_, Some(day)) => format!("Hello {name}, this is invoice {number} of {company}: {due} to pay by {day}."),
+        (_, None) => format!("Hello {name}, this is invoice {number} of {company}: {due} to pay."),
+    };
+    let notes = invoice.text("notes").map(str::trim).filter(|notes| !notes.is_empty());
+    let text = notes.map_or_else(|| text.clone(), |notes| format!("{text}\n\n{notes}"));
+    let reference = format!("payments.invoice:{}:{}", invoice.id(), cx.now().micros());
+    let notice = Notice {
+        reference: &reference,
+        phone: customer.text("phone").unwrap_or_default(),
+        name,
+        text: &text.chars().take(TEXT_MOST).collect::<String>(),
+        module: "payments",
+        resource: "invoices",
+        id: invoice.id(),
+        label: number,
+        person: Some((CUSTOMERS, customer.id())),
+        expires_at: None,
+    };
+    match messenger::say(cx.tx, cx.engine.kernel.as_ref(), cx.tenant, &notice)? {
+        Said::Unsaid(why) => Err(unsaid(why)),
+        Said::OnItsWay { .. } | Said::Before => Ok(()),
+    }
+}
+
+/// Characters of a message.
+const TEXT_MOST: usize = 4_000;
 
 /// How much a credit note takes off: what was asked for, else what is due, else all that is not credited yet.
 fn credit_amount(invoice: &Record, input: &Input) -> i64 {

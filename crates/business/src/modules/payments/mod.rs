@@ -155,7 +155,13 @@ fn invoices() -> Resource {
         )
         .action(
             Action::new("send", &["open", "partially_paid", "paid"])
+                .input(
+                    boolean("by_message")
+                        .default(false)
+                        .help("Also write to the customer by the company's messenger (Loopwave)."),
+                )
                 .stamps("sent_at")
+                .effect(invoice::deliver)
                 .routine()
                 .help("Send it to the customer: the event payments.invoices.sent carries it to whoever delivers."),
         )

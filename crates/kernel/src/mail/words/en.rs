@@ -187,6 +187,15 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             Vec::new(),
         ),
+        Template::NumberRestricted { company, number, reason, until } => plain(
+            format!("WhatsApp has restricted the number {number} of {company}"),
+            vec![
+                format!("WhatsApp has restricted the number {number} of {company} until {}.", when(until)),
+                format!("Reason: {reason}"),
+                "Until then automatic replies rest and broadcasts are paused. Look at what was sent before you let a broadcast go on.".to_owned(),
+            ],
+            Vec::new(),
+        ),
         Template::Bill { company, number, amount, due_at, .. } => linked(
             format!("Bill {number} for {company}"),
             vec![

@@ -189,6 +189,15 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             Vec::new(),
         ),
+        Template::NumberRestricted { company, number, reason, until } => plain(
+            format!("WhatsApp a restreint le numéro {number} de {company}"),
+            vec![
+                format!("WhatsApp a restreint le numéro {number} de {company} jusqu’au {}.", when(until)),
+                format!("Motif : {reason}"),
+                "D’ici là, les réponses automatiques et les campagnes sont suspendues. Vérifiez ce qui a été envoyé avant de reprendre une campagne.".to_owned(),
+            ],
+            Vec::new(),
+        ),
         Template::Bill { company, number, amount, due_at, .. } => linked(
             format!("Facture {number} pour {company}"),
             vec![

@@ -189,6 +189,15 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             ],
             Vec::new(),
         ),
+        Template::NumberRestricted { company, number, reason, until } => plain(
+            format!("WhatsApp yahagaritse nimero {number} ya {company}"),
+            vec![
+                format!("WhatsApp yahagaritse nimero {number} ya {company} kugeza {}.", when(until)),
+                format!("Impamvu: {reason}"),
+                "Kugeza icyo gihe, ibisubizo byikora n’ubutumwa bwohererezwa benshi birahagaze. Banza urebe ibyoherejwe mbere yo kongera kohereza.".to_owned(),
+            ],
+            Vec::new(),
+        ),
         Template::Bill { company, number, amount, due_at, .. } => linked(
             format!("Inyemezabuguzi {number} ya {company}"),
             vec![

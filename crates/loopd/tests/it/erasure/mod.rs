@@ -3,4 +3,5 @@
 mod accounts;
 mod commands;
 mod dump;
+mod messages;
 mod people;

@@ -23,4 +23,5 @@ mod transfer_files;
 mod transfer_killed;
 mod transfer_links;
 mod trouble;
+mod wave_commands;
 mod wave_killed;

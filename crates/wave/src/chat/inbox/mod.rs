@@ -156,6 +156,7 @@ fn messages(wave: &Arc<Wave>) -> Vec<Operation> {
             ("reply_to", schema::uuid().nullable().describe("A message of this chat.")),
             ("file", schema::uuid().nullable().describe("A file of the company's library; the text is its caption.")),
             template::member(),
+            ("kept_reply", schema::uuid().nullable().describe("Its text and file, where none is given; its words are filled in.")),
         ]))
         .responds(202, "On its way.", message())
         .responds(409, refused, schema::component("Error"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use loopd_kernel::input::Input;
-use loopd_kernel::{Tenant, file};
+use loopd_kernel::{Kernel, Tenant};
 use loopd_store::{Reader, Tx};
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::cursor::{self, Page};
@@ -12,11 +12,11 @@ use serde_json::json;
 
 use super::super::{Chat, act, next_of, store};
 use super::{LIMIT, LIMIT_MOST, TEXT_MOST, sight, unlinked};
-use crate::engine::{Content, Media};
+use crate::engine::Content;
 use crate::message::{self, Draft, Message, Origin, shown};
 use crate::number::{self, Number, State};
 use crate::template::{self, Asked};
-use crate::{Wave, agent, preference};
+use crate::{Wave, agent, kept_reply, preference};
 
 pub async fn list(call: Call) -> Result<Reply> {
     let page = Page::read_named(call.query(), "cursor", LIMIT, LIMIT_MOST)?;
@@ -39,6 +39,8 @@ struct Said {
     reply_to: Option<Uuid>,
     file: Option<Uuid>,
     template: Option<Asked>,
+    /// A kept reply, for what is not said otherwise.
+    kept: Option<Uuid>,
 }
 
 pub async fn reply(call: Call, wave: Arc<Wave>) -> Result<Reply> {
@@ -46,20 +48,23 @@ pub async fn reply(call: Call, wave: Arc<Wave>) -> Result<Reply> {
     let text = input.text("text", TEXT_MOST).filter(|text| !text.is_empty());
     let optional = |input: &mut Input, name| if input.take_null(name) { None } else { input.uuid(name) };
     let (reply_to, file) = (optional(&mut input, "reply_to"), optional(&mut input, "file"));
+    let kept = optional(&mut input, "kept_reply");
     let template = template::asked(&mut input);
-    if template.is_some() && (text.is_some() || file.is_some()) {
+    if template.is_some() && (text.is_some() || file.is_some() || kept.is_some()) {
         input.refuse("template", "invalid", "A template has its own words: it is sent alone.");
     }
     input.finish()?;
-    if text.is_none() && file.is_none() && template.is_none() {
-        return Err(Problem::field("text", "required", "Write a text, or name a file or a template."));
+    if text.is_none() && file.is_none() && template.is_none() && kept.is_none() {
+        let words = "Write a text, or name a file, a template or a kept reply.";
+        return Err(Problem::field("text", "required", words));
     }
-    let said = Said { text, reply_to, file, template };
+    let said = Said { text, reply_to, file, template, kept };
     let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
     call.commit(tenant.view(), move |tx| {
         let chat = store::get(tx, tenant.company, id)?;
         let number = number::find(tx, tenant.company, chat.number_id)?;
         let number = number.filter(|number| number.state != State::LoggedOut).ok_or_else(unlinked)?;
+        let said = filled(tx, &kernel, &tenant, &chat, said.clone())?;
         let draft = Draft {
             number: &number,
             to: &chat.address()?,
@@ -84,6 +89,19 @@ pub async fn reply(call: Call, wave: Arc<Wave>) -> Result<Reply> {
     .await
 }
 
+/// What is not said otherwise comes from the kept reply.
+fn filled(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, chat: &Chat, said: Said) -> Result<Said> {
+    let Some(id) = said.kept else { return Ok(said) };
+    let found = kept_reply::store::get(tx, tenant, id);
+    let reply = found.map_err(|_| Problem::field("kept_reply", "does_not_exist", "There is no such kept reply."))?;
+    let text = match &said.text {
+        Some(text) => text.clone(),
+        None => kept_reply::rendered(tx, tenant, chat, &reply.text)?.chars().take(TEXT_MOST).collect(),
+    };
+    kept_reply::store::used(tx, tenant, id, kernel.now())?;
+    Ok(Said { text: Some(text), file: said.file.or(reply.file_id), ..said })
+}
+
 fn content(
     tx: &mut Tx<'_>,
     wave: &Wave,
@@ -99,24 +117,12 @@ fn content(
     if let Some(asked) = &said.template {
         return Ok(Content { reply_to, ..template::content(tx, number, asked)? });
     }
-    let mut content = Content { kind: "text".to_owned(), text: said.text.clone(), reply_to, ..Content::default() };
+    let content = Content { kind: "text".to_owned(), text: said.text.clone(), reply_to, ..Content::default() };
     let Some(id) = said.file else { return Ok(content) };
     if !wave.engine(&number.engine).is_some_and(|engine| engine.abilities().media) {
         return Err(Problem::conflict("no_media", "This number cannot send files."));
     }
-    let found = file::open_library(tx, tenant.company, id);
-    let file = found.map_err(|_| Problem::field("file", "does_not_exist", "There is no such file in the library."))?;
-    let kind = file.content_type.split('/').next().unwrap_or_default();
-    content.kind = if ["image", "video", "audio"].contains(&kind) { kind } else { "document" }.to_owned();
-    content.media = Some(Media {
-        file: Some(file.id),
-        engine_id: None,
-        content_type: file.content_type,
-        name: Some(file.name),
-        size_bytes: i64::try_from(file.size_bytes).ok(),
-        sha256: Some(file.sha256),
-    });
-    Ok(content)
+    content.with_file(tx, tenant.company, id)
 }
 
 /// WhatsApp's id of the message that is answered.

@@ -157,6 +157,39 @@ pub fn count(reader: &mut Reader<'_>, company: CompanyId, filter: &Filter) -> Re
     reader.one(&format!("SELECT count(*) FROM wave_contacts WHERE {conditions}"), &values, |row| row.i64(0))
 }
 
+/// Where the people of a segment can be written to, each once: by the number that they show, else by one that they are known by. Who asked
+/// not to be written to is left out. One more than `most` tells that there are too many.
+///
+/// # Errors
+/// The database's.
+pub fn people(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    filter: &Filter,
+    most: usize,
+) -> Result<Vec<(Address, Option<String>)>, StoreError> {
+    let filter = Filter { is_reachable: true, ..filter.clone() };
+    let (conditions, values) = filter.conditions(reader, company);
+    let sql = format!(
+        "SELECT c.id, c.name, c.phone, i.value FROM (SELECT id, name, phone FROM wave_contacts WHERE {conditions}) c \
+         JOIN wave_identities i ON i.company_id = $1 AND i.contact_id = c.id AND i.kind = 'phone' ORDER BY c.id, i.value"
+    );
+    let mut found: Vec<(Uuid, Address, Option<String>)> = Vec::new();
+    reader.each(&sql, &values, |row| {
+        let Some(address) = Address::phone(row.text(3)?) else { return Ok(()) };
+        let (id, name) = (row.uuid(0)?, Some(row.text(1)?.to_owned()));
+        let is_shown = row.opt_text(2)? == address.telephone().as_deref();
+        let is_full = found.len() > most;
+        match found.last_mut().filter(|last| last.0 == id) {
+            Some(last) if is_shown => last.1 = address,
+            None if !is_full => found.push((id, address, name)),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(found.into_iter().map(|(_, address, name)| (address, name)).collect())
+}
+
 /// Makes a contact.
 ///
 /// # Errors
@@ -307,6 +340,7 @@ pub fn merge(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, loser: Uuid, win
     ] {
         tx.execute(sql, &params![tenant.company, loser, winner])?;
     }
+    crate::link::store::moved(tx, tenant.company, loser, winner)?;
     let sql = "UPDATE wave_chats SET contact_id = $3, name = $4 WHERE company_id = $1 AND contact_id = $2";
     tx.execute(sql, &params![tenant.company, loser, winner, won.words.name.as_str()])?;
     write(tx, kernel, tenant, winner, &united(&won.words, &lost.words), won.opted_out_at.or(lost.opted_out_at))?;

@@ -8,7 +8,7 @@ use loopd_types::{Problem, Result};
 use tokio::sync::watch;
 
 use super::store::{self, Step};
-use crate::engine::Progress;
+use crate::engine::{Failure, Progress, Stage};
 use crate::{Wave, message, number};
 
 const POLL: Duration = Duration::from_millis(250);
@@ -52,7 +52,10 @@ async fn tell(kernel: &Arc<Kernel>, step: &Step) -> Result<()> {
         message: Some(step.message),
         stage: step.stage,
         at: kernel.now(),
-        failure: None,
+        failure: (step.stage == Stage::Failed).then(|| Failure {
+            code: "undeliverable".to_owned(),
+            words: "Sandbox: it was told not to deliver this message.".to_owned(),
+        }),
     };
     kernel
         .db

@@ -3,9 +3,13 @@
 //! What it was handed is a row of `wave_sandbox_messages`, unique for each of our messages, so that it takes a message once however often
 //! it is handed over, as the real ones do not. [`life`] walks the rows along: delivered, then read.
 
+pub mod act;
+pub mod behaviour;
 pub mod http;
 pub mod life;
 mod store;
+
+pub use store::inbox;
 
 use std::sync::Arc;
 
@@ -13,11 +17,21 @@ use async_trait::async_trait;
 use loopd_kernel::Kernel;
 use loopd_types::{MINUTE_US, Problem, Result};
 
+use self::behaviour::{Fall, How};
 use super::{Abilities, Change, Engine, Failure, Fate, Outgoing, Sent, Signal, Unsent};
 use crate::number::{Number, State};
+use crate::settings::{Failpoint, Settings};
 
 /// The engine that needs no account.
-pub struct Sandbox;
+pub struct Sandbox {
+    failpoint: Failpoint,
+}
+
+impl Sandbox {
+    pub fn new(settings: &Settings) -> Self {
+        Self { failpoint: settings.failpoint.clone() }
+    }
+}
 
 pub const NAME: &str = "sandbox";
 
@@ -80,14 +94,28 @@ impl Engine for Sandbox {
                 Failure { code: "unreachable".to_owned(), words: "Sandbox: this line was made silent.".to_owned() };
             return Err(Unsent::Later { failure, after: std::time::Duration::from_secs(5), signal: Signal::None });
         }
-        match store::take(kernel, number, outgoing).await {
-            Ok(()) => Ok(Sent { wa_id: store::wa_id(outgoing.message) }),
-            // The transaction was rolled back: it was not taken.
-            Err(problem) => {
-                let words = problem.cause().unwrap_or(problem.message()).to_owned();
-                let failure = Failure { code: "unavailable".to_owned(), words };
-                Err(Unsent::Later { failure, after: std::time::Duration::from_secs(1), signal: Signal::None })
+        if let Err(failure) = file_of(kernel, number, outgoing).await {
+            return Err(Unsent::Refused { failure, signal: Signal::None });
+        }
+        let mut chance = [0; 4];
+        kernel.rng.fill(&mut chance);
+        let chance = i64::from(u32::from_be_bytes(chance)) % 100;
+        self.failpoint.at("handing");
+        let fall = store::take(kernel, number, outgoing, chance).await;
+        self.failpoint.at("handed");
+        match fall {
+            Ok(Fall::Taken | Fall::Failed(How::Undelivered)) => Ok(Sent { wa_id: store::wa_id(outgoing.message) }),
+            Ok(Fall::Failed(How::Refused)) => Err(refused("Sandbox: it was told to refuse this message.")),
+            Ok(Fall::Failed(How::Later)) => Err(later("Sandbox: it was told to have this message tried again.")),
+            Ok(Fall::Failed(How::Unknown | How::Vanished)) => {
+                Err(Unsent::Unknown { words: "Sandbox: the answer was lost.".to_owned() })
             }
+            Ok(Fall::Banned(until)) => {
+                let failure = act::banned("it is still banned", until);
+                Err(Unsent::Refused { failure, signal: Signal::Restricted(Some(until)) })
+            }
+            // The transaction was rolled back: it was not taken.
+            Err(problem) => Err(later(problem.cause().unwrap_or(problem.message()))),
         }
     }
 
@@ -97,5 +125,26 @@ impl Engine for Sandbox {
             Ok(false) => Fate::NotSent,
             Err(_) => Fate::Unknown,
         }
+    }
+}
+
+fn refused(words: &str) -> Unsent {
+    let failure = Failure { code: "refused".to_owned(), words: words.to_owned() };
+    Unsent::Refused { failure, signal: Signal::None }
+}
+
+fn later(words: &str) -> Unsent {
+    let failure = Failure { code: "unavailable".to_owned(), words: words.to_owned() };
+    Unsent::Later { failure, after: std::time::Duration::from_secs(1), signal: Signal::None }
+}
+
+/// A message's file must be there, as the real ones need its content.
+async fn file_of(kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing) -> Result<(), Failure> {
+    let Some(id) = outgoing.content.media.as_ref().and_then(|media| media.file) else { return Ok(()) };
+    let company = number.company;
+    let read = move |reader: &mut loopd_store::Reader<'_>| Ok(loopd_kernel::file::find(reader, company, id)?.is_some());
+    match kernel.db.read(loopd_store::View::Company(company), read).await {
+        Ok(false) => Err(Failure { code: "file_gone".to_owned(), words: "The file is gone.".to_owned() }),
+        _ => Ok(()),
     }
 }

@@ -3,32 +3,104 @@
 use std::sync::Arc;
 
 use loopd_kernel::Kernel;
-use loopd_store::{Value, View, dialect, params};
-use loopd_types::{CompanyId, Problem, Result, SECOND_US, Timestamp, Uuid};
+use loopd_store::{Reader, Row, StoreError, Tx, Value, View, dialect, params};
+use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
+use serde_json::{Value as Json, json};
 
-use crate::engine::{Outgoing, Stage};
+use super::behaviour::{Behaviour, Fall, How};
+use crate::engine::{Content, Outgoing, Stage};
 use crate::number::Number;
-
-/// How long a message is on its way to the telephone, and how long until somebody looks at it.
-const DELIVERED_AFTER_US: i64 = SECOND_US / 2;
-const READ_AFTER_US: i64 = 2 * SECOND_US;
 
 /// What it calls a message of ours.
 pub fn wa_id(message: Uuid) -> String {
     format!("sandbox.{}", message.simple())
 }
 
-/// Takes a message, once.
-pub async fn take(kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing) -> Result<()> {
+const LINE: &str = "SELECT deliver_after, read_after, fail_next, fail_percent, fail_how, banned_until, ban_reason FROM wave_sandbox_lines \
+     WHERE company_id = $1 AND number_id = $2";
+
+fn read_line(row: &Row<'_>) -> Result<Behaviour, StoreError> {
+    Ok(Behaviour {
+        deliver_after_ms: row.i64(0)?,
+        read_after_ms: row.opt_i64(1)?,
+        fail_next: row.i64(2)?,
+        fail_percent: row.i64(3)?,
+        fail_how: How::parse(row.text(4)?).unwrap_or(How::Refused),
+        banned_until: row.opt_time(5)?,
+        ban_reason: row.opt_text(6)?.map(str::to_owned),
+    })
+}
+
+/// How a line behaves.
+pub fn behaviour(reader: &mut Reader<'_>, company: CompanyId, number: Uuid) -> Result<Behaviour, StoreError> {
+    Ok(reader.first(LINE, &params![company, number], read_line)?.unwrap_or_default())
+}
+
+/// As [`behaviour`], held until the transaction ends, where somebody told the line how.
+///
+/// # Errors
+/// The database's.
+pub fn lock_behaviour(tx: &mut Tx<'_>, company: CompanyId, number: Uuid) -> Result<Behaviour, StoreError> {
+    let sql = format!("{LINE}{}", dialect::for_update(tx.engine()));
+    Ok(tx.first(&sql, &params![company, number], read_line)?.unwrap_or_default())
+}
+
+/// Tells a line how to behave.
+///
+/// # Errors
+/// The database's.
+pub fn behave(
+    tx: &mut Tx<'_>,
+    company: CompanyId,
+    number: Uuid,
+    line: &Behaviour,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.push(
+        "INSERT INTO wave_sandbox_lines (company_id, number_id, deliver_after, read_after, fail_next, fail_percent, fail_how, banned_until, \
+         ban_reason, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         ON CONFLICT (company_id, number_id) DO UPDATE SET deliver_after = excluded.deliver_after, read_after = excluded.read_after, \
+         fail_next = excluded.fail_next, fail_percent = excluded.fail_percent, fail_how = excluded.fail_how, \
+         banned_until = excluded.banned_until, ban_reason = excluded.ban_reason, updated_at = excluded.updated_at",
+        params![
+            company,
+            number,
+            line.deliver_after_ms,
+            line.read_after_ms,
+            line.fail_next,
+            line.fail_percent,
+            line.fail_how.as_str(),
+            line.banned_until,
+            line.ban_reason.as_deref(),
+            now
+        ],
+    )
+}
+
+/// Takes a message, once, unless the line was told to fail. `chance` is from 0 to 99.
+pub async fn take(kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing, chance: i64) -> Result<Fall> {
     let (id, now, company, number) = (kernel.new_id(), kernel.now(), number.company, number.id);
     let content = serde_json::to_string(&outgoing.content).map_err(Problem::internal)?;
     let (message, jid) = (outgoing.message, outgoing.to.to_string());
     kernel
         .db
         .write(View::Company(company), move |tx| {
+            // What is there already is not judged again.
+            if has_in(tx, company, message)? {
+                return Ok(Fall::Taken);
+            }
+            let mut line = lock_behaviour(tx, company, number)?;
+            let before = line.fail_next;
+            let fall = line.next(now, chance);
+            if line.fail_next != before {
+                behave(tx, company, number, &line, now)?;
+            }
+            if !fall.arrives() {
+                return Ok(fall);
+            }
             tx.execute(
-                "INSERT INTO wave_sandbox_messages (company_id, id, number_id, message_id, jid, content, stage, next_at, created_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, 'sent', $7, $8) ON CONFLICT (company_id, message_id) DO NOTHING",
+                "INSERT INTO wave_sandbox_messages (company_id, id, number_id, message_id, jid, content, stage, next_at, read_after, is_doomed, \
+                 created_at) VALUES ($1, $2, $3, $4, $5, $6, 'sent', $7, $8, $9, $10) ON CONFLICT (company_id, message_id) DO NOTHING",
                 &params![
                     company,
                     id,
@@ -36,24 +108,49 @@ pub async fn take(kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing) ->
                     message,
                     jid.as_str(),
                     Value::Json(content.clone()),
-                    now.plus(DELIVERED_AFTER_US),
+                    now.plus(line.deliver_after_ms * 1_000),
+                    line.read_after_ms,
+                    fall == Fall::Failed(How::Undelivered),
                     now
                 ],
             )?;
-            Ok(())
+            Ok(fall)
         })
         .await
 }
 
+fn has_in(reader: &mut Reader<'_>, company: CompanyId, message: Uuid) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM wave_sandbox_messages WHERE company_id = $1 AND message_id = $2";
+    Ok(reader.first(sql, &params![company, message], |row| row.i64(0))?.is_some())
+}
+
 /// Whether it took a message.
 pub async fn has(kernel: &Arc<Kernel>, company: CompanyId, message: Uuid) -> Result<bool> {
-    kernel
-        .db
-        .read(View::Company(company), move |reader| {
-            let sql = "SELECT 1 FROM wave_sandbox_messages WHERE company_id = $1 AND message_id = $2";
-            Ok(reader.first(sql, &params![company, message], |row| row.i64(0))?.is_some())
-        })
-        .await
+    kernel.db.read(View::Company(company), move |reader| Ok(has_in(reader, company, message)?)).await
+}
+
+/// What a simulated telephone was sent by a line, newest first.
+pub fn inbox(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    number: Uuid,
+    jid: &str,
+    most: i64,
+) -> Result<Vec<Json>, StoreError> {
+    let sql = "SELECT message_id, content, stage, created_at FROM wave_sandbox_messages \
+         WHERE company_id = $1 AND number_id = $2 AND jid = $3 ORDER BY created_at DESC, id DESC LIMIT $4";
+    reader.query(sql, &params![company, number, jid, most], |row| {
+        let content: Content = serde_json::from_str(row.json(1)?).unwrap_or_default();
+        Ok(json!({
+            "message": row.uuid(0)?.to_string(),
+            "type": content.kind,
+            "text": content.text,
+            "file": content.media.and_then(|media| media.file).map(|file| file.to_string()),
+            "reply_to": content.reply_to,
+            "stage": row.text(2)?,
+            "taken_at": row.time(3)?.to_string(),
+        }))
+    })
 }
 
 /// A message that comes one step further.
@@ -77,23 +174,28 @@ pub async fn walk(kernel: &Arc<Kernel>, most: usize) -> Result<Vec<Step>> {
         .db
         .write(View::System, move |tx| {
             let sql = format!(
-                "SELECT company_id, id, number_id, message_id, stage FROM wave_sandbox_messages WHERE next_at <= $1 \
+                "SELECT company_id, id, number_id, message_id, stage, read_after, is_doomed FROM wave_sandbox_messages WHERE next_at <= $1 \
                  ORDER BY next_at LIMIT {most}{}",
                 dialect::for_update_skip_locked(tx.engine())
             );
             let due = tx.query(&sql, &params![now], |row| {
-                let stage = if row.text(4)? == "sent" { Stage::Delivered } else { Stage::Read };
+                let (is_sent, is_doomed) = (row.text(4)? == "sent", row.bool(6)?);
+                let stage = match (is_sent, is_doomed) {
+                    (true, true) => Stage::Failed,
+                    (true, false) => Stage::Delivered,
+                    _ => Stage::Read,
+                };
                 let step = Step { company: CompanyId(row.i64(0)?), number: row.uuid(2)?, message: row.uuid(3)?, stage };
-                Ok((row.uuid(1)?, step))
+                Ok((row.uuid(1)?, row.opt_i64(5)?, step))
             })?;
-            for (id, step) in &due {
-                let next: Option<Timestamp> = (step.stage == Stage::Delivered).then(|| now.plus(READ_AFTER_US));
+            for (id, read_after, step) in &due {
+                let next = read_after.filter(|_| step.stage == Stage::Delivered);
                 tx.push(
                     "UPDATE wave_sandbox_messages SET stage = $3, next_at = $4 WHERE company_id = $1 AND id = $2",
-                    params![step.company, *id, step.stage.as_str(), next],
+                    params![step.company, *id, step.stage.as_str(), next.map(|ms| now.plus(ms * 1_000))],
                 )?;
             }
-            Ok(due.into_iter().map(|(_, step)| step).collect())
+            Ok(due.into_iter().map(|(.., step)| step).collect())
         })
         .await
 }

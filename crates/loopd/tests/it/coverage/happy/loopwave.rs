@@ -33,6 +33,15 @@ pub(super) async fn loopwave(world: &World, tour: &mut Tour) {
     let received = tour.post(&format!("{item}sandbox/receive/"), json!({"from": "250788123456", "text": "Hi"})).await;
     tour.post(&format!("{item}sandbox/silence/"), json!({"silent": false})).await;
     tour.get(&format!("{item}health/")).await;
+    tour.get(&format!("{item}sandbox/")).await;
+    tour.patch(&format!("{item}sandbox/"), json!({"deliver_after_ms": 400})).await;
+    tour.get(&format!("{item}sandbox/inbox/?phone=250788123456")).await;
+    tour.post(&format!("{item}sandbox/ban/"), json!({"minutes": 5})).await;
+    for act in ["lift", "drop", "unlink"] {
+        tour.post(&format!("{item}sandbox/{act}/"), json!({})).await;
+    }
+    tour.post(&format!("{item}connect/"), json!({})).await;
+    tour.post(&format!("{item}sandbox/scan/"), json!({"phone": "250788000001"})).await;
     inbox(tour, &received.text_at("/chat")).await;
     super::wave_people::wave_people(world, tour).await;
     for (path, id) in [("api-keys", &key), ("numbers", &number)] {
@@ -81,6 +90,11 @@ async fn inbox(tour: &mut Tour, chat: &str) {
     tour.get("/api/v1/loopwave/reports/").await;
     tour.get("/api/v1/loopwave/activity/").await;
     tour.get("/api/v1/loopwave/activity/export/").await;
+    let replies = "/api/v1/loopwave/kept-replies/";
+    let reply = tour.post(replies, json!({"shortcut": "price", "text": "5,000, {{name}}"})).await.text_at("/id");
+    tour.get(&format!("{replies}?chat={chat}")).await;
+    tour.patch(&format!("{replies}{reply}/"), json!({"title": "The price"})).await;
+    tour.delete(&format!("{replies}{reply}/")).await;
     let views = "/api/v1/loopwave/saved-views/";
     let view = tour.post(views, json!({"name": "Mine", "filter": {"assignee": "me"}})).await.text_at("/id");
     tour.get(views).await;

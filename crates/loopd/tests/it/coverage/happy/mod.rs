@@ -80,6 +80,10 @@ impl Tour {
         let request = self.owner.post(path).body("text/plain", "hello");
         self.call(Method::POST, path, request).await
     }
+    async fn csv(&mut self, path: &str, text: &str) -> Answer {
+        let request = self.owner.post(path).body("text/csv", text.to_owned());
+        self.call(Method::POST, path, request).await
+    }
     async fn patch(&mut self, path: &str, body: Value) -> Answer {
         let request = self.owner.patch(path).json(&body);
         self.call(Method::PATCH, path, request).await

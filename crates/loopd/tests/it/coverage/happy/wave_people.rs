@@ -25,6 +25,29 @@ pub(super) async fn wave_people(world: &World, tour: &mut Tour) {
     tour.get(&format!("{item}identities/")).await;
     tour.get(&format!("{base}segment/?lifecycle=lead")).await;
     tour.patch(&item, json!({"tags": ["vip"]})).await;
+    tour.get(&format!("{base}export/")).await;
+    let import = tour.csv(&format!("{base}import/"), "name,phone\nEve,+250788666666\n").await.text_at("/id");
+    tour.get(&format!("/api/v1/loopwave/contact-imports/{import}/")).await;
+    tour.get(&format!("/api/v1/loopwave/contact-imports/{import}/errors/")).await;
+    let record = tour.owner.make("/api/v1/booking/customers/", json!({"name": "Aline"})).await;
+    let about = json!({"resource": "booking/customers", "record": record});
+    let ticket = tour.owner.make("/api/v1/loopwave/tickets/", json!({"subject": "No parcel"})).await;
+    let chat = tour.owner.get("/api/v1/loopwave/chats/").await.text_at("/results/0/id");
+    for owner in
+        [item.clone(), format!("/api/v1/loopwave/tickets/{ticket}/"), format!("/api/v1/loopwave/chats/{chat}/")]
+    {
+        let link = tour.post(&format!("{owner}links/"), about.clone()).await.text_at("/id");
+        tour.get(&format!("{owner}links/")).await;
+        tour.delete(&format!("{owner}links/{link}/")).await;
+    }
+    tour.post(&format!("{item}links/match/"), json!({})).await;
+    tour.get(&format!("/api/v1/loopwave/links/?resource=booking/customers&record={record}")).await;
+    let segments = "/api/v1/loopwave/segments/";
+    let segment = tour.post(segments, json!({"name": "VIP", "filter": {"tags": ["vip"]}})).await.text_at("/id");
+    tour.get(segments).await;
+    tour.get(&format!("{segments}{segment}/")).await;
+    tour.patch(&format!("{segments}{segment}/"), json!({"name": "VIPs"})).await;
+    tour.delete(&format!("{segments}{segment}/")).await;
     tour.post(&format!("{base}{other}/merge/"), json!({"into": contact})).await;
     tour.delete(&item).await;
     let base = "/api/v1/loopwave/automations/";
