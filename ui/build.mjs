@@ -22,8 +22,8 @@ const TYPES = {
 };
 /** The icons our pages use; adding one is adding its lucide name here. */
 const ICONS = [
-  'activity', 'arrow-right', 'arrow-up-right', 'blocks', 'book-open', 'boxes', 'building-2', 'check', 'copy', 'download', 'file-json',
-  'image', 'key-round', 'layers', 'link', 'list', 'lock', 'monitor', 'moon', 'search', 'server', 'shield-check', 'smartphone', 'sun',
+  'activity', 'arrow-right', 'arrow-up-right', 'blocks', 'book-open', 'boxes', 'building-2', 'check', 'coins', 'copy', 'download', 'file-json',
+  'image', 'key-round', 'layers', 'link', 'list', 'lock', 'message-circle', 'monitor', 'moon', 'search', 'server', 'shield-check', 'smartphone', 'sun',
   'sun-moon', 'terminal', 'workflow',
 ];
 const ICON_SIZES = [16, 32, 48, 64, 128, 180, 192, 256, 384, 512];

@@ -5,6 +5,13 @@ const place = document.querySelector('[data-reader]');
 const systemIsDark = matchMedia('(prefers-color-scheme: dark)');
 const isDark = () => (root.dataset.theme ? root.dataset.theme === 'dark' : systemIsDark.matches);
 
+// `?api=loomal` reads another product's document. Only those that the page names are read.
+const wanted = new URLSearchParams(location.search).get('api') ?? '';
+const links = [...document.querySelectorAll('[data-api]')];
+const chosen = links.find((link) => link.dataset.api === wanted) ?? links[0];
+chosen.setAttribute('aria-current', 'page');
+const schemaUrl = chosen.dataset.schema ?? place.dataset.schema;
+
 function failed(reason) {
   place.querySelector('[data-reader-state]').textContent = `The API description could not be read: ${reason}`;
 }
@@ -18,7 +25,7 @@ function swagger() {
   root.addEventListener('loop:theme', follow);
   window.SwaggerUIBundle({
     domNode: target,
-    url: place.dataset.schema,
+    url: schemaUrl,
     deepLinking: true,
     docExpansion: 'none',
     defaultModelsExpandDepth: 0,
@@ -56,7 +63,7 @@ function colours() {
 }
 
 async function redoc() {
-  const response = await fetch(place.dataset.schema, { headers: { accept: 'application/json' } });
+  const response = await fetch(schemaUrl, { headers: { accept: 'application/json' } });
   if (!response.ok) return failed(`the server answered ${response.status}`);
   const schema = await response.json();
   const draw = () => {

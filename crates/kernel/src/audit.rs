@@ -22,12 +22,27 @@ pub struct Entry<'a> {
 }
 
 const INSERT: &str = "INSERT INTO audit_logs (company_id, id, at, action, module, resource, target_id, target_label, \
-     actor_user_id, credential_id, app_id, address, request_id, reason, changes, impersonator_user_id) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+     actor_user_id, credential_id, app_id, address, request_id, reason, changes, impersonator_user_id, \
+     is_creation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+/// The rows that tell of one record: of company `$1`, with the id `$2` as text and `$3` as itself. That of its making has the record's
+/// id and is in no index of targets ([`record_creation`]).
+pub const OF_RECORD: &str = "company_id = $1 AND (target_id = $2 AND NOT is_creation OR id = $3 AND is_creation)";
 
 /// Records an act of a tenant's caller.
 pub fn record(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, entry: Entry<'_>) -> Result<(), StoreError> {
     record_by(tx, kernel, tenant.company, &tenant.actor, entry)
+}
+
+/// Records that a caller made the record `id` just now, under that id: a row is found by it, and needs no second entry to be found by its
+/// target. `id` must be new ([`Kernel::new_id`] in this transaction), because rows stand, and are sealed, by the time that their ids tell.
+pub fn record_creation(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    id: Uuid,
+    entry: Entry<'_>,
+) -> Result<(), StoreError> {
+    write(tx, kernel, tenant.company, &tenant.actor, (id, true), entry)
 }
 
 /// Records an act in a company, or in the installation (`CompanyId(0)`).
@@ -38,13 +53,24 @@ pub fn record_by(
     actor: &Actor,
     entry: Entry<'_>,
 ) -> Result<(), StoreError> {
+    write(tx, kernel, company, actor, (kernel.new_id(), false), entry)
+}
+
+fn write(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    actor: &Actor,
+    (id, is_creation): (Uuid, bool),
+    entry: Entry<'_>,
+) -> Result<(), StoreError> {
     let Entry { action, module, resource, target, label, changes } = entry;
     let origin = actor.origin.as_ref();
     tx.push(
         INSERT,
         params![
             company,
-            kernel.new_id(),
+            id,
             kernel.now(),
             action,
             module,
@@ -58,7 +84,8 @@ pub fn record_by(
             origin.map(|o| &*o.request_id),
             actor.reason,
             changes.map(Value::Json),
-            origin.and_then(|o| o.impersonator)
+            origin.and_then(|o| o.impersonator),
+            is_creation
         ],
     )
 }
@@ -97,7 +124,8 @@ pub(crate) async fn record_superuser_visits(
                         origin.map(|o| &*o.request_id),
                         Option::<&str>::None,
                         Value::Null,
-                        origin.and_then(|o| o.impersonator)
+                        origin.and_then(|o| o.impersonator),
+                        false
                     ],
                 )?;
             }
@@ -161,11 +189,20 @@ pub async fn record_export(
         .await
 }
 
-/// Limits a search by time to the part of the index that can hold it: ids rise with time. A day is left on both sides for clocks that
-/// were set back; the filter on `at` itself is exact.
+/// Limits a search to the part of an index that can hold it. By time: ids rise with it. A day is left on both sides for clocks that
+/// were set back; the filter on `at` itself is exact. By target: as [`OF_RECORD`] says; the filter on `target` stands beside it.
 pub fn within(filters: &[(String, String)]) -> Conditions {
     let mut conditions = Conditions::default();
     for (name, text) in filters {
+        if name == "target" {
+            conditions = match Uuid::parse_str(text) {
+                Ok(id) => conditions.and(
+                    "(l.target_id = {} AND NOT l.is_creation OR l.id = {} AND l.is_creation)",
+                    [Value::from(text.as_str()), Value::Uuid(id)],
+                ),
+                Err(_) => conditions.and("NOT l.is_creation", []),
+            };
+        }
         let Some(at) = Timestamp::parse(text) else { continue };
         conditions = match name.as_str() {
             "at__gte" | "at__gt" | "at" => conditions.and("l.id >= {}", [Value::Uuid(Ids::floor(at.plus(-DAY_US)))]),

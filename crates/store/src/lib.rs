@@ -11,6 +11,7 @@ pub mod dialect;
 mod error;
 mod job;
 pub mod migrate;
+mod planner;
 mod postgres;
 mod queue;
 mod reader;

@@ -89,7 +89,9 @@ pub(crate) fn insert(cx: &mut Cx<'_, '_>, record: &mut Record) -> Result<Vec<u8>
     }
     write_lines(cx, record)?;
     let json = record.render()?;
-    tell(cx, record, &Told { audit: "create", event: "created" }, None, &json)?;
+    let target = record.id().to_string();
+    audit::record_creation(cx.tx, cx.kernel(), cx.tenant, record.id(), entry(record, "create", &target, None))?;
+    emit(cx, record, "created", &json)?;
     Ok(json)
 }
 
@@ -174,20 +176,26 @@ fn write_status_change(cx: &mut Cx<'_, '_>, from: &str, record: &Record, action:
 
 /// The audit row and the event of one write.
 fn tell(cx: &mut Cx<'_, '_>, record: &Record, told: &Told<'_>, changes: Option<String>, json: &[u8]) -> Result<()> {
+    let target = record.id().to_string();
+    audit::record(cx.tx, cx.kernel(), cx.tenant, entry(record, told.audit, &target, changes))?;
+    emit(cx, record, told.event, json)
+}
+
+fn entry<'a>(record: &'a Record, action: &'a str, target: &'a str, changes: Option<String>) -> audit::Entry<'a> {
     let definition = &record.runtime;
-    let id = record.id().to_string();
-    let entry = audit::Entry {
-        action: told.audit,
+    audit::Entry {
+        action,
         module: &definition.module,
         resource: &definition.resource.slug,
-        target: &id,
+        target,
         label: record.label(),
         changes,
-    };
-    audit::record(cx.tx, cx.kernel(), cx.tenant, entry)?;
-    let kind = definition.event(told.event);
-    event::emit(cx.tx, cx.kernel(), cx.tenant, &kind, &record.subject(), text(json.to_vec())?)?;
-    Ok(())
+    }
+}
+
+fn emit(cx: &mut Cx<'_, '_>, record: &Record, told: &str, json: &[u8]) -> Result<()> {
+    let kind = record.runtime.event(told);
+    event::emit(cx.tx, cx.kernel(), cx.tenant, &kind, &record.subject(), text(json.to_vec())?)
 }
 
 fn text(json: Vec<u8>) -> Result<String> {

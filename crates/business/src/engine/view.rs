@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use loopd_kernel::Tenant;
+use loopd_kernel::audit::OF_RECORD;
 use loopd_store::{Reader, params};
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{PageWriter, Query, page};
@@ -105,17 +106,19 @@ pub fn history(
     read::found_by(reader, tenant, found)?.ok_or_else(Problem::not_found)?;
     let target = id.to_string();
     let count = reader.one(
-        "SELECT COUNT(*) FROM audit_logs WHERE company_id = $1 AND target_id = $2",
-        &params![tenant.company, &target],
+        &format!("SELECT COUNT(*) FROM audit_logs WHERE {OF_RECORD}"),
+        &params![tenant.company, &target, id],
         |row| row.i64(0),
     )?;
     let count = u64::try_from(count).unwrap_or(0);
     let (page, offset) = page::resolve(request, count)?;
     let mut writer = PageWriter::new(base, query, page, request.size, count);
     reader.each(
-        "SELECT id, at, action, actor_user_id, app_id, reason, changes FROM audit_logs \
-         WHERE company_id = $1 AND target_id = $2 ORDER BY id DESC LIMIT $3 OFFSET $4",
-        &params![tenant.company, &target, i64::from(request.size), i64::try_from(offset).unwrap_or(i64::MAX)],
+        &format!(
+            "SELECT id, at, action, actor_user_id, app_id, reason, changes FROM audit_logs \
+             WHERE {OF_RECORD} ORDER BY id DESC LIMIT $4 OFFSET $5"
+        ),
+        &params![tenant.company, &target, id, i64::from(request.size), i64::try_from(offset).unwrap_or(i64::MAX)],
         |row| {
             let out = writer.row();
             out.extend_from_slice(b"{\"id\":");

@@ -122,6 +122,17 @@ each_engine! {
         assert_eq!(world.mtn.see(|inside| inside.requests.len()), 1);
     }
 
+    async fn a_provider_that_asks_to_wait_has_refused_nothing(world: &World) {
+        let invoice = world.open_invoice(900).await;
+        let id = world.momo(&invoice, "mtn_momo", PAYER).await;
+        world.mtn.set(|inside| inside.is_busy = true);
+        world.act("payments", &id, "initiate", json!({})).await.expect_refusal(503, "provider_unavailable");
+        assert_eq!(world.get("payments", &id).await["status"], "pending");
+        world.mtn.set(|inside| inside.is_busy = false);
+        world.act("payments", &id, "initiate", json!({})).await.expect_status(200);
+        assert_eq!(world.mtn.see(|inside| inside.requests.len()), 1);
+    }
+
     async fn a_refusal_fails_the_payment_and_frees_the_invoice(world: &World) {
         let invoice = world.open_invoice(900).await;
         let id = world.momo(&invoice, "mtn_momo", PAYER).await;

@@ -20,6 +20,8 @@ pub struct Inside {
     pub loses_answers: bool,
     /// Refuse with this code.
     pub refuses: Option<&'static str>,
+    /// Take no requests for now: 429.
+    pub is_busy: bool,
     /// Give no tokens.
     pub is_closed: bool,
 }
@@ -80,6 +82,9 @@ impl Mtn {
         }
         match (method, path.strip_prefix("/collection/v1_0/requesttopay")?) {
             ("POST", "") => {
+                if inside.is_busy {
+                    return Some((429, json!({"message": "Rate limit is exceeded."})));
+                }
                 if let Some(code) = inside.refuses {
                     return Some((400, json!({"code": code, "message": "Refused."})));
                 }

@@ -292,8 +292,7 @@ fn identify(tx: &mut Tx<'_>, user: Uuid, wanted: &mut Wanted) -> Result<()> {
     for email in tx.query(sql, &params![user], |row| Ok(row.text(0)?.to_owned()))? {
         wanted.add_email(&email);
     }
-    let sql =
-        "SELECT target_label, changes FROM audit_logs WHERE company_id = $1 AND target_id = $2 AND resource = 'users'";
+    let sql = "SELECT target_label, changes FROM audit_logs WHERE company_id = $1 AND target_id = $2 AND NOT is_creation AND resource = 'users'";
     let told = tx.query(sql, &params![INSTALLATION, user.to_string()], |row| {
         Ok((row.text(0)?.to_owned(), row.opt_json(1)?.map(str::to_owned)))
     })?;

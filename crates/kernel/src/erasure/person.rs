@@ -121,7 +121,8 @@ fn identify(
         one.contacts.iter().for_each(|contact| wanted.add_word(contact));
         let records = kernel.personal_records().iter().find(|records| records.path == one.path);
         let Some(records) = records.filter(|records| !records.names.is_empty()) else { continue };
-        let sql = "SELECT changes FROM audit_logs WHERE company_id = $1 AND target_id = $2";
+        // That of its making has no changes.
+        let sql = "SELECT changes FROM audit_logs WHERE company_id = $1 AND target_id = $2 AND NOT is_creation";
         let logs =
             reader.query(sql, &params![company, one.id.to_string()], |row| Ok(row.opt_json(0)?.map(str::to_owned)))?;
         for changes in logs.into_iter().flatten() {

@@ -7,7 +7,7 @@ use super::{
     document::Document,
     examples::{EXAMPLES, Example, Headers},
     info::{Access, ActionDoc, FieldDoc, ModuleDoc, PortalInfo, ResourceDoc, Viewer, Write},
-    resources,
+    resources, siblings,
 };
 
 /// The fields that every product record has. Source: spec/loop.md section 5.7.
@@ -50,6 +50,7 @@ pub(super) fn page(info: &PortalInfo, viewer: Viewer) -> Document {
                 (conventions())
                 (core(info))
                 (products(info))
+                (sibling_products(info))
                 (action_endpoints(info))
             }
         }
@@ -97,6 +98,10 @@ fn contents(info: &PortalInfo) -> Markup {
                         a href="#product-apis" { "Product APIs" }
                         ul { @for module in &info.modules { li { a href={ "#" (module.slug) } { (module.name) } } } }
                     }
+                    li {
+                        a href="#sibling-products" { "Loopwave and Loomal" }
+                        ul { @for sibling in &siblings::SIBLINGS { li { a href={ "#" (sibling.slug) } { (sibling.name) } } } }
+                    }
                     li { a href="#action-endpoints" { "Action endpoints" } }
                 }
             }
@@ -124,6 +129,9 @@ fn openapi() -> Markup {
         ("/api/docs/", "Swagger UI: try calls in the browser"),
         ("/api/redoc/", "ReDoc: read the whole API on one page"),
         ("/api/schema/", "The OpenAPI document, for generators and tools"),
+        ("/api-reference/openapi.json", "Loopwave's own document"),
+        ("/v0/openapi.json", "Loomal's own document"),
+        ("/mcp", "The same as tools for agents (Model Context Protocol)"),
         ("/health/", "Health: app, database, environment, version, timestamp"),
         ("/api/assets/", "Logo, wordmark, favicon and app icons"),
     ];
@@ -271,6 +279,17 @@ fn products(info: &PortalInfo) -> Markup {
                 p.note role="status" data-find-count {}
             }
             @for module in &info.modules { (module_block(module)) }
+        },
+    )
+}
+
+fn sibling_products(info: &PortalInfo) -> Markup {
+    section(
+        "sibling-products",
+        "Loopwave and Loomal",
+        html! {
+            p { "Two products on the same accounts, companies and billing, with keys, errors and descriptions of their own." }
+            (siblings::blocks(info))
         },
     )
 }

@@ -8,6 +8,7 @@ use super::{
     examples::{CORE_APIS, EXAMPLES, Example, Headers, PRODUCTS},
     guide,
     info::PortalInfo,
+    siblings,
 };
 
 pub(super) const TAGLINE: &str = "Unified multi-tenant API ecosystem for LOOP by LIGHTMGROUP.";
@@ -32,6 +33,7 @@ pub(super) fn page(info: &PortalInfo) -> Document {
             (core_apis())
             (product_apis(info))
         }
+        div.cards.one { (sibling_products()) }
         (guide::section(info))
         (examples(info))
         div.cards.two { (assets()) (security()) }
@@ -152,6 +154,10 @@ fn product_apis(info: &PortalInfo) -> Markup {
             }
         },
     )
+}
+
+fn sibling_products() -> Markup {
+    card("sibling-products", "boxes", "Loopwave and Loomal", siblings::lines())
 }
 
 fn examples(info: &PortalInfo) -> Markup {

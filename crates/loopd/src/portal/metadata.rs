@@ -7,6 +7,7 @@ use super::{
     examples::{CORE_APIS, EXAMPLES, Headers, PRODUCTS, TOKEN},
     home::{SECURITY_NOTES, TAGLINE},
     info::{ModuleDoc, PortalInfo},
+    siblings::SIBLINGS,
 };
 
 pub(super) fn document(info: &PortalInfo) -> Document {
@@ -36,6 +37,13 @@ pub(super) fn document(info: &PortalInfo) -> Document {
         ],
         "core_apis": CORE_APIS.map(|path| format!("/api/v1{path}")),
         "products": products(info),
+        "sibling_products": SIBLINGS.map(|sibling| json!({
+            "name": sibling.name,
+            "slug": sibling.slug,
+            "base_url": format!("{base}{}", sibling.base),
+            "manage_url": format!("{base}{}", sibling.manage),
+            "schema_url": format!("{base}{}", sibling.document),
+        })),
         "examples": EXAMPLES.map(|example| json!({
             "name": example.name,
             "method": example.method,

@@ -19,6 +19,7 @@ pub mod mailbox;
 mod metadata;
 mod readers;
 mod resources;
+mod siblings;
 #[cfg(test)]
 mod tests;
 

@@ -8,6 +8,7 @@ use super::{
     components::{Frame, icon},
     document::Document,
     info::PortalInfo,
+    siblings::SIBLINGS,
 };
 
 /// The schema's address; the readers ask for JSON by their Accept header.
@@ -54,6 +55,14 @@ pub(super) fn redoc(info: &PortalInfo) -> Document {
 fn reader(kind: &str, name: &str) -> Markup {
     html! {
         h1.unseen { "LOOP API in " (name) }
+        nav.apis aria-label="APIs" {
+            ul {
+                li { a href="?" data-api="" { "LOOP" } }
+                @for sibling in &SIBLINGS {
+                    li { a href={ "?api=" (sibling.slug) } data-api=(sibling.slug) data-schema=(sibling.document) { (sibling.name) } }
+                }
+            }
+        }
         div.reader data-reader=(kind) data-schema=(SCHEMA) {
             div.reader-wait {
                 (icon("book-open"))

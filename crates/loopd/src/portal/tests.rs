@@ -361,3 +361,18 @@ fn files_come_compressed_cached_and_unchanged_once() {
     assert!(assets::serve("../manifest.json", None, None).is_none());
     assert!(assets::serve("manifest.json", None, None).is_none(), "the manifest is ours alone");
 }
+
+#[test]
+fn the_products_beside_loop_are_found_from_the_front_page_to_their_own_documents() {
+    let info = info();
+    let front = front(&info, None).expect("a page");
+    let reference = developers(&info, Viewer::Anyone);
+    for (slug, document) in [("loopwave", "/api-reference/openapi.json"), ("loomal", "/v0/openapi.json")] {
+        assert!(text(&front).contains(&format!("href=\"/api/developers/#{slug}\"")), "{slug}");
+        assert!(text(&reference).contains(&format!("<section class=\"module\" id=\"{slug}\"")), "{slug}");
+        for page in [&reference, &swagger(&info), &redoc(&info)] {
+            assert!(text(page).contains(&format!("?api={slug}\"")), "{slug}");
+            assert!(text(page).contains(document), "{slug}");
+        }
+    }
+}

@@ -130,6 +130,31 @@ each_engine! {
         assert!(rows <= 6, "{rows} rows");
     }
 
+    async fn what_happened_to_a_record_is_found_by_its_id_from_its_making_on(world: &World) {
+        let owner = world.owner().await;
+        let made = owner.post(APPOINTMENTS).json(&json!({"title": "x"})).await.expect_status(201).json();
+        let other = owner.post(APPOINTMENTS).json(&json!({"title": "y"})).await.expect_status(201).json();
+        let id = made["id"].as_str().expect("an id");
+        owner.patch(&format!("{APPOINTMENTS}{id}/")).json(&json!({"title": "z"})).await.expect_status(200);
+        let actions = |found: Value| -> Vec<(Value, Value)> {
+            let rows = found["results"].as_array().expect("rows").iter();
+            rows.map(|row| (row["action"].clone(), row["target"].clone())).collect()
+        };
+        let found = owner.get(AUDIT).query("target", id).await.expect_status(200).json();
+        assert_eq!(actions(found.clone()), [(json!("update"), json!(id)), (json!("create"), json!(id))]);
+        // The row of the making has the record's own id; the others have their own.
+        assert_eq!(found["results"][1]["id"], made["id"]);
+        assert_ne!(found["results"][0]["id"], made["id"]);
+        let row = owner.get(&format!("{AUDIT}{id}/")).await.expect_status(200).json();
+        assert_json!(row, {"action": "create", "module": "booking", "resource": "appointments", "target": id});
+        let both = owner.get(AUDIT).query("action", "create").query("resource", "appointments").await.json();
+        assert_eq!(both["count"], 2, "{both}");
+        assert_eq!(both["results"][0]["target"], other["id"], "newest first");
+        // What is no record is found by its words as before.
+        let code = owner.get(AUDIT).query("target", "nothing").await.expect_status(200).json();
+        assert_eq!(code["count"], 0);
+    }
+
     async fn a_search_by_time_is_exact(world: &World) {
         let owner = world.owner().await;
         for (days, label) in [(10, "ten"), (20, "twenty"), (30, "thirty")] {

@@ -92,7 +92,7 @@ fn names(list: &str) -> Vec<String> {
 /// linked columns); indexes (table, name).
 const SQLITE: [&str; 3] = [
     "SELECT t.name, c.name, c.type, c.\"notnull\" = 0 AND c.pk = 0, c.dflt_value IS NOT NULL
-     FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'",
+     FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite^_%' ESCAPE '^'",
     "SELECT tab, group_concat(col), NULL, NULL FROM
          (SELECT t.name AS tab, c.name AS col FROM sqlite_schema t JOIN pragma_table_info(t.name) c
           WHERE t.type = 'table' AND c.pk > 0 ORDER BY t.name, c.pk) GROUP BY tab

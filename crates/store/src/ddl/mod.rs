@@ -13,7 +13,7 @@ use loopd_types::hex;
 pub use names::index as index_name;
 use names::{list, quoted};
 
-use crate::{Engine, Reader, StoreError, Tx, Value, security};
+use crate::{Engine, Reader, StoreError, Tx, Value, planner, security};
 
 /// What [`plan`] found to do.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -49,7 +49,8 @@ pub fn plan(reader: &mut Reader<'_>, tables: &[TableDef]) -> Result<Plan, StoreE
     Ok(plan)
 }
 
-/// Runs the statements of a plan; on PostgreSQL, new tables with a `company_id` get their row policy.
+/// Runs the statements of a plan; on PostgreSQL, new tables with a `company_id` get their row policy, on SQLite the planner hears of
+/// new indexes.
 ///
 /// # Errors
 /// `Other` listing the refusals when there are any; nothing is run then.
@@ -63,6 +64,7 @@ pub fn apply(tx: &mut Tx<'_>, plan: &Plan) -> Result<(), StoreError> {
     for statement in &plan.statements {
         tx.batch(statement)?;
     }
+    planner::ensure(tx)?;
     security::ensure(tx)
 }
 

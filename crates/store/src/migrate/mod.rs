@@ -5,7 +5,7 @@ mod translate;
 
 use loopd_types::{Clock, Problem, sha256_hex};
 
-use crate::{Db, Engine, Reader, StoreError, Tx, View, dialect, params, security};
+use crate::{Db, Engine, Reader, StoreError, Tx, View, dialect, params, planner, security};
 
 pub use tables::{newest, tables};
 
@@ -59,6 +59,7 @@ pub async fn run_these(db: &Db, clock: &dyn Clock, known: &'static [Migration]) 
         let step = db.write_unlimited(move |tx| {
             tx.lock("schema_migrations")?;
             let Some(next) = pending(tx, known)?.first().copied() else {
+                planner::ensure(tx)?;
                 security::ensure(tx)?;
                 return Ok(None);
             };

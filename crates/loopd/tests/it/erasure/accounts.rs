@@ -187,7 +187,12 @@ each_engine! {
                 }
                 Err(_) => {
                     cuts += 1;
-                    assert_eq!(root.get(&path).await.at("/state"), json!("running"));
+                    // What was written when it was cut is written all the same: perhaps its last word.
+                    match root.get(&path).await.text_at("/state").as_str() {
+                        "running" => {}
+                        "done" => break,
+                        other => panic!("an erasure that was cut short is {other}"),
+                    }
                 }
             }
         }

@@ -105,6 +105,8 @@ impl Mtn {
                     self.token.forget();
                     Err(Trouble::Unreachable("MTN refused the token".to_owned()))
                 }
+                // Turned away before anybody looked at it: the payer was not asked.
+                429 => Err(Trouble::Unreachable("MTN asks us to wait".to_owned())),
                 400..=499 => Err(refused(&answer)),
                 status => Err(Trouble::Unclear(format!("MTN answered {status}"))),
             },
