@@ -131,11 +131,13 @@ fn openapi() -> Markup {
         ("/api/schema/", "The OpenAPI document, for generators and tools"),
         ("/api-reference/openapi.json", "Loopwave's own document"),
         ("/v0/openapi.json", "Loomal's own document"),
-        ("/mcp", "The same as tools for agents (Model Context Protocol)"),
         ("/health/", "Health: app, database, environment, version, timestamp"),
         ("/api/assets/", "Logo, wordmark, favicon and app icons"),
     ];
     let rows = rows.map(|(path, words)| html! { th scope="row" { a href=(path) { code { (path) } } } td { (words) } });
+    // No page: a browser that followed a link there would be refused.
+    let tools = html! { th scope="row" { code { "/mcp" } } td { "The same as tools for agents (Model Context Protocol)" } };
+    let rows = rows.into_iter().chain([tools]);
     section("openapi", "OpenAPI", table("Service addresses", &["Address", "What is there"], rows))
 }
 
