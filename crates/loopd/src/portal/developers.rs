@@ -136,7 +136,8 @@ fn openapi() -> Markup {
     ];
     let rows = rows.map(|(path, words)| html! { th scope="row" { a href=(path) { code { (path) } } } td { (words) } });
     // No page: a browser that followed a link there would be refused.
-    let tools = html! { th scope="row" { code { "/mcp" } } td { "The same as tools for agents (Model Context Protocol)" } };
+    let tools =
+        html! { th scope="row" { code { "/mcp" } } td { "The same as tools for agents (Model Context Protocol)" } };
     let rows = rows.into_iter().chain([tools]);
     section("openapi", "OpenAPI", table("Service addresses", &["Address", "What is there"], rows))
 }
