@@ -34,7 +34,7 @@ pub(super) fn swagger(info: &PortalInfo) -> Document {
         policy: SWAGGER_POLICY,
         is_wide: true,
     };
-    frame.render(info, reader("swagger", "Swagger UI"))
+    frame.render(info, reader("swagger", "Swagger UI", "/api/docs/"))
 }
 
 pub(super) fn redoc(info: &PortalInfo) -> Document {
@@ -48,18 +48,18 @@ pub(super) fn redoc(info: &PortalInfo) -> Document {
         policy: REDOC_POLICY,
         is_wide: true,
     };
-    frame.render(info, reader("redoc", "ReDoc"))
+    frame.render(info, reader("redoc", "ReDoc", "/api/redoc/"))
 }
 
 /// The place where the reader draws, and what is there before it does (or when it never can).
-fn reader(kind: &str, name: &str) -> Markup {
+fn reader(kind: &str, name: &str, path: &str) -> Markup {
     html! {
         h1.unseen { "LOOP API in " (name) }
         nav.apis aria-label="APIs" {
             ul {
-                li { a href="?" data-api="" { "LOOP" } }
+                li { a href=(path) data-api="" { "LOOP" } }
                 @for sibling in &SIBLINGS {
-                    li { a href={ "?api=" (sibling.slug) } data-api=(sibling.slug) data-schema=(sibling.document) { (sibling.name) } }
+                    li { a href={ (path) "?api=" (sibling.slug) } data-api=(sibling.slug) data-schema=(sibling.document) { (sibling.name) } }
                 }
             }
         }

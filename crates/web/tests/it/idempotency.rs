@@ -73,7 +73,9 @@ each_engine! {
             "POST /api/v1/booking/slow/ HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nidempotency-key: gone\r\ncontent-length: 0\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        while edge.begun.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         drop(stream);
         // The write is in the middle of its pause now; the repeat must find its answer, not do it again.
         tokio::time::sleep(Duration::from_millis(400)).await;

@@ -22,6 +22,8 @@ pub struct Edge {
     pub kernel: Arc<Kernel>,
     /// How often the operation with outside effects did its work.
     pub outside: Arc<AtomicUsize>,
+    /// How often the slow write was begun.
+    pub begun: Arc<AtomicUsize>,
     /// What became of streams and uploads, one word after the other.
     pub heard: Mutex<tokio::sync::mpsc::UnboundedReceiver<String>>,
     stop: tokio::sync::watch::Sender<bool>,
@@ -78,9 +80,9 @@ impl Edge {
             ..loopd_web::Settings::default()
         };
         tune(&mut settings);
-        let outside = Arc::new(AtomicUsize::new(0));
+        let (outside, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (tell, heard) = tokio::sync::mpsc::unbounded_channel();
-        let mut all = operations(outside.clone());
+        let mut all = operations(outside.clone(), begun.clone());
         all.extend(crate::streams::operations(&tell));
         all.extend(crate::mcp::operations());
         let tools = loopd_web::mcp::operations(&all, &std::collections::BTreeMap::new(), &[]);
@@ -92,7 +94,7 @@ impl Edge {
         tokio::spawn(serve::run(app.clone(), listener, async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         }));
-        Self { address, app, kernel, outside, heard: Mutex::new(heard), stop, _database: database }
+        Self { address, app, kernel, outside, begun, heard: Mutex::new(heard), stop, _database: database }
     }
 
     pub fn client(&self) -> Client {
@@ -133,7 +135,7 @@ impl Edge {
     }
 }
 
-fn operations(outside: Arc<AtomicUsize>) -> Vec<Operation> {
+fn operations(outside: Arc<AtomicUsize>, begun: Arc<AtomicUsize>) -> Vec<Operation> {
     let id = || schema::object([("n", schema::integer())]).required(["n"]);
     vec![
         Operation::get("open_get", "/api/v1/open/", |call| async move {
@@ -238,9 +240,12 @@ fn operations(outside: Arc<AtomicUsize>) -> Vec<Operation> {
         .summary("Effects elsewhere")
         .tenant(None, "booking.things.create")
         .responds(201, "The number.", id()),
-        Operation::post("slow_write", "/api/v1/booking/slow/", |call| async move {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            count(&call).await
+        Operation::post("slow_write", "/api/v1/booking/slow/", move |call| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            async move {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                count(&call).await
+            }
         })
         .summary("Writes after a while")
         .tenant(None, "booking.things.create")
