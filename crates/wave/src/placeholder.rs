@@ -19,11 +19,25 @@ pub fn render(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
     out
 }
 
+/// The word itself, without what is said in its place where nothing is known: `name` of `name|friend`.
+pub fn word_of(text: &str) -> &str {
+    text.split_once('|').map_or(text, |(word, _)| word).trim()
+}
+
+/// What `value` says of a word, or else what the text itself says after a line: `{{name|friend}}`.
+pub fn or_else(text: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let known = value(word_of(text))?;
+    match text.split_once('|') {
+        Some((_, other)) if known.trim().is_empty() => Some(other.trim().to_owned()),
+        _ => Some(known),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::render;
+    use super::{or_else, render};
 
     fn with_name(text: &str) -> String {
         render(text, |word| (word == "name").then(|| "Aline".to_owned()))
@@ -33,6 +47,18 @@ mod tests {
     fn words_are_replaced_and_unknown_ones_stay() {
         assert_eq!(with_name("Hi {{name}}, {{ name }}! {{nam}} {{name"), "Hi Aline, Aline! {{nam}} {{name");
         assert_eq!(render("Hi {{name}}.", |_| Some(String::new())), "Hi .");
+    }
+
+    #[test]
+    fn a_text_says_what_stands_where_nothing_is_known() {
+        let value = |word: &str| match word {
+            "name" => Some(String::new()),
+            "shop" => Some("Kigali Shop".to_owned()),
+            _ => None,
+        };
+        let said =
+            render("Dear {{name|friend}} of {{ shop | nowhere }}, {{nam|friend}}{{name}}", |text| or_else(text, value));
+        assert_eq!(said, "Dear friend of Kigali Shop, {{nam|friend}}");
     }
 
     proptest! {

@@ -8,7 +8,10 @@ use loopd_types::{HOUR_US, Problem, Result, Timestamp};
 
 use crate::chat::Chat;
 use crate::engine::{Content, Failure, cloud};
+use crate::number::Number;
 
+/// What a message fails with that came too late for it.
+pub const CLOSED: &str = "window_closed";
 /// How long it stays open after a message of the customer's.
 pub const OPEN_US: i64 = 24 * HOUR_US;
 
@@ -22,6 +25,11 @@ pub fn has_window(chat: &Chat) -> bool {
     chat.engine == cloud::NAME && !chat.is_group
 }
 
+/// Whether this number keeps windows with the people that it writes to.
+pub fn is_kept_by(number: &Number) -> bool {
+    number.engine == cloud::NAME
+}
+
 /// Whether this may be said in a chat now.
 pub fn allows(chat: &Chat, content: &Content, now: Timestamp) -> bool {
     !has_window(chat) || content.kind == "template" || open_until(chat).is_some_and(|until| until > now)
@@ -30,7 +38,7 @@ pub fn allows(chat: &Chat, content: &Content, now: Timestamp) -> bool {
 /// What is said of a message that may not.
 pub fn closed() -> Failure {
     Failure {
-        code: "window_closed".to_owned(),
+        code: CLOSED.to_owned(),
         words: "The customer did not write within the last 24 hours. WhatsApp takes only an approved template now; send one."
             .to_owned(),
     }
@@ -44,5 +52,5 @@ pub fn require(chat: &Chat, content: &Content, now: Timestamp) -> Result<()> {
     }
     let Failure { code: _, words } = closed();
     let until = open_until(chat).map(|until| until.to_string());
-    Err(Problem::conflict("window_closed", words).with_extra("window_open_until", until))
+    Err(Problem::conflict(CLOSED, words).with_extra("window_open_until", until))
 }

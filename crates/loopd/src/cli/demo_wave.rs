@@ -347,6 +347,7 @@ impl Shop {
                 name: "New helmets".to_owned(),
                 message: "Hello {{name}}, the new helmets are here. Gold riders have 10 percent off until Saturday."
                     .to_owned(),
+                template: None,
                 number: Some(number),
                 recipients,
             };

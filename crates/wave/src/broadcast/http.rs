@@ -9,8 +9,8 @@ use loopd_web::rows::{Rows, handled, list, list_params, nothing};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::Value as Json;
 
+use super::act::{self, Act};
 use super::store::{self, LISTING, New};
-use super::turn::{self, Act};
 use super::wire::{self, MANAGED, PUBLIC, Wanted};
 use super::{RECIPIENTS_MOST, store::RECIPIENTS};
 use crate::contact::LIFECYCLES;
@@ -20,6 +20,8 @@ use crate::{PRODUCT, number, segment};
 
 const BROADCASTS: Rows = Rows::of(PRODUCT, "broadcasts", "LoopwaveBroadcast", &LISTING);
 const PEOPLE: Rows = Rows::of(PRODUCT, "broadcasts", "LoopwaveBroadcastRecipient", &RECIPIENTS);
+const REFUSED: &str =
+    "Of a template: `no_templates` (the number is not of the Cloud API), `template_not_approved`, `no_ready_session`.";
 
 /// The schemas that the operations refer to.
 pub fn components() -> Vec<(String, Json)> {
@@ -45,14 +47,16 @@ pub fn operations() -> Vec<Operation> {
             .summary("Make a broadcast and queue it")
             .describe("It is sent one after another with random pauses, within the number's daily cap and outside of quiet hours.")
             .keyed(&DOOR, &[LIVE], Some("broadcasts:write"))
-            .body(wire::body_schema(PUBLIC).required(["name", "message", "recipients"]))
-            .responds(201, "The broadcast.", wire::row_schema()),
+            .body(wire::body_schema(PUBLIC).required(["name", "recipients"]))
+            .responds(201, "The broadcast.", wire::row_schema())
+            .responds(409, REFUSED, schema::component("Error")),
         BROADCASTS.list_of_companies(),
         BROADCASTS.retrieve_in_companies(),
         handled(
             op(Operation::post(BROADCASTS.operation_id("create"), BROADCASTS.url(), nothing), "Draft a broadcast")
-                .body(body.required(["name", "message"]))
-                .responds(201, "The broadcast as it is now.", BROADCASTS.row()),
+                .body(body.required(["name"]))
+                .responds(201, "The broadcast as it is now.", BROADCASTS.row())
+                .responds(409, REFUSED, schema::component("Error")),
             draft,
         ),
         handled(
@@ -82,7 +86,7 @@ pub fn operations() -> Vec<Operation> {
                 let mut input = Input::new(body, true)?;
                 let at = input.moment("scheduled_at").flatten();
                 input.finish()?;
-                turn::act(tx, kernel, tenant, id, Act::Start(at))
+                act::act(tx, kernel, tenant, id, Act::Start(at))
             },
         ),
     ];
@@ -94,7 +98,7 @@ pub fn operations() -> Vec<Operation> {
     ] {
         all.push(BROADCASTS.write_item(
             op(BROADCASTS.action_document(act.as_str(), summary), summary),
-            move |tx, kernel, tenant, id, _| turn::act(tx, kernel, tenant, id, act),
+            move |tx, kernel, tenant, id, _| act::act(tx, kernel, tenant, id, act),
         ));
     }
     all
@@ -120,10 +124,11 @@ fn make(
     let new = New {
         name: wanted.name.clone(),
         message: wanted.message.clone(),
+        template: wanted.template.clone(),
         number: number_of(tx, tenant, wanted, field)?,
         recipients: wanted.recipients.clone(),
     };
-    turn::create(tx, kernel, tenant, id, &new)
+    act::create(tx, kernel, tenant, id, &new)
 }
 
 async fn publish(call: Call) -> Result<Reply> {
@@ -134,7 +139,7 @@ async fn publish(call: Call) -> Result<Reply> {
     let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.kernel.new_id());
     call.commit(tenant.view(), move |tx| {
         make(tx, &kernel, &tenant, id, &wanted, PUBLIC.from)?;
-        turn::act(tx, &kernel, &tenant, id, Act::Start(wanted.scheduled_at))?;
+        act::act(tx, &kernel, &tenant, id, Act::Start(wanted.scheduled_at))?;
         Reply::json(201, &wire::row(&store::get(tx, tenant.company, id)?))
     })
     .await
@@ -189,7 +194,7 @@ async fn draft(call: Call) -> Result<Reply> {
         }
         make(tx, &kernel, &tenant, id, &wanted, MANAGED.from)?;
         if wanted.scheduled_at.is_some() {
-            turn::act(tx, &kernel, &tenant, id, Act::Start(wanted.scheduled_at))?;
+            act::act(tx, &kernel, &tenant, id, Act::Start(wanted.scheduled_at))?;
         }
         BROADCASTS.answer(tx, 201, id, tenant.company)
     })

@@ -1,21 +1,24 @@
-//! Broadcasts: one text to up to 5,000 people, one after another with random pauses, within a daily cap that grows with the number's age
+//! Broadcasts: one text, or one template, to up to 5,000 people, one after another with random pauses, within a daily cap that grows with the number's age
 //! (spec/loopwave.md 4.11).
 //!
 //! The worker's turn is one transaction: the next recipient is taken, their message is written down to be sent, and the moment of the next
 //! turn is chosen. So whoever dies in between leaves nothing half done, any node takes the next turn, and nobody is written to twice. What
 //! became of a message is counted where it is learned ([`settled`]).
 
+mod act;
 mod http;
 pub mod rules;
+mod say;
 pub mod store;
 mod turn;
 mod wire;
 mod work;
 
+pub use act::{Act, act, create};
 pub use http::{components, operations};
 pub use rules::Pacing;
 pub use store::New;
-pub use turn::{Act, act, create, settled};
+pub use turn::settled;
 pub use work::{run, run_due};
 
 /// Recipients of one broadcast, at most.

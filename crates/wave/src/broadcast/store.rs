@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use loopd_kernel::Kernel;
 use loopd_kernel::listing::{Column, ColumnKind, Listing, column, searched};
-use loopd_store::{Reader, Row, StoreError, Tx, View, dialect, params};
+use loopd_store::{Reader, Row, StoreError, Tx, Value, View, dialect, params};
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 
 use super::Status;
 use crate::address::Address;
+use crate::template::Asked;
 
 /// Broadcasts as people see them; whom they go to is a list of its own.
 pub const LISTING: Listing = Listing {
@@ -18,11 +19,12 @@ pub const LISTING: Listing = Listing {
     id: "b.id",
     order: "b.company_id, b.id DESC",
 };
-const COLUMNS: [Column; 19] = [
+const COLUMNS: [Column; 21] = [
     column("id", "b.id", ColumnKind::Uuid),
     column("company", "b.company_id", ColumnKind::Company),
     searched("name", "b.name"),
     searched("message", "b.message"),
+    column("template", "b.template", ColumnKind::Json).nullable(),
     column("number", "b.number_id", ColumnKind::Uuid).nullable(),
     column("status", "b.status", ColumnKind::Text),
     column("pause_reason", "b.pause_reason", ColumnKind::Text).nullable(),
@@ -32,6 +34,7 @@ const COLUMNS: [Column; 19] = [
     column("sent_count", "b.sent_count", ColumnKind::Int),
     column("failed_count", "b.failed_count", ColumnKind::Int),
     column("skipped_count", "b.skipped_count", ColumnKind::Int),
+    column("outside_window_count", "b.outside_window_count", ColumnKind::Int).nullable(),
     column("created_by", "b.created_by", ColumnKind::Uuid).nullable(),
     column("created_at", "b.created_at", ColumnKind::Time),
     column("updated_at", "b.updated_at", ColumnKind::Time),
@@ -63,7 +66,9 @@ const RECIPIENT: [Column; 7] = [
 pub struct Broadcast {
     pub id: Uuid,
     pub name: String,
+    /// What it says; of a template, what that says before each person's words are filled in.
     pub message: String,
+    pub template: Option<Asked>,
     pub number: Option<Uuid>,
     pub status: Status,
     pub pause_reason: Option<String>,
@@ -73,6 +78,8 @@ pub struct Broadcast {
     pub sent: i64,
     pub failed: i64,
     pub skipped: i64,
+    /// How many of its recipients had not written within a day when it was made or started; `None` where that does not matter.
+    pub outside_window: Option<i64>,
     pub failed_in_row: i64,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
@@ -86,7 +93,7 @@ impl Broadcast {
 }
 
 const SELECT: &str = "SELECT id, name, message, number_id, status, pause_reason, scheduled_at, next_at, total, sent_count, failed_count, \
-     skipped_count, failed_in_row, started_at, finished_at FROM wave_broadcasts";
+     skipped_count, failed_in_row, started_at, finished_at, template, outside_window_count FROM wave_broadcasts";
 
 fn read(row: &Row<'_>) -> Result<Broadcast, StoreError> {
     let broken = || StoreError::Other("a broadcast's row holds what no broadcast is".into());
@@ -106,6 +113,8 @@ fn read(row: &Row<'_>) -> Result<Broadcast, StoreError> {
         failed_in_row: row.i64(12)?,
         started_at: row.opt_time(13)?,
         finished_at: row.opt_time(14)?,
+        template: row.opt_json(15)?.map(serde_json::from_str).transpose().map_err(|_| broken())?,
+        outside_window: row.opt_i64(16)?,
     })
 }
 
@@ -130,6 +139,8 @@ pub fn lock(tx: &mut Tx<'_>, company: CompanyId, id: Uuid) -> Result<Broadcast> 
 pub struct New {
     pub name: String,
     pub message: String,
+    /// In place of the message, which is then what the template says.
+    pub template: Option<Asked>,
     pub number: Option<Uuid>,
     /// Each once.
     pub recipients: Vec<(Address, Option<String>)>,
@@ -146,12 +157,23 @@ pub fn insert(
     new: &New,
     by: Option<Uuid>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<()> {
+    let template = new.template.as_ref().map(serde_json::to_string).transpose().map_err(Problem::internal)?;
     let total = i64::try_from(new.recipients.len()).unwrap_or(i64::MAX);
     tx.execute(
-        "INSERT INTO wave_broadcasts (company_id, id, name, message, number_id, status, total, created_by, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, 'draft', $6, $7, $8, $8)",
-        &params![company, id, new.name.as_str(), new.message.as_str(), new.number, total, by, now],
+        "INSERT INTO wave_broadcasts (company_id, id, name, message, number_id, status, total, created_by, created_at, updated_at, template) \
+         VALUES ($1, $2, $3, $4, $5, 'draft', $6, $7, $8, $8, $9)",
+        &params![
+            company,
+            id,
+            new.name.as_str(),
+            new.message.as_str(),
+            new.number,
+            total,
+            by,
+            now,
+            template.map_or(Value::Null, Value::Json)
+        ],
     )?;
     for (place, (address, name)) in (0_i64..).zip(&new.recipients) {
         tx.push(
@@ -169,7 +191,8 @@ pub fn insert(
 pub fn keep(tx: &mut Tx<'_>, company: CompanyId, broadcast: &Broadcast, now: Timestamp) -> Result<(), StoreError> {
     tx.push(
         "UPDATE wave_broadcasts SET status = $3, pause_reason = $4, scheduled_at = $5, next_at = $6, sent_count = $7, failed_count = $8, \
-         skipped_count = $9, failed_in_row = $10, started_at = $11, finished_at = $12, updated_at = $13, version = version + 1 \
+         skipped_count = $9, failed_in_row = $10, started_at = $11, finished_at = $12, updated_at = $13, outside_window_count = $14, \
+         version = version + 1 \
          WHERE company_id = $1 AND id = $2",
         params![
             company,
@@ -184,9 +207,27 @@ pub fn keep(tx: &mut Tx<'_>, company: CompanyId, broadcast: &Broadcast, now: Tim
             broadcast.failed_in_row,
             broadcast.started_at,
             broadcast.finished_at,
-            now
+            now,
+            broadcast.outside_window
         ],
     )
+}
+
+/// How many of those whom a broadcast still goes to have not written to a number since then.
+///
+/// # Errors
+/// The database's.
+pub fn silent_since(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    broadcast: Uuid,
+    number: Uuid,
+    since: Timestamp,
+) -> Result<i64, StoreError> {
+    let sql = "SELECT count(*) FROM wave_broadcast_recipients r WHERE r.company_id = $1 AND r.broadcast_id = $2 AND r.status = 'pending' \
+         AND NOT EXISTS (SELECT 1 FROM wave_chats c WHERE c.company_id = r.company_id AND c.number_id = $3 AND c.jid = r.jid \
+         AND c.last_inbound_at > $4)";
+    reader.one(sql, &params![company, broadcast, number, since], |row| row.i64(0))
 }
 
 /// Somebody a broadcast goes to.

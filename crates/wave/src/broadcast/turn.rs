@@ -1,23 +1,22 @@
 //! One turn of a broadcast, and what becomes of its messages.
 
-use loopd_kernel::{Kernel, Tenant, audit, event as log};
+use loopd_kernel::{Kernel, Tenant, event as log};
 use loopd_store::Tx;
-use loopd_types::{HOUR_US, Kind, Result, SECOND_US, Timestamp, Uuid};
+use loopd_types::{Kind, Problem, Result, SECOND_US, Timestamp, Uuid};
 
 use super::rules::{day_of, next_day};
-use super::store::{self, Broadcast, Outcome, Recipient};
+use super::say::{Line, say};
+use super::store::{self, Broadcast, Outcome};
 use super::{FAILURES_MOST, Status, wire};
-use crate::address::Address;
-use crate::engine::Content;
-use crate::message::{self, Draft, Message, Origin};
+use crate::message::{self, Message, Origin};
 use crate::number::{self, Number};
-use crate::preference::{self, Preferences};
-use crate::{PRODUCT, contact, placeholder};
+use crate::preference;
+use crate::{PRODUCT, template, window};
 
 /// How long a broadcast waits before it looks again for a number that is not ready, or for its last messages.
 const LOOK_AGAIN_US: i64 = 10 * SECOND_US;
-/// How long a message of a broadcast may wait for its line.
-const PATIENCE_US: i64 = HOUR_US;
+/// People of one turn whom nothing goes to; a message ends it.
+const PASSED_MOST: usize = 50;
 
 /// Takes the next turn of a broadcast, if it is due.
 ///
@@ -50,14 +49,10 @@ fn send_next(
     broadcast: &mut Broadcast,
     now: Timestamp,
 ) -> Result<()> {
-    let Some(recipient) = store::next_pending(tx, tenant.company, broadcast.id)? else {
-        if broadcast.is_done() {
-            finish(broadcast, Status::Completed, now);
-        } else {
-            broadcast.next_at = Some(now.plus(LOOK_AGAIN_US));
-        }
+    if store::next_pending(tx, tenant.company, broadcast.id)?.is_none() {
+        rest(broadcast, now);
         return Ok(());
-    };
+    }
     let preferences = preference::load(tx, tenant.company)?;
     let number = match broadcast.number {
         Some(id) => number::find(tx, tenant.company, id)?,
@@ -71,6 +66,11 @@ fn send_next(
     if number.is_paused(now) {
         let reason = number.pause_reason.as_deref().unwrap_or("The number is paused.");
         pause(broadcast, reason);
+        return Ok(());
+    }
+    // Meta may have thought again of a template that was good when the broadcast was made.
+    if let Some(words) = flaw(tx, &number, broadcast)? {
+        pause(broadcast, &words);
         return Ok(());
     }
     broadcast.pause_reason = None;
@@ -90,13 +90,20 @@ fn send_next(
         broadcast.next_at = Some(next_day(now, tenant.timezone()));
         return Ok(());
     }
-    if write_to(tx, kernel, tenant, &preferences, &number, broadcast, &recipient, now)? {
-        pace.sent += 1;
-        pace.next_at = now.plus(pacing.gap_us(kernel.rng.as_ref()));
-        store::keep_pace(tx, tenant.company, number.id, pace)?;
-        broadcast.next_at = Some(pace.next_at);
-    } else {
-        broadcast.next_at = Some(now);
+    let line = Line { number: &number, preferences: &preferences };
+    broadcast.next_at = Some(now);
+    for _ in 0..PASSED_MOST {
+        let Some(recipient) = store::next_pending(tx, tenant.company, broadcast.id)? else { break };
+        if say(tx, kernel, tenant, &line, broadcast, &recipient, now)? {
+            pace.sent += 1;
+            pace.next_at = now.plus(pacing.gap_us(kernel.rng.as_ref()));
+            store::keep_pace(tx, tenant.company, number.id, pace)?;
+            broadcast.next_at = Some(pace.next_at);
+            break;
+        }
+        if broadcast.status != Status::Sending {
+            return Ok(());
+        }
     }
     if broadcast.is_done() {
         finish(broadcast, Status::Completed, now);
@@ -104,58 +111,28 @@ fn send_next(
     Ok(())
 }
 
-/// Writes the message of a recipient down; `false` when nothing goes to them.
-#[expect(clippy::too_many_arguments, reason = "everything that a message is made of")]
-fn write_to(
-    tx: &mut Tx<'_>,
-    kernel: &Kernel,
-    tenant: &Tenant,
-    preferences: &Preferences,
-    number: &Number,
-    broadcast: &mut Broadcast,
-    recipient: &Recipient,
-    now: Timestamp,
-) -> Result<bool> {
-    let company = tenant.company;
-    let none = |status, reason| Outcome { status, reason: Some(reason), message: None };
-    let Some(address) = Address::parse(&recipient.jid) else {
-        store::mark(tx, company, recipient, none("failed", "no_address"), now)?;
-        broadcast.failed += 1;
-        return Ok(false);
-    };
-    let known = contact::store::find_by(tx, company, &address)?;
-    if known.as_ref().is_some_and(|contact| contact.opted_out_at.is_some()) {
-        store::mark(tx, company, recipient, none("skipped", "opted_out"), now)?;
-        broadcast.skipped += 1;
-        return Ok(false);
+/// Everybody was written to: it is over, or waits for what becomes of the last messages.
+fn rest(broadcast: &mut Broadcast, now: Timestamp) {
+    if broadcast.is_done() {
+        finish(broadcast, Status::Completed, now);
+    } else {
+        broadcast.next_at = Some(now.plus(LOOK_AGAIN_US));
     }
-    let name = recipient.name.clone().or_else(|| known.map(|contact| contact.name)).unwrap_or_default();
-    let text = placeholder::render(&broadcast.message, |word| (word == "name").then(|| name.clone()));
-    let draft = Draft {
-        number,
-        to: &address,
-        content: Content::text(text),
-        origin: Origin::Broadcast,
-        agent: None,
-        due_at: now,
-        expires_at: Some(now.plus(PATIENCE_US)),
-    };
-    match tx.attempt(|tx| message::enqueue(tx, kernel, tenant, preferences, &draft)) {
-        Ok(queued) => {
-            let outcome = Outcome { status: "sending", reason: None, message: Some(queued.message.id) };
-            store::mark(tx, company, recipient, outcome, now)?;
-            Ok(true)
-        }
-        // This one cannot be written to: the others can.
-        Err(problem) if matches!(problem.kind(), Kind::Conflict | Kind::Invalid) => {
-            let code = problem.code().to_owned();
-            store::mark(tx, company, recipient, none("failed", &code), now)?;
-            broadcast.failed += 1;
-            count_failure(broadcast, &code);
-            Ok(false)
-        }
+}
+
+/// Why a broadcast's template cannot be sent by a number now, in words.
+fn flaw(tx: &mut Tx<'_>, number: &Number, broadcast: &Broadcast) -> Result<Option<String>> {
+    let Some(asked) = &broadcast.template else { return Ok(None) };
+    match template::content(tx, number, asked) {
+        Ok(_) => Ok(None),
+        Err(problem) if matches!(problem.kind(), Kind::Conflict | Kind::Invalid) => Ok(Some(words_of(&problem))),
         Err(problem) => Err(problem),
     }
+}
+
+fn words_of(problem: &Problem) -> String {
+    let complaint = problem.fields().iter().flat_map(|(_, complaints)| complaints).next();
+    complaint.map_or(problem.message(), |complaint| &complaint.message).to_owned()
 }
 
 /// Takes up what became of a broadcast's message; nothing for other messages.
@@ -199,139 +176,32 @@ pub fn settled(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, message: &Mess
     told(tx, kernel, tenant, &broadcast)
 }
 
-fn count_failure(broadcast: &mut Broadcast, code: &str) {
+/// A failure that says something of the number, the list or the text: a run of them pauses. Of closed windows people were told beforehand.
+pub(super) fn count_failure(broadcast: &mut Broadcast, code: &str) {
+    if code == window::CLOSED {
+        return;
+    }
     broadcast.failed_in_row += 1;
     if broadcast.failed_in_row >= FAILURES_MOST && broadcast.status == Status::Sending {
         pause(broadcast, &format!("{FAILURES_MOST} messages in a row failed ({code}). Look why before you go on."));
     }
 }
 
-fn pause(broadcast: &mut Broadcast, reason: &str) {
+pub(super) fn pause(broadcast: &mut Broadcast, reason: &str) {
     broadcast.status = Status::Paused;
     broadcast.pause_reason = Some(reason.to_owned());
     broadcast.next_at = None;
 }
 
-fn finish(broadcast: &mut Broadcast, status: Status, now: Timestamp) {
+pub(super) fn finish(broadcast: &mut Broadcast, status: Status, now: Timestamp) {
     broadcast.status = status;
     broadcast.next_at = None;
     broadcast.pause_reason = None;
     broadcast.finished_at = Some(now);
 }
 
-/// What people do with a broadcast.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Act {
-    /// Begins now, or at this moment.
-    Start(Option<Timestamp>),
-    Pause,
-    Resume,
-    Cancel,
-    RetryFailed,
-}
-
-impl Act {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Start(_) => "start",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Cancel => "cancel",
-            Self::RetryFailed => "retry-failed",
-        }
-    }
-
-    /// From where it may be done.
-    fn from(self) -> &'static [Status] {
-        match self {
-            Self::Start(_) => &[Status::Draft],
-            Self::Pause => &[Status::Queued, Status::Sending],
-            Self::Resume => &[Status::Paused],
-            Self::Cancel => &[Status::Draft, Status::Queued, Status::Sending, Status::Paused],
-            Self::RetryFailed => &[Status::Sending, Status::Paused, Status::Completed],
-        }
-    }
-}
-
-/// Does it.
-///
-/// # Errors
-/// 404; 409 `invalid_transition` from where it cannot be done, with what can.
-pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, act: Act) -> Result<()> {
-    let now = kernel.now();
-    let mut broadcast = store::lock(tx, tenant.company, id)?;
-    if !act.from().contains(&broadcast.status) {
-        let all = [Act::Start(None), Act::Pause, Act::Resume, Act::Cancel, Act::RetryFailed];
-        let can: Vec<&str> =
-            all.into_iter().filter(|it| it.from().contains(&broadcast.status)).map(Act::as_str).collect();
-        let words = format!("A broadcast that is {} cannot {}.", broadcast.status.as_str(), act.as_str());
-        return Err(loopd_types::Problem::conflict("invalid_transition", words).with_extra("allowed", can));
-    }
-    let before = broadcast.status;
-    match act {
-        Act::Start(at) => {
-            broadcast.status = Status::Queued;
-            broadcast.scheduled_at = at;
-            broadcast.next_at = Some(at.unwrap_or(now).max(now));
-        }
-        Act::Pause => pause(&mut broadcast, "Paused by hand."),
-        Act::Resume => {
-            broadcast.status = Status::Sending;
-            broadcast.started_at.get_or_insert(now);
-            broadcast.pause_reason = None;
-            broadcast.failed_in_row = 0;
-            broadcast.next_at = Some(now);
-        }
-        Act::Cancel => finish(&mut broadcast, Status::Cancelled, now),
-        Act::RetryFailed => {
-            let again = store::retry_failed(tx, tenant.company, id)?;
-            broadcast.failed -= again;
-            broadcast.failed_in_row = 0;
-            broadcast.status = Status::Sending;
-            broadcast.pause_reason = None;
-            broadcast.finished_at = None;
-            broadcast.next_at = Some(now);
-        }
-    }
-    store::keep(tx, tenant.company, &broadcast, now)?;
-    recorded(tx, kernel, tenant, &broadcast, act.as_str(), Some(before))?;
-    told(tx, kernel, tenant, &broadcast)
-}
-
-/// Makes a draft.
-///
-/// # Errors
-/// 503 from the database.
-pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, new: &store::New) -> Result<()> {
-    store::insert(tx, tenant.company, id, new, tenant.actor.user, kernel.now())?;
-    let broadcast = store::get(tx, tenant.company, id)?;
-    recorded(tx, kernel, tenant, &broadcast, "create", None)
-}
-
-fn recorded(
-    tx: &mut Tx<'_>,
-    kernel: &Kernel,
-    tenant: &Tenant,
-    broadcast: &Broadcast,
-    action: &str,
-    before: Option<Status>,
-) -> Result<()> {
-    let target = broadcast.id.to_string();
-    let changes =
-        before.map(|was| serde_json::json!({"status": [was.as_str(), broadcast.status.as_str()]}).to_string());
-    let entry = audit::Entry {
-        action,
-        module: PRODUCT,
-        resource: "broadcasts",
-        target: &target,
-        label: &broadcast.name,
-        changes,
-    };
-    Ok(audit::record(tx, kernel, tenant, entry)?)
-}
-
 /// `broadcast.progress`, with the members that the original's pages name.
-fn told(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, broadcast: &Broadcast) -> Result<()> {
+pub(super) fn told(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, broadcast: &Broadcast) -> Result<()> {
     let subject = format!("{PRODUCT}/broadcasts/{}", broadcast.id);
     log::emit(tx, kernel, tenant, "loopwave.broadcasts.progress", &subject, wire::progress(broadcast).to_string())
 }

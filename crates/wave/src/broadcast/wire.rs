@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use super::store::Broadcast;
 use super::{RECIPIENTS_MOST, Status};
 use crate::address::Address;
+use crate::template::{self, Asked};
 
 /// Longest name, and longest text that WhatsApp takes.
 const NAME_MOST: usize = 120;
@@ -31,6 +32,9 @@ pub fn progress(broadcast: &Broadcast) -> Json {
 pub fn row(broadcast: &Broadcast) -> Json {
     let mut row = progress(broadcast);
     row["name"] = json!(broadcast.name);
+    row["message"] = json!(broadcast.message);
+    row["template"] = json!(broadcast.template);
+    row["outsideWindowCount"] = json!(broadcast.outside_window);
     row["scheduledAt"] = json!(broadcast.scheduled_at.map(Timestamp::to_millis));
     row
 }
@@ -44,6 +48,15 @@ pub fn row_schema() -> Json {
         ("sentCount", schema::integer()),
         ("failedCount", schema::integer()),
         ("skippedCount", schema::integer().describe("Who asked not to be written to.")),
+        ("message", schema::string()),
+        ("template", template::shape().nullable()),
+        (
+            "outsideWindowCount",
+            schema::integer().nullable().describe(
+                "Of a text from a number of the Cloud API: recipients who had not written for 24 hours when it was made or was to begin; \
+                 those who have not written since then either fail with `window_closed`. A template reaches them.",
+            ),
+        ),
         ("pauseReason", schema::string().nullable()),
         ("scheduledAt", schema::date_time().nullable()),
     ];
@@ -55,7 +68,9 @@ pub fn row_schema() -> Json {
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub name: String,
+    /// Empty where a template stands in its place.
     pub message: String,
+    pub template: Option<Asked>,
     pub recipients: Vec<(Address, Option<String>)>,
     /// The number, as the API calls it.
     pub from: Option<String>,
@@ -81,7 +96,23 @@ pub fn body_schema(names: Names) -> Json {
     .required([names.chat]);
     schema::object([
         ("name", schema::text(1, NAME_MOST as u32)),
-        ("message", schema::text(1, TEXT_MOST as u32).example("Muraho {{name}}!")),
+        (
+            "message",
+            schema::text(1, TEXT_MOST as u32)
+                .describe(
+                    "What is said; required unless `template` says it. `{{name}}`, `{{first_name}}`, `{{email}}`, `{{company_name}}`, \
+                     `{{location}}` and `{{lifetime_value}}` are each person's own; `{{name|friend}}` says what follows the line where \
+                     nothing is known.",
+                )
+                .example("Muraho {{name}}!"),
+        ),
+        (
+            "template",
+            template::shape().describe(
+                "Cloud API: an approved template, in place of a message, which also reaches who has not written for 24 hours. Its parameters \
+                 may hold the same words; who lacks one of them fails (`no_email`).",
+            ),
+        ),
         ("recipients", schema::array(recipient).describe("1 to 5,000; who is named twice is written to once.")),
         (names.from, schema::text(0, 128).describe("The number to send from; the first that is ready unless said.")),
         (names.scheduled_at, schema::date_time().nullable().describe("Not before; now unless said.")),
@@ -94,7 +125,15 @@ pub fn body_schema(names: Names) -> Json {
 /// 400 with every complaint.
 pub fn read(input: &mut Input, names: Names, needs_recipients: bool) -> Result<Option<Wanted>> {
     let name = input.required_text("name", NAME_MOST);
-    let message = input.required_text("message", TEXT_MOST);
+    let message = match input.has("template") {
+        true if input.has("message") => {
+            input.refuse("template", "invalid", "A broadcast says a message or a template, not both.");
+            input.text("message", TEXT_MOST)
+        }
+        true => Some(String::new()),
+        false => input.required_text("message", TEXT_MOST),
+    };
+    let template = template::asked(input);
     let from = input.text(names.from, 128).filter(|text| !text.is_empty());
     let scheduled_at = input.moment(names.scheduled_at).flatten();
     let rows = input.list("recipients", RECIPIENTS_MOST);
@@ -115,5 +154,5 @@ pub fn read(input: &mut Input, names: Names, needs_recipients: bool) -> Result<O
             recipients.push((address, name.filter(|text| !text.trim().is_empty())));
         }
     }
-    Ok(name.zip(message).map(|(name, message)| Wanted { name, message, recipients, from, scheduled_at }))
+    Ok(name.zip(message).map(|(name, message)| Wanted { name, message, template, recipients, from, scheduled_at }))
 }

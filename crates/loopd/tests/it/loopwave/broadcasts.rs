@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Actor, World, eventually};
 
-const BASE: &str = "/api/v1/loopwave/broadcasts/";
+pub const BASE: &str = "/api/v1/loopwave/broadcasts/";
 
 /// `count` people who are on WhatsApp.
 fn people(count: usize) -> Vec<Value> {
@@ -20,16 +20,16 @@ async fn publish(key: &Client, recipients: &[Value]) -> String {
     made.text_at("/id")
 }
 
-async fn pace(owner: &Actor, pacing: Value) {
+pub async fn pace(owner: &Actor, pacing: Value) {
     owner.patch("/api/v1/loopwave/preferences/").json(&json!({"pacing": pacing})).await.expect_status(200);
 }
 
-async fn row(owner: &Actor, id: &str) -> Value {
+pub async fn row(owner: &Actor, id: &str) -> Value {
     owner.get(&format!("{BASE}{id}/")).await.expect_status(200).json()
 }
 
 /// Waits, while `step` microseconds pass again and again, until the broadcast is as `wanted`.
-async fn until(
+pub async fn until(
     world: &World,
     owner: &Actor,
     id: &str,

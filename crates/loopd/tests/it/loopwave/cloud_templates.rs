@@ -32,7 +32,7 @@ fn filled() -> Value {
 }
 
 /// Meta's word on a template; `time` in Unix seconds.
-fn decided(id: &str, event: &str, reason: &str, time: i64) -> Value {
+pub fn decided(id: &str, event: &str, reason: &str, time: i64) -> Value {
     json!({"object": "whatsapp_business_account", "entry": [{"id": WABA, "time": time, "changes": [{"field": "message_template_status_update", "value": {
         "event": event, "message_template_id": id.parse::<i64>().expect("a number"), "message_template_name": "x", "message_template_language": "en", "reason": reason,
     }}]}]})

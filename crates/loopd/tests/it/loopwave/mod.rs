@@ -5,6 +5,7 @@ mod assignment;
 mod automations;
 mod broadcasts;
 mod cloud;
+mod cloud_broadcasts;
 mod cloud_limits;
 mod cloud_templates;
 mod cloud_window;
