@@ -7,9 +7,38 @@ use loopd_types::{Result, Timestamp, Uuid};
 use crate::Kernel;
 use crate::access::Tenant;
 
+/// What a notice is for: where only words that were approved beforehand may go, the company chooses them for each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// An appointment is near.
+    Reminder,
+    /// Something is to be paid.
+    Invoice,
+}
+
+impl Purpose {
+    pub const ALL: [Self; 2] = [Self::Reminder, Self::Invoice];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reminder => "reminder",
+            Self::Invoice => "invoice",
+        }
+    }
+
+    /// What a notice of this purpose tells beside its text, by name ([`Notice::words`]).
+    pub const fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Reminder => &["name", "company", "title", "when", "number"],
+            Self::Invoice => &["name", "company", "number", "amount", "due_date"],
+        }
+    }
+}
+
 /// What is to be said to whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Notice<'a> {
+    pub purpose: Purpose,
     /// Names the act that it is part of, within the company: a second notice of the same name says nothing.
     pub reference: &'a str,
     /// As the record has it, with its country code.
@@ -17,6 +46,10 @@ pub struct Notice<'a> {
     /// What the person is called.
     pub name: &'a str,
     pub text: &'a str,
+    /// That of the text: `en`, `fr`, `rw`.
+    pub language: &'a str,
+    /// What the text says, piece by piece: each of [`Purpose::words`], empty where there is nothing to say.
+    pub words: &'a [(&'a str, &'a str)],
     /// What it is about: `booking`, `appointments`, its id and its number.
     pub module: &'a str,
     pub resource: &'a str,
@@ -55,8 +88,10 @@ pub enum Why {
     LineRests,
     /// It would come too late: the company is quiet until then.
     Quiet,
-    /// They have not written for a day, and this number may only answer.
+    /// They have not written for a day, this number may only answer, and the company has named no template.
     WindowClosed,
+    /// As before, and the template that it has named cannot be sent.
+    TemplateRefused,
 }
 
 impl Why {
@@ -69,6 +104,7 @@ impl Why {
             Self::LineRests => "line_rests",
             Self::Quiet => "quiet_hours",
             Self::WindowClosed => "window_closed",
+            Self::TemplateRefused => "template_refused",
         }
     }
 
@@ -81,7 +117,12 @@ impl Why {
             Self::NoLine => "No number is linked that could write to the customer.",
             Self::LineRests => "The number that would write to the customer rests: its provider has restricted it.",
             Self::Quiet => "It would come too late: the company's quiet hours last until then.",
-            Self::WindowClosed => "The customer has not written for a day, so only an approved template may be sent.",
+            Self::WindowClosed => {
+                "The customer has not written for a day, so only an approved template may be sent, and the company has named none for this."
+            }
+            Self::TemplateRefused => {
+                "The template that the company has named for this cannot be sent: it is not approved, or says something that is not known here."
+            }
         }
     }
 }

@@ -2,9 +2,11 @@
 //! the transaction that asks for it, and stands in the chat with what it is about.
 //!
 //! A notice is no broadcast and no answer: it is said to one person, because of one record of theirs. Who asked not to be written to is not;
-//! nothing goes out while the company is quiet or its number rests; and each is said once, whatever is repeated.
+//! nothing goes out while the company is quiet or its number rests; and each is said once, whatever is repeated. Where the customer's window
+//! will be closed when it goes out, it is the template that the company has named for it ([`templates`]), or it is not said.
 
 mod store;
+mod templates;
 
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use loopd_kernel::messenger::{Messenger, Notice, Said, Why};
 use loopd_kernel::subscription::rules::Openness;
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
-use loopd_types::{DAY_US, Result, Timestamp, Uuid};
+use loopd_types::{Kind, Result, Timestamp, Uuid};
 use serde_json::json;
 
 use crate::address::Address;
@@ -21,7 +23,9 @@ use crate::license::{self, Mode};
 use crate::link::{self, How};
 use crate::message::{self, Draft, Origin};
 use crate::number::Number;
-use crate::{PRODUCT, Wave, contact, preference};
+use crate::{PRODUCT, Wave, contact, preference, template, window};
+
+pub use templates::Templates;
 
 /// Says notices by the company's numbers.
 pub struct Waves(pub Arc<Wave>);
@@ -81,23 +85,28 @@ impl Waves {
         if number.is_paused(now) {
             return Ok(Err(Why::LineRests));
         }
-        if self.is_shut(tx, &number, to, now)? {
-            return Ok(Err(Why::WindowClosed));
-        }
         let preferences = preference::load(tx, company)?;
         let due_at = preferences.pacing.quiet_until(now, tenant.timezone()).unwrap_or(now);
         if notice.expires_at.is_some_and(|until| until <= due_at) {
             return Ok(Err(Why::Quiet));
         }
+        let content = match self.is_shut(tx, &number, to, due_at)? {
+            false => Content::text(notice.text),
+            true => match by_template(tx, &number, &preferences.notice_templates, notice)? {
+                Ok(content) => content,
+                Err(why) => return Ok(Err(why)),
+            },
+        };
         // Before the message: who is not known yet is called as the record calls them, and not by their number.
         let known = contact::of_person(tx, kernel, tenant, std::slice::from_ref(to), Some(notice.name))?;
-        let about = json!({
-            "about": {"module": notice.module, "resource": notice.resource, "id": notice.id.to_string(), "label": notice.label},
+        let mut extra = content.extra.clone();
+        extra["about"] = json!({
+            "module": notice.module, "resource": notice.resource, "id": notice.id.to_string(), "label": notice.label,
         });
         let draft = Draft {
             number: &number,
             to,
-            content: Content { extra: about, ..Content::text(notice.text) },
+            content: Content { extra, ..content },
             origin: Origin::System,
             agent: None,
             due_at,
@@ -110,12 +119,29 @@ impl Waves {
         Ok(Ok(queued.message.id))
     }
 
-    /// Whether this person has to write first.
-    fn is_shut(&self, tx: &mut Tx<'_>, number: &Number, to: &Address, now: Timestamp) -> Result<bool> {
+    /// Whether this person will have to write first at that moment.
+    fn is_shut(&self, tx: &mut Tx<'_>, number: &Number, to: &Address, at: Timestamp) -> Result<bool> {
         if !self.0.engine(&number.engine).is_some_and(|engine| engine.abilities().window) {
             return Ok(false);
         }
         let last = store::last_inbound(tx, number, to)?;
-        Ok(last.is_none_or(|at| at.plus(DAY_US) <= now))
+        Ok(last.is_none_or(|last| last.plus(window::OPEN_US) <= at))
+    }
+}
+
+/// A notice as the template says it that the company has named for it, or why it cannot be said.
+fn by_template(
+    tx: &mut Tx<'_>,
+    number: &Number,
+    templates: &Templates,
+    notice: &Notice<'_>,
+) -> Result<Result<Content, Why>> {
+    let Some(asked) = templates.chosen(notice) else { return Ok(Err(Why::WindowClosed)) };
+    let value = |word: &str| notice.words.iter().find(|(known, _)| *known == word).map(|(_, said)| (*said).to_owned());
+    let Ok(filled) = asked.filled(value) else { return Ok(Err(Why::TemplateRefused)) };
+    match template::content(tx, number, &filled) {
+        Ok(content) => Ok(Ok(content)),
+        Err(problem) if matches!(problem.kind(), Kind::Conflict | Kind::Invalid) => Ok(Err(Why::TemplateRefused)),
+        Err(problem) => Err(problem),
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::{Preferences, load, save};
 use crate::assign::Rules;
 use crate::broadcast::Pacing;
+use crate::notice::Templates;
 use crate::{PRODUCT, intake, number};
 
 const URL: &str = "/api/v1/loopwave/preferences/";
@@ -63,6 +64,13 @@ fn change_schema() -> Json {
             schema::object(std::iter::empty::<(String, Json)>()).with("additionalProperties", Rules::schema().nullable())
                 .describe("The same for single numbers, by what the API calls them, in place of all of the company's; null takes them away."),
         ),
+        (
+            "notice_templates",
+            Templates::schema().describe(
+                "Cloud API: the approved templates by which reminders and invoices reach who has not written for 24 hours. Named in none of the \
+                 company's language, they are not sent (`window_closed`).",
+            ),
+        ),
     ])
 }
 
@@ -75,6 +83,7 @@ fn row_schema() -> Json {
         "pacing",
         "rules",
         "number_rules",
+        "notice_templates",
     ])
 }
 
@@ -126,6 +135,12 @@ fn change(kernel: &Kernel, preferences: &mut Preferences, body: Json) -> Result<
         match preferences.rules.changed(&chosen) {
             Ok(next) => preferences.rules = next,
             Err(words) => input.refuse("rules", "invalid", words),
+        }
+    }
+    if let Some(chosen) = input.object("notice_templates", PART_BYTES) {
+        match preferences.notice_templates.changed(&chosen) {
+            Ok(next) => preferences.notice_templates = next,
+            Err(words) => input.refuse("notice_templates", "invalid", words),
         }
     }
     for (name, chosen) in input.object("number_rules", PART_BYTES).unwrap_or_default() {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::assign::Rules;
 use crate::broadcast::Pacing;
 use crate::intake::Intake;
+use crate::notice::Templates;
 use crate::number::Number;
 
 pub use http::operations;
@@ -33,6 +34,8 @@ pub struct Preferences {
     pub rules: Rules,
     /// The same for single numbers, by what the API calls them.
     pub number_rules: BTreeMap<String, Rules>,
+    /// What reminders and invoices say to who has not written for a day.
+    pub notice_templates: Templates,
 }
 
 impl Preferences {
@@ -52,6 +55,7 @@ impl Default for Preferences {
             pacing: Pacing::default(),
             rules: Rules::default(),
             number_rules: BTreeMap::new(),
+            notice_templates: Templates::default(),
         }
     }
 }

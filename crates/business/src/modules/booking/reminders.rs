@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use loopd_kernel::job::{self, Job, NewJob};
-use loopd_kernel::messenger::{self, Notice, Said, Why};
+use loopd_kernel::messenger::{self, Notice, Purpose, Said, Why};
 use loopd_kernel::{Kernel, Tenant, mail};
 use loopd_types::{MINUTE_US, Timestamp};
 use serde_json::json;
@@ -119,11 +119,21 @@ fn write_to(cx: &mut Cx<'_, '_>, appointment: &Record, start: Timestamp, referen
         "rw" => format!("Muraho {name}, {company} irakwibutsa gahunda yawe: {what}, {when}."),
         _ => format!("Hello {name}, {company} reminds you of your appointment: {what}, {when}."),
     };
+    let words = [
+        ("name", name),
+        ("company", company),
+        ("title", what),
+        ("when", when.as_str()),
+        ("number", appointment.number()),
+    ];
     let notice = Notice {
+        purpose: Purpose::Reminder,
         reference,
         phone: customer.text("phone").unwrap_or_default(),
         name,
         text: &text,
+        language: cx.tenant.language(),
+        words: &words,
         module: "booking",
         resource: "appointments",
         id: appointment.id(),

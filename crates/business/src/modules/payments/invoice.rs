@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use loopd_kernel::job::{self, NewJob};
-use loopd_kernel::messenger::{self, Notice, Said, Why};
+use loopd_kernel::messenger::{self, Notice, Purpose, Said, Why};
 use loopd_types::Money;
 use serde_json::json;
 
@@ -280,7 +280,7 @@ pub fn deliver(cx: &mut Cx<'_, '_>, invoice: &mut Record, input: &Input) -> Resu
     let due = Money { minor: balance(invoice).max(0), currency }.to_string();
     let (name, company, number) = (customer.title(), cx.tenant.company_name(), invoice.number());
     let day = invoice.date("due_date").map(|day| day.to_string());
-    let text = match (cx.tenant.language(), day) {
+    let text = match (cx.tenant.language(), &day) {
         ("fr", Some(day)) => {
             format!("Bonjour {name}, voici la facture {number} de {company} : {due} à payer avant le {day}.")
         }
@@ -295,11 +295,21 @@ pub fn deliver(cx: &mut Cx<'_, '_>, invoice: &mut Record, input: &Input) -> Resu
     let notes = invoice.text("notes").map(str::trim).filter(|notes| !notes.is_empty());
     let text = notes.map_or_else(|| text.clone(), |notes| format!("{text}\n\n{notes}"));
     let reference = format!("payments.invoice:{}:{}", invoice.id(), cx.now().micros());
+    let words = [
+        ("name", name),
+        ("company", company),
+        ("number", number),
+        ("amount", due.as_str()),
+        ("due_date", day.as_deref().unwrap_or_default()),
+    ];
     let notice = Notice {
+        purpose: Purpose::Invoice,
         reference: &reference,
         phone: customer.text("phone").unwrap_or_default(),
         name,
         text: &text.chars().take(TEXT_MOST).collect::<String>(),
+        language: cx.tenant.language(),
+        words: &words,
         module: "payments",
         resource: "invoices",
         id: invoice.id(),

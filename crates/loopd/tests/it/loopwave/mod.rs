@@ -7,6 +7,7 @@ mod broadcasts;
 mod cloud;
 mod cloud_broadcasts;
 mod cloud_limits;
+mod cloud_notices;
 mod cloud_templates;
 mod cloud_window;
 mod contacts;

@@ -8,17 +8,17 @@ use crate::support::{Actor, World, eventually};
 
 const CUSTOMER: &str = "250788123456";
 const APPOINTMENTS: &str = "/api/v1/booking/appointments/";
-const INVOICES: &str = "/api/v1/payments/invoices/";
+pub const INVOICES: &str = "/api/v1/payments/invoices/";
 const CONTACTS: &str = "/api/v1/loopwave/contacts/";
 
 /// Has the company's reminders fall due an hour before, and be written.
-async fn reminds(owner: &Actor) {
+pub async fn reminds(owner: &Actor) {
     let settings = json!({"settings": {"booking": {"reminder_min": 60, "reminder_message": true}}});
     owner.patch("/api/v1/companies/001/").json(&settings).await.expect_status(200);
 }
 
 /// An appointment of a customer with this number, so long from now: its path.
-async fn booked(world: &World, owner: &Actor, phone: &str, in_us: i64) -> String {
+pub async fn booked(world: &World, owner: &Actor, phone: &str, in_us: i64) -> String {
     let customer = owner.make("/api/v1/booking/customers/", json!({"name": "Aline Uwase", "phone": phone})).await;
     let start = Timestamp(world.kernel.now().0).plus(in_us);
     let body = json!({"title": "Haircut", "customer": customer, "starts_at": start.to_string(), "ends_at": start.plus(30 * MINUTE_US).to_string()});
@@ -28,7 +28,7 @@ async fn booked(world: &World, owner: &Actor, phone: &str, in_us: i64) -> String
 }
 
 /// The appointment, once its reminder fell due.
-async fn due(world: &World, owner: &Actor, path: &str) -> Value {
+pub async fn due(world: &World, owner: &Actor, path: &str) -> Value {
     eventually("the reminder falls due", async || {
         world.clock.advance(SECOND_US);
         owner.get(path).await.expect_status(200).at("/reminder_due_at").is_string()
@@ -38,7 +38,7 @@ async fn due(world: &World, owner: &Actor, path: &str) -> Value {
 }
 
 /// The messages of the only chat, newest first.
-async fn thread(owner: &Actor) -> Vec<Value> {
+pub async fn thread(owner: &Actor) -> Vec<Value> {
     let chats = owner.get("/api/v1/loopwave/chats/").await.expect_status(200).json();
     let Some(chat) = chats["results"][0]["id"].as_str() else { return Vec::new() };
     let page = owner.get(&format!("/api/v1/loopwave/chats/{chat}/messages/")).await.expect_status(200).json();
@@ -46,7 +46,7 @@ async fn thread(owner: &Actor) -> Vec<Value> {
 }
 
 /// An open invoice of a customer with this number: its path.
-async fn invoiced(owner: &Actor, phone: Value) -> String {
+pub async fn invoiced(owner: &Actor, phone: Value) -> String {
     let customer = owner.make("/api/v1/payments/customers/", json!({"name": "Aline Uwase", "phone": phone})).await;
     let id = owner
         .make(INVOICES, json!({"customer": customer, "amount": 5000, "currency": "RWF", "due_date": "2026-07-30"}))
