@@ -55,14 +55,7 @@ impl Content {
             found.map_err(|_| Problem::field("file", "does_not_exist", "There is no such file in the library."))?;
         let kind = file.content_type.split('/').next().unwrap_or_default();
         self.kind = if ["image", "video", "audio"].contains(&kind) { kind } else { "document" }.to_owned();
-        self.media = Some(Media {
-            file: Some(file.id),
-            engine_id: None,
-            content_type: file.content_type,
-            name: Some(file.name),
-            size_bytes: i64::try_from(file.size_bytes).ok(),
-            sha256: Some(file.sha256),
-        });
+        self.media = Some(file.into());
         Ok(self)
     }
 }
@@ -84,6 +77,20 @@ pub struct Media {
     pub size_bytes: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+}
+
+impl From<file::File> for Media {
+    /// A file of the company's shelf.
+    fn from(file: file::File) -> Self {
+        Self {
+            file: Some(file.id),
+            engine_id: None,
+            content_type: file.content_type,
+            name: Some(file.name),
+            size_bytes: i64::try_from(file.size_bytes).ok(),
+            sha256: Some(file.sha256),
+        }
+    }
 }
 
 /// A message on its way out.

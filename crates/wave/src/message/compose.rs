@@ -8,7 +8,7 @@ use loopd_web::{Schema as _, schema};
 use serde_json::{Map, Value as Json, json};
 
 use super::store;
-use crate::engine::{Content, Media};
+use crate::engine::Content;
 use crate::number::Number;
 use crate::template::{self, Asked};
 
@@ -168,14 +168,7 @@ impl Said {
             let found = file::find(reader, company, id)?.filter(|file| file.purpose == Purpose::Library);
             let found = found.ok_or_else(|| Problem::field("file", "does_not_exist", "There is no such file."))?;
             content.kind = kind_of(&found.content_type).to_owned();
-            content.media = Some(Media {
-                file: Some(id),
-                engine_id: None,
-                content_type: found.content_type,
-                name: Some(found.name),
-                size_bytes: i64::try_from(found.size_bytes).ok(),
-                sha256: Some(found.sha256),
-            });
+            content.media = Some(found.into());
         }
         Ok(content)
     }

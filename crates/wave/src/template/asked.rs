@@ -33,7 +33,8 @@ pub fn shape() -> Json {
         (
             "parameters",
             schema::array(schema::free_object()).describe(
-                "In Meta's shape: `{\"type\": \"text\", \"text\": \"Aline\"}`, with `parameter_name` where placeholders have names.",
+                "In Meta's shape: `{\"type\": \"text\", \"text\": \"Aline\"}`, with `parameter_name` where placeholders have names; of a header, \
+                 `{\"type\": \"image\", \"image\": {\"file\": ID}}` names a file of the shelf (or Meta's `id`, or a `link`).",
             ),
         ),
     ]);

@@ -10,7 +10,7 @@ use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
 
 use super::store::{self, Template};
-use super::{LANGUAGE_MOST, NAME_MOST};
+use super::{LANGUAGE_MOST, NAME_MOST, header};
 use crate::engine::cloud::{self, Cloud};
 use crate::number::http::{NUMBERS, linking};
 use crate::number::{self, Number};
@@ -79,7 +79,13 @@ pub fn operations(cloud: &Arc<Cloud>) -> Vec<Operation> {
         ("category", schema::one_of(CATEGORIES)),
         (
             "components",
-            schema::array(schema::free_object()).with("minItems", 1).with("maxItems", COMPONENTS_MOST as u64),
+            schema::array(schema::free_object())
+                .with("minItems", 1)
+                .with("maxItems", COMPONENTS_MOST as u64)
+                .describe(
+                    "In Meta's shape. `{\"type\": \"HEADER\", \"format\": \"IMAGE\", \"file\": ID}` shows Meta a file of the shelf, which is \
+                     uploaded for it: jpeg or png, mp4 (`VIDEO`), pdf (`DOCUMENT`).",
+                ),
         ),
     ])
     .required(["name", "language", "category", "components"]);
@@ -191,7 +197,24 @@ async fn create(call: Call, cloud: Arc<Cloud>) -> Result<Reply> {
         return Err(Problem::internal("input that was checked is gone"));
     };
     let (tenant, number, account) = of_call(&call).await?;
-    let new = json!({"name": name, "language": language, "category": category, "components": components});
+    let company = tenant.company;
+    let (components, header) = call
+        .kernel
+        .db
+        .read(tenant.view(), move |reader| {
+            let header = header::shown(reader, company, &components)?;
+            Ok((components.clone(), header))
+        })
+        .await?;
+    let mut new = json!({"name": name, "language": language, "category": category, "components": components});
+    if let Some((place, file)) = header {
+        let handle = cloud.show(&call.kernel, &number, &file).await?;
+        let component = &mut new["components"][place];
+        component["example"] = json!({"header_handle": [handle]});
+        if let Some(members) = component.as_object_mut() {
+            members.remove("file");
+        }
+    }
     let told = cloud.create_template(&call.kernel, &number, new).await?;
     let kernel = call.kernel.clone();
     call.commit(tenant.view(), move |tx| {

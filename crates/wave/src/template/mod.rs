@@ -2,6 +2,7 @@
 //! (on a sync, by its webhook), and hold what shall be sent against that before it is written down.
 
 mod asked;
+pub mod header;
 pub mod http;
 mod rules;
 pub mod store;
@@ -41,5 +42,6 @@ pub fn content(reader: &mut Reader<'_>, number: &Number, asked: &Asked) -> Resul
     }
     let text = rules::filled(&template.components, &asked.components).map_err(|words| refused("invalid", words))?;
     let extra = json!({"name": template.name, "language": template.language, "components": asked.components});
-    Ok(Content { kind: "template".to_owned(), text: Some(text), extra, ..Content::default() })
+    let media = header::sent(reader, number.company, &asked.components)?;
+    Ok(Content { kind: "template".to_owned(), text: Some(text), media, extra, ..Content::default() })
 }

@@ -110,10 +110,12 @@ fn with_one(place: &str, kind: &str, component: Option<&Json>) -> Result<(), Str
     let inner = &parameter[kind];
     let is_there = match kind {
         "location" => inner.is_object(),
-        _ => ["id", "link"].iter().any(|name| inner[*name].as_str().is_some_and(|text| !text.is_empty())),
+        _ => ["id", "link", "file"].iter().any(|name| inner[*name].as_str().is_some_and(|text| !text.is_empty())),
     };
     if parameter["type"] != kind || !is_there {
-        return Err(format!("The template's {place} needs one parameter of the type {kind}, with an id or a link."));
+        return Err(format!(
+            "The template's {place} needs one parameter of the type {kind}, with a file, an id or a link."
+        ));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod automations;
 mod broadcasts;
 mod cloud;
 mod cloud_broadcasts;
+mod cloud_headers;
 mod cloud_limits;
 mod cloud_notices;
 mod cloud_templates;

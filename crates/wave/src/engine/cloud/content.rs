@@ -9,6 +9,9 @@ use crate::engine::{Content, Failure, Outgoing};
 /// Kinds whose content is a file.
 pub const MEDIA: [&str; 5] = ["image", "video", "audio", "document", "sticker"];
 
+/// A message that Meta has approved the words of.
+pub const TEMPLATE: &str = "template";
+
 /// The body of `POST /{phone number}/messages`. `media` is Meta's id of the file that is sent with it.
 ///
 /// # Errors
@@ -62,12 +65,28 @@ fn kind(content: &Content, media: Option<&str>) -> Result<(&'static str, Json), 
         "interactive" => ("interactive", interactive(text, extra)),
         "location" => ("location", extra.clone()),
         "contacts" => ("contacts", extra["contacts"].clone()),
-        "template" => (
-            "template",
-            json!({"name": extra["name"], "language": {"code": extra["language"]}, "components": extra["components"]}),
-        ),
+        TEMPLATE => {
+            let components = components(content, media);
+            (
+                TEMPLATE,
+                json!({"name": extra["name"], "language": {"code": extra["language"]}, "components": components}),
+            )
+        }
         other => return Err(unsupported(&format!("This number cannot send a message of the kind {other}."))),
     })
+}
+
+/// A template's components; a file of ours above it by Meta's id.
+fn components(content: &Content, media: Option<&str>) -> Json {
+    let mut components = content.extra["components"].clone();
+    let all = components.as_array_mut().into_iter().flatten();
+    for parameter in all.filter_map(|it| it.get_mut("parameters")?.as_array_mut()).flatten() {
+        let Some(kind) = parameter["type"].as_str().map(str::to_owned) else { continue };
+        if let (Some(id), true) = (media, parameter[&kind].get("file").is_some()) {
+            parameter[&kind] = file(&kind, id, "", content);
+        }
+    }
+    components
 }
 
 fn file(kind: &str, id: &str, caption: &str, content: &Content) -> Json {
@@ -172,6 +191,10 @@ mod tests {
             inner(of("template", "", template), None),
             json!({"name": "hello", "language": {"code": "en"}, "components": []})
         );
+        let header = |file: Json| json!([{"type": "header", "parameters": [{"type": "document", "document": file}]}]);
+        let template = json!({"name": "bill", "language": "en", "components": header(json!({"file": "F1"}))});
+        let sent = inner(of("template", "", template), Some("M1"));
+        assert_eq!(sent["components"], header(json!({"id": "M1", "filename": "bill.pdf"})));
     }
 
     #[test]

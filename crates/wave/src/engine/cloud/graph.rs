@@ -176,6 +176,45 @@ impl Line<'_> {
         id.map(str::to_owned).ok_or_else(|| Trouble::Unclear("Meta gave an upload no id".to_owned()))
     }
 
+    /// Uploads content that is shown with a template (Graph API, "Resumable Upload API"): a session of the token's own app, then the content
+    /// from its beginning. Gives the handle; one that is not used is forgotten by Meta.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn show(
+        &self,
+        name: &str,
+        content_type: &str,
+        length: u64,
+        content: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<String, Trouble> {
+        let size = length.to_string();
+        let query = [("file_name", name), ("file_length", &size), ("file_type", content_type)];
+        let session = self.call("POST", &["app", "uploads"], &query, None).await?;
+        let session = session["id"].as_str().filter(|id| id.starts_with("upload:"));
+        let session = session.ok_or_else(|| Trouble::Unclear("Meta opened no session for an upload".to_owned()))?;
+        // A session is a path and a signed query.
+        let (path, query) = session.split_once('?').map_or((session, None), |(path, query)| (path, Some(query)));
+        let mut url = self.url(&[], &[]);
+        url.set_path(&format!("{}/{path}", url.path()));
+        url.set_query(query);
+        let request = Outbound {
+            method: "POST",
+            url: url.to_string(),
+            headers: vec![
+                // This door alone wants the word OAuth.
+                ("authorization", format!("OAuth {}", self.token.expose())),
+                ("file_offset", "0".to_owned()),
+                ("content-type", content_type.to_owned()),
+                ("content-length", size),
+            ],
+            body: Vec::new(),
+        };
+        let answer = read(self.graph.carrier.pour(request, content, ANSWER_MOST).await)?;
+        let handle = answer["h"].as_str().filter(|handle| !handle.is_empty());
+        handle.map(str::to_owned).ok_or_else(|| Trouble::Unclear("Meta gave an upload no handle".to_owned()))
+    }
+
     /// Content that Meta keeps for a message, from the address that it told, in chunks.
     ///
     /// # Errors

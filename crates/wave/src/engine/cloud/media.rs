@@ -11,9 +11,11 @@ use loopd_store::Tx;
 use loopd_types::{CompanyId, Kind, Problem, Result, Uuid};
 use serde_json::json;
 
+use super::content::TEMPLATE;
 use super::graph::{Line, Refusal, Trouble};
+use super::uploads::Uploads;
 use super::{Cloud, errors};
-use crate::engine::{Failure, Media, Outgoing, Signal, Unsent};
+use crate::engine::{Content, Failure, Media, Outgoing, Signal, Unsent};
 use crate::message::{self, Message};
 use crate::number::{self, Number};
 use crate::{Wave, chat};
@@ -23,8 +25,11 @@ const FETCH: &str = "loopwave.media.fetch";
 /// Bytes of a document, the largest that WhatsApp carries.
 const DOCUMENT_MOST: u64 = 100 * 1024 * 1024;
 
-/// Bytes that WhatsApp takes of each kind (spec/loopwave.md 6.1.1).
-fn most(kind: &str) -> u64 {
+/// Bytes that WhatsApp takes of what this message carries (spec/loopwave.md 6.1.1).
+fn most(content: &Content, content_type: &str) -> u64 {
+    // Above a template stands what its file is.
+    let kind =
+        if content.kind == TEMPLATE { content_type.split('/').next().unwrap_or_default() } else { &content.kind };
     match kind {
         "image" => 5 * 1024 * 1024,
         "video" | "audio" => 16 * 1024 * 1024,
@@ -40,16 +45,21 @@ fn most(kind: &str) -> u64 {
 pub async fn to_send(
     line: &Line<'_>,
     kernel: &Arc<Kernel>,
+    uploads: &Uploads,
     number: &Number,
     outgoing: &Outgoing,
 ) -> Result<Option<String>, Unsent> {
     let Some(media) = &outgoing.content.media else { return Ok(None) };
     let Some(id) = media.file else { return Ok(media.engine_id.clone()) };
+    let is_template = outgoing.content.kind == TEMPLATE;
+    if let Some(known) = uploads.known(number.id, id, kernel.now()).filter(|_| is_template) {
+        return Ok(Some(known));
+    }
     let company = number.company;
     let view = loopd_store::View::Company(company);
     let found = kernel.db.read(view, move |reader| Ok(file::find(reader, company, id)?)).await;
     let found = found.map_err(|problem| later(&problem))?.ok_or_else(|| refused("file_gone", "The file is gone."))?;
-    let limit = most(&outgoing.content.kind);
+    let limit = most(&outgoing.content, &found.content_type);
     if found.size_bytes > limit {
         let words =
             format!("The file is larger than the {} MB that WhatsApp takes of its kind.", limit.div_ceil(1_048_576));
@@ -58,7 +68,12 @@ pub async fn to_send(
     let content = file::read(kernel, &found, 0..found.size_bytes).await.map_err(|problem| later(&problem))?;
     let name = media.name.as_deref().unwrap_or(&found.name);
     match line.upload(name, &found.content_type, found.size_bytes, content).await {
-        Ok(id) => Ok(Some(id)),
+        Ok(known) => {
+            if is_template {
+                uploads.keep(number.id, id, &known, kernel.now());
+            }
+            Ok(Some(known))
+        }
         // Nothing was sent yet: an upload whose answer is lost is made again.
         Err(Trouble::Unclear(words)) => Err(errors::unsent(Trouble::NotSent(words), outgoing.attempt)),
         Err(trouble) => Err(errors::unsent(trouble, outgoing.attempt)),

@@ -9,6 +9,7 @@ mod errors;
 mod graph;
 mod media;
 mod templates;
+mod uploads;
 mod webhook;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use serde_json::{Value as Json, json};
 
 use self::account::{Config, Secrets};
 use self::graph::{Graph, Line, Trouble};
+use self::uploads::Uploads;
 use super::{Abilities, Change, Engine, Failure, Outgoing, Sent, Settled, Signal, Unsent};
 use crate::limit;
 use crate::number::{self, Number, State};
@@ -35,6 +37,7 @@ pub const NAME: &str = "cloud";
 /// The engine over Meta's own service.
 pub struct Cloud {
     graph: Graph,
+    uploads: Uploads,
     failpoint: Failpoint,
 }
 
@@ -52,7 +55,11 @@ impl Cloud {
     /// # Errors
     /// In words, for an address that cannot be called.
     pub fn new(settings: &Settings) -> Result<Self, String> {
-        Ok(Self { graph: Graph::new(&settings.graph_url)?, failpoint: settings.failpoint.clone() })
+        Ok(Self {
+            graph: Graph::new(&settings.graph_url)?,
+            uploads: Uploads::default(),
+            failpoint: settings.failpoint.clone(),
+        })
     }
 
     fn line(&self, kernel: &Kernel, number: &Number) -> Result<Line<'_>> {
@@ -146,7 +153,7 @@ impl Engine for Cloud {
 
     async fn send(&self, kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing) -> Result<Sent, Unsent> {
         let line = self.line(kernel, number).map_err(|problem| unopened(&problem))?;
-        let media = media::to_send(&line, kernel, number, outgoing).await?;
+        let media = media::to_send(&line, kernel, &self.uploads, number, outgoing).await?;
         let body = content::body(outgoing, media.as_deref())
             .map_err(|failure| Unsent::Refused { failure, signal: Signal::None })?;
         self.failpoint.at("handing");

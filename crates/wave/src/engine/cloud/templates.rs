@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use loopd_kernel::Kernel;
+use loopd_kernel::file::{self, File};
 use loopd_types::{Problem, Result};
 use serde_json::{Value as Json, json};
 
@@ -41,6 +42,16 @@ impl Cloud {
         }
         // A part of them taken for the whole would delete the rest here.
         Err(Problem::unavailable("Meta has more pages of templates than there can be"))
+    }
+
+    /// Shows Meta a file that will stand above a template; the handle that its header names.
+    ///
+    /// # Errors
+    /// As [`Cloud::templates`]; 503 when the file cannot be read.
+    pub async fn show(&self, kernel: &Arc<Kernel>, number: &Number, file: &File) -> Result<String> {
+        let line = self.line(kernel, number)?;
+        let content = file::read(kernel, file, 0..file.size_bytes).await?;
+        line.show(&file.name, &file.content_type, file.size_bytes, content).await.map_err(refused)
     }
 
     /// Hands a template in for approval.
