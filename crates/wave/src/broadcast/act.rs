@@ -7,8 +7,8 @@ use loopd_types::{Problem, Result, Timestamp, Uuid};
 use super::Status;
 use super::say::WORDS;
 use super::store::{self, Broadcast};
-use super::turn::{finish, pause, told};
-use crate::number::{self, Number};
+use super::turn::{finish, go_on, line, pause, told};
+use crate::number::Number;
 use crate::template::{self, Asked};
 use crate::{PRODUCT, message, window};
 
@@ -44,6 +44,11 @@ impl Act {
             Self::RetryFailed => &[Status::Sending, Status::Paused, Status::Completed],
         }
     }
+
+    /// What would go on by itself can be paused until somebody says otherwise.
+    fn may(self, broadcast: &Broadcast) -> bool {
+        self.from().contains(&broadcast.status) || self == Self::Pause && broadcast.resumes_at.is_some()
+    }
 }
 
 /// Does it.
@@ -53,10 +58,9 @@ impl Act {
 pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, act: Act) -> Result<()> {
     let now = kernel.now();
     let mut broadcast = store::lock(tx, tenant.company, id)?;
-    if !act.from().contains(&broadcast.status) {
+    if !act.may(&broadcast) {
         let all = [Act::Start(None), Act::Pause, Act::Resume, Act::Cancel, Act::RetryFailed];
-        let can: Vec<&str> =
-            all.into_iter().filter(|it| it.from().contains(&broadcast.status)).map(Act::as_str).collect();
+        let can: Vec<&str> = all.into_iter().filter(|it| it.may(&broadcast)).map(Act::as_str).collect();
         let words = format!("A broadcast that is {} cannot {}.", broadcast.status.as_str(), act.as_str());
         return Err(Problem::conflict("invalid_transition", words).with_extra("allowed", can));
     }
@@ -71,21 +75,16 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, act: Act
         }
         Act::Pause => pause(&mut broadcast, "Paused by hand."),
         Act::Resume => {
-            broadcast.status = Status::Sending;
             broadcast.started_at.get_or_insert(now);
-            broadcast.pause_reason = None;
-            broadcast.failed_in_row = 0;
-            broadcast.next_at = Some(now);
+            go_on(&mut broadcast, now);
+            broadcast.resumed_at = None;
         }
         Act::Cancel => finish(&mut broadcast, Status::Cancelled, now),
         Act::RetryFailed => {
             let again = store::retry_failed(tx, tenant.company, id)?;
             broadcast.failed -= again;
-            broadcast.failed_in_row = 0;
-            broadcast.status = Status::Sending;
-            broadcast.pause_reason = None;
             broadcast.finished_at = None;
-            broadcast.next_at = Some(now);
+            go_on(&mut broadcast, now);
         }
     }
     store::keep(tx, tenant.company, &broadcast, now)?;
@@ -112,14 +111,6 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, new: 
         store::keep(tx, tenant.company, &broadcast, now)?;
     }
     recorded(tx, kernel, tenant, &broadcast, "create", None)
-}
-
-/// The number that is named, or else the first that is ready.
-fn line(reader: &mut Reader<'_>, tenant: &Tenant, named: Option<Uuid>) -> Result<Option<Number>> {
-    Ok(match named {
-        Some(id) => number::find(reader, tenant.company, id)?,
-        None => number::first_ready(reader, tenant.company)?,
-    })
 }
 
 /// What a template says before anybody's words are filled in.
@@ -149,7 +140,8 @@ fn outside_window(
     Ok(number.map(count).transpose()?)
 }
 
-fn recorded(
+/// Puts what was done with a broadcast on record.
+pub(super) fn recorded(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
     tenant: &Tenant,

@@ -19,7 +19,7 @@ pub const LISTING: Listing = Listing {
     id: "b.id",
     order: "b.company_id, b.id DESC",
 };
-const COLUMNS: [Column; 21] = [
+const COLUMNS: [Column; 22] = [
     column("id", "b.id", ColumnKind::Uuid),
     column("company", "b.company_id", ColumnKind::Company),
     searched("name", "b.name"),
@@ -28,6 +28,7 @@ const COLUMNS: [Column; 21] = [
     column("number", "b.number_id", ColumnKind::Uuid).nullable(),
     column("status", "b.status", ColumnKind::Text),
     column("pause_reason", "b.pause_reason", ColumnKind::Text).nullable(),
+    column("resumes_at", "b.resumes_at", ColumnKind::Time).nullable(),
     column("scheduled_at", "b.scheduled_at", ColumnKind::Time).nullable(),
     column("next_at", "b.next_at", ColumnKind::Time).nullable(),
     column("total", "b.total", ColumnKind::Int),
@@ -72,6 +73,10 @@ pub struct Broadcast {
     pub number: Option<Uuid>,
     pub status: Status,
     pub pause_reason: Option<String>,
+    /// When it goes on by itself, after a ban.
+    pub resumes_at: Option<Timestamp>,
+    /// When it did: after another ban a person decides.
+    pub resumed_at: Option<Timestamp>,
     pub scheduled_at: Option<Timestamp>,
     pub next_at: Option<Timestamp>,
     pub total: i64,
@@ -93,7 +98,7 @@ impl Broadcast {
 }
 
 const SELECT: &str = "SELECT id, name, message, number_id, status, pause_reason, scheduled_at, next_at, total, sent_count, failed_count, \
-     skipped_count, failed_in_row, started_at, finished_at, template, outside_window_count FROM wave_broadcasts";
+     skipped_count, failed_in_row, started_at, finished_at, template, outside_window_count, resumes_at, resumed_at FROM wave_broadcasts";
 
 fn read(row: &Row<'_>) -> Result<Broadcast, StoreError> {
     let broken = || StoreError::Other("a broadcast's row holds what no broadcast is".into());
@@ -115,6 +120,8 @@ fn read(row: &Row<'_>) -> Result<Broadcast, StoreError> {
         finished_at: row.opt_time(14)?,
         template: row.opt_json(15)?.map(serde_json::from_str).transpose().map_err(|_| broken())?,
         outside_window: row.opt_i64(16)?,
+        resumes_at: row.opt_time(17)?,
+        resumed_at: row.opt_time(18)?,
     })
 }
 
@@ -192,7 +199,7 @@ pub fn keep(tx: &mut Tx<'_>, company: CompanyId, broadcast: &Broadcast, now: Tim
     tx.push(
         "UPDATE wave_broadcasts SET status = $3, pause_reason = $4, scheduled_at = $5, next_at = $6, sent_count = $7, failed_count = $8, \
          skipped_count = $9, failed_in_row = $10, started_at = $11, finished_at = $12, updated_at = $13, outside_window_count = $14, \
-         version = version + 1 \
+         resumes_at = $15, resumed_at = $16, version = version + 1 \
          WHERE company_id = $1 AND id = $2",
         params![
             company,
@@ -208,8 +215,22 @@ pub fn keep(tx: &mut Tx<'_>, company: CompanyId, broadcast: &Broadcast, now: Tim
             broadcast.started_at,
             broadcast.finished_at,
             now,
-            broadcast.outside_window
+            broadcast.outside_window,
+            broadcast.resumes_at,
+            broadcast.resumed_at
         ],
+    )
+}
+
+/// A number rests no more: what waited for the end of its ban goes on now.
+///
+/// # Errors
+/// The database's.
+pub fn lifted(tx: &mut Tx<'_>, company: CompanyId, number: Uuid, now: Timestamp) -> Result<(), StoreError> {
+    tx.push(
+        "UPDATE wave_broadcasts SET resumes_at = $3, next_at = $3 WHERE company_id = $1 AND resumes_at > $3 \
+         AND (number_id = $2 OR number_id IS NULL)",
+        params![company, number, now],
     )
 }
 

@@ -1,9 +1,10 @@
 //! One turn of a broadcast, and what becomes of its messages.
 
 use loopd_kernel::{Kernel, Tenant, event as log};
-use loopd_store::Tx;
+use loopd_store::{Reader, Tx};
 use loopd_types::{Kind, Problem, Result, SECOND_US, Timestamp, Uuid};
 
+use super::act::recorded;
 use super::rules::{day_of, next_day};
 use super::say::{Line, say};
 use super::store::{self, Broadcast, Outcome};
@@ -29,13 +30,24 @@ pub fn turn(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Resu
     if broadcast.next_at.is_none_or(|at| at > now) {
         return Ok(());
     }
+    if broadcast.resumes_at.is_some() {
+        match line(tx, tenant, broadcast.number)?.filter(|number| number.is_paused(now)) {
+            // It was banned for longer meanwhile.
+            Some(number) => rest(&mut broadcast, &number),
+            None => {
+                go_on(&mut broadcast, now);
+                broadcast.resumed_at = Some(now);
+                recorded(tx, kernel, tenant, &broadcast, "resume", Some(Status::Paused))?;
+            }
+        }
+    }
     if broadcast.status == Status::Queued {
         broadcast.status = Status::Sending;
         broadcast.started_at = Some(now);
     }
     if broadcast.status == Status::Sending {
         send_next(tx, kernel, tenant, &mut broadcast, now)?;
-    } else {
+    } else if broadcast.resumes_at.is_none() {
         broadcast.next_at = None;
     }
     store::keep(tx, tenant.company, &broadcast, now)?;
@@ -50,22 +62,17 @@ fn send_next(
     now: Timestamp,
 ) -> Result<()> {
     if store::next_pending(tx, tenant.company, broadcast.id)?.is_none() {
-        rest(broadcast, now);
+        wait_for_the_last(broadcast, now);
         return Ok(());
     }
     let preferences = preference::load(tx, tenant.company)?;
-    let number = match broadcast.number {
-        Some(id) => number::find(tx, tenant.company, id)?,
-        None => number::first_ready(tx, tenant.company)?,
-    };
-    let Some(number) = number.filter(Number::is_ready) else {
+    let Some(number) = line(tx, tenant, broadcast.number)?.filter(Number::is_ready) else {
         broadcast.pause_reason = Some("The number is not ready. It goes on when it is.".to_owned());
         broadcast.next_at = Some(now.plus(LOOK_AGAIN_US));
         return Ok(());
     };
     if number.is_paused(now) {
-        let reason = number.pause_reason.as_deref().unwrap_or("The number is paused.");
-        pause(broadcast, reason);
+        rest(broadcast, &number);
         return Ok(());
     }
     // Meta may have thought again of a template that was good when the broadcast was made.
@@ -112,11 +119,29 @@ fn send_next(
 }
 
 /// Everybody was written to: it is over, or waits for what becomes of the last messages.
-fn rest(broadcast: &mut Broadcast, now: Timestamp) {
+fn wait_for_the_last(broadcast: &mut Broadcast, now: Timestamp) {
     if broadcast.is_done() {
         finish(broadcast, Status::Completed, now);
     } else {
         broadcast.next_at = Some(now.plus(LOOK_AGAIN_US));
+    }
+}
+
+/// The number that writes: the one that is named, or else the first that is ready.
+pub(super) fn line(reader: &mut Reader<'_>, tenant: &Tenant, named: Option<Uuid>) -> Result<Option<Number>> {
+    Ok(match named {
+        Some(id) => number::find(reader, tenant.company, id)?,
+        None => number::first_ready(reader, tenant.company)?,
+    })
+}
+
+/// Pauses while its number rests. It goes on by itself when WhatsApp has said until when, and only once: a number that is banned again right
+/// away needs a person.
+fn rest(broadcast: &mut Broadcast, number: &Number) {
+    pause(broadcast, number.pause_reason.as_deref().unwrap_or("The number is paused."));
+    if number.is_pause_told && broadcast.resumed_at.is_none() {
+        broadcast.resumes_at = number.paused_until;
+        broadcast.next_at = number.paused_until;
     }
 }
 
@@ -167,7 +192,12 @@ pub fn settled(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, message: &Mess
         broadcast.failed_in_row = 0;
     } else {
         broadcast.failed += 1;
-        count_failure(&mut broadcast, reason.unwrap_or("failed"));
+        // The message that found out about a ban says nothing more of the list or the text.
+        let number = number::find(tx, tenant.company, message.number_id)?.filter(|number| number.is_paused(now));
+        match number.filter(|_| broadcast.status == Status::Sending && !broadcast.is_done()) {
+            Some(number) => rest(&mut broadcast, &number),
+            None => count_failure(&mut broadcast, reason.unwrap_or("failed")),
+        }
     }
     if broadcast.status == Status::Sending && broadcast.is_done() {
         finish(&mut broadcast, Status::Completed, now);
@@ -191,11 +221,21 @@ pub(super) fn pause(broadcast: &mut Broadcast, reason: &str) {
     broadcast.status = Status::Paused;
     broadcast.pause_reason = Some(reason.to_owned());
     broadcast.next_at = None;
+    broadcast.resumes_at = None;
+}
+
+pub(super) fn go_on(broadcast: &mut Broadcast, now: Timestamp) {
+    broadcast.status = Status::Sending;
+    broadcast.pause_reason = None;
+    broadcast.failed_in_row = 0;
+    broadcast.next_at = Some(now);
+    broadcast.resumes_at = None;
 }
 
 pub(super) fn finish(broadcast: &mut Broadcast, status: Status, now: Timestamp) {
     broadcast.status = status;
     broadcast.next_at = None;
+    broadcast.resumes_at = None;
     broadcast.pause_reason = None;
     broadcast.finished_at = Some(now);
 }

@@ -26,6 +26,7 @@ pub fn progress(broadcast: &Broadcast) -> Json {
         "total": broadcast.total,
         "skippedCount": broadcast.skipped,
         "pauseReason": broadcast.pause_reason,
+        "resumesAt": broadcast.resumes_at.map(Timestamp::to_millis),
     })
 }
 
@@ -58,6 +59,7 @@ pub fn row_schema() -> Json {
             ),
         ),
         ("pauseReason", schema::string().nullable()),
+        ("resumesAt", schema::date_time().nullable().describe("When it goes on by itself, after a ban whose end is known.")),
         ("scheduledAt", schema::date_time().nullable()),
     ];
     let names = fields.clone().map(|(name, _)| name);

@@ -42,6 +42,14 @@ impl State {
     }
 }
 
+/// How long a line rests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rest {
+    pub until: Timestamp,
+    /// Whether WhatsApp said so; otherwise it is our guess.
+    pub is_told: bool,
+}
+
 /// A line.
 #[derive(Clone, Debug)]
 pub struct Number {
@@ -66,6 +74,8 @@ pub struct Number {
     /// Nothing goes out by itself before this.
     pub paused_until: Option<Timestamp>,
     pub pause_reason: Option<String>,
+    /// Whether WhatsApp said when the pause ends; otherwise that is our guess.
+    pub is_pause_told: bool,
     /// When it was first ready.
     pub warm_since: Option<Timestamp>,
     pub heard_at: Option<Timestamp>,

@@ -8,9 +8,9 @@ use loopd_store::{Reader, Row, StoreError, Tx, Value, View, dialect, params};
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use serde_json::{Value as Json, json};
 
-use super::{Number, State};
+use super::{Number, Rest, State};
 use crate::engine::Change;
-use crate::{PRODUCT, event};
+use crate::{PRODUCT, broadcast, event};
 
 /// Numbers as people see them; never what opens them.
 pub const LISTING: Listing = Listing {
@@ -45,7 +45,7 @@ const COLUMNS: [Column; 21] = [
 ];
 
 const SELECT: &str = "SELECT company_id, id, public_id, label, engine, address, phone, state, state_reason, state_at, config, secret, \
-     paused_until, pause_reason, warm_since, heard_at FROM wave_numbers";
+     paused_until, pause_reason, warm_since, heard_at, is_pause_told FROM wave_numbers";
 
 fn read(row: &Row<'_>) -> Result<Number, StoreError> {
     let broken = || StoreError::Other("a number's row holds what no number is".into());
@@ -67,6 +67,7 @@ fn read(row: &Row<'_>) -> Result<Number, StoreError> {
         pause_reason: text(13)?,
         warm_since: row.opt_time(14)?,
         heard_at: row.opt_time(15)?,
+        is_pause_told: row.bool(16)?,
     })
 }
 
@@ -222,7 +223,7 @@ pub fn apply(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, change
     Ok(next)
 }
 
-/// Nothing but what people write goes out before `until`; `None` ends the pause. When it begins, administrators are told by letter.
+/// Nothing but what people write goes out before the end of the rest; `None` ends it now. When it begins, administrators are told by letter.
 ///
 /// # Errors
 /// 404.
@@ -231,19 +232,24 @@ pub fn pause(
     kernel: &Kernel,
     tenant: &Tenant,
     id: Uuid,
-    until: Option<Timestamp>,
+    rest: Option<Rest>,
     reason: &str,
 ) -> Result<()> {
     let known = lock(tx, tenant.company, id)?;
+    let (until, now) = (rest.map(|rest| rest.until), kernel.now());
     tx.execute(
-        "UPDATE wave_numbers SET paused_until = $3, pause_reason = $4, updated_at = $5, version = version + 1 WHERE company_id = $1 AND id = $2",
-        &params![tenant.company, id, until, until.map(|_| reason), kernel.now()],
+        "UPDATE wave_numbers SET paused_until = $3, pause_reason = $4, updated_at = $5, is_pause_told = $6, version = version + 1 \
+         WHERE company_id = $1 AND id = $2",
+        &params![tenant.company, id, until, until.map(|_| reason), now, rest.is_some_and(|rest| rest.is_told)],
     )?;
+    if rest.is_none() {
+        broadcast::store::lifted(tx, tenant.company, id, now)?;
+    }
     let action = if until.is_some() { "pause" } else { "resume" };
     let changes = Some(json!({"paused_until": [known.paused_until.map(|at| at.to_string()), until.map(|at| at.to_string())], "pause_reason": [known.pause_reason, reason]}).to_string());
     audit::record(tx, kernel, tenant, entry(&known, action, changes))?;
     let next = get(tx, tenant.company, id)?;
-    if !known.is_paused(kernel.now()) {
+    if !known.is_paused(now) {
         super::letter::rests(tx, kernel, tenant, &next)?;
     }
     event::number(tx, kernel, tenant, &next, event::Line::Status)

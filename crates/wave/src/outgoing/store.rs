@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::chat;
 use crate::engine::{Change, Content, Failure, Outgoing, Sent, Signal};
 use crate::message::{self, Message, Status};
-use crate::number::{self, State, store::Counted};
+use crate::number::{self, Rest, State, store::Counted};
 
 /// A message that this worker holds.
 #[derive(Clone, Debug)]
@@ -272,14 +272,15 @@ pub fn heard(
             let known = number::get(tx, tenant.company, number)?;
             // Every message that is refused says the same again.
             let is_news = match until {
-                Some(until) => known.paused_until.is_none_or(|known| known < until),
+                Some(until) => !known.is_pause_told || known.paused_until.is_none_or(|known| known < until),
                 None => !known.is_paused(kernel.now()),
             };
             if !is_news {
                 return Ok(());
             }
-            let until = until.unwrap_or_else(|| kernel.now().plus(RESTRICTED_US));
-            number::store::pause(tx, kernel, tenant, number, Some(until), &failure.words)
+            let rest =
+                Rest { until: until.unwrap_or_else(|| kernel.now().plus(RESTRICTED_US)), is_told: until.is_some() };
+            number::store::pause(tx, kernel, tenant, number, Some(rest), &failure.words)
         }
         Signal::LoggedOut => {
             let change = Change { state: State::LoggedOut, reason: Some(failure.words.clone()), qr: None, phone: None };

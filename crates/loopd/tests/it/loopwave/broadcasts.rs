@@ -86,7 +86,7 @@ each_engine! {
         let id = publish(&key, &recipients).await;
         let paused = until(world, &owner, &id, SECOND_US, "it is paused", |it| it["status"] == "paused").await;
         assert!(paused["pause_reason"].as_str().is_some_and(|words| words.contains("no_whatsapp")), "{paused}");
-        assert_eq!(paused["sent_count"], 0);
+        assert_eq!((&paused["sent_count"], &paused["resumes_at"]), (&json!(0), &json!(null)), "a person has to look");
         owner.post(&format!("{BASE}{id}/resume/")).await.expect_status(200);
         let done = until(world, &owner, &id, SECOND_US, "it is done", |it| it["status"] == "completed").await;
         assert_eq!((&done["sent_count"], &done["failed_count"]), (&json!(1), &json!(6)));
@@ -96,6 +96,61 @@ each_engine! {
         let again = until(world, &owner, &id, SECOND_US, "it is paused again", |it| it["status"] == "paused").await;
         assert_eq!(again["sent_count"], 1, "who has it is not written to again: {again}");
         owner.post(&format!("{BASE}{id}/start/")).await.expect_refusal(409, "invalid_transition");
+    }
+
+    async fn what_a_ban_has_paused_goes_on_by_itself_when_it_is_over_once(world: &World) {
+        let owner = world.owner().await;
+        let key = world.wave_key(&owner, &["broadcasts:write"]).await;
+        let line = world.line(&owner, "250788000001").await;
+        let ban = async |owner: &Actor, minutes: i64| {
+            let path = format!("/api/v1/loopwave/numbers/{}/sandbox/ban/", line.id);
+            owner.post(&path).json(&json!({"minutes": minutes})).await.expect_status(200).text_at("/banned_until")
+        };
+        let lift = async |owner: &Actor| {
+            owner.post(&format!("/api/v1/loopwave/numbers/{}/sandbox/lift/", line.id)).await.expect_status(200);
+        };
+        pace(&owner, json!({"gap_min_seconds": 30, "gap_max_seconds": 40})).await;
+        let id = publish(&key, &people(5)).await;
+        until(world, &owner, &id, 0, "the first is sent", |it| it["sent_count"] == 1).await;
+        let end = ban(&owner, 30).await;
+        let is_paused = |it: &Value| it["status"] == "paused";
+        let paused = until(world, &owner, &id, 10 * SECOND_US, "it is paused", is_paused).await;
+        assert_eq!((&paused["resumes_at"], &paused["next_at"]), (&json!(end), &json!(end)));
+        assert!(paused["pause_reason"].as_str().is_some_and(|words| words.contains("banned")), "{paused}");
+        // The ban is longer than was said first.
+        let end = ban(&owner, 60).await;
+        world.clock.advance(40 * 60 * SECOND_US);
+        let owner = world.sign_in(&owner.email, &owner.code).await;
+        let rests = until(world, &owner, &id, 0, "it rests on", |it| it["resumes_at"] == json!(end)).await;
+        assert_eq!((&rests["status"], &rests["sent_count"]), (&json!("paused"), &json!(1)));
+        world.clock.advance(25 * 60 * SECOND_US);
+        let owner = world.sign_in(&owner.email, &owner.code).await;
+        let next = until(world, &owner, &id, 0, "it goes on", |it| it["sent_count"] == 2).await;
+        assert_eq!((&next["status"], &next["resumes_at"], &next["pause_reason"]), (&json!("sending"), &json!(null), &json!(null)));
+        settle().await;
+        assert_eq!(row(&owner, &id).await["sent_count"], 2, "with pauses, as before");
+        let log = owner.get("/api/v1/loopwave/activity/").query("target", &id).query("action", "resume").await.expect_status(200);
+        assert_eq!(log.json()["results"].as_array().map(Vec::len), Some(1), "{}", log.text());
+        // Banned again, it waits for a person; who goes on has looked, and it may go on by itself once more.
+        ban(&owner, 30).await;
+        let again = until(world, &owner, &id, 10 * SECOND_US, "it is paused again", is_paused).await;
+        assert_eq!((&again["resumes_at"], &again["next_at"]), (&json!(null), &json!(null)));
+        lift(&owner).await;
+        settle().await;
+        assert_eq!(row(&owner, &id).await["status"], "paused");
+        owner.post(&format!("{BASE}{id}/resume/")).await.expect_status(200);
+        until(world, &owner, &id, 10 * SECOND_US, "the third is sent", |it| it["sent_count"] == 3).await;
+        ban(&owner, 30).await;
+        until(world, &owner, &id, 10 * SECOND_US, "it will go on", |it| it["resumes_at"].is_string()).await;
+        // Lifted early, it goes on at once; paused by hand, it does not.
+        owner.post(&format!("{BASE}{id}/pause/")).await.expect_status(200);
+        assert_eq!(row(&owner, &id).await["resumes_at"], json!(null));
+        owner.post(&format!("{BASE}{id}/pause/")).await.expect_refusal(409, "invalid_transition");
+        owner.post(&format!("{BASE}{id}/resume/")).await.expect_status(200);
+        until(world, &owner, &id, 0, "it rests", |it| it["resumes_at"].is_string()).await;
+        lift(&owner).await;
+        let done = until(world, &owner, &id, 10 * SECOND_US, "it is done", |it| it["status"] == "completed").await;
+        assert_eq!((&done["sent_count"], &done["failed_count"]), (&json!(5), &json!(0)), "{done}");
     }
 
     async fn a_cancelled_broadcast_leaves_the_rest_alone(world: &World) {

@@ -93,9 +93,9 @@ fn restricted(
 
 fn of_account(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, number: &Number, account: &Account) -> Result<()> {
     match account {
-        Account::Restricted { until, words } => {
-            let is_known = number.paused_until == Some(*until) && number.pause_reason.as_ref() == Some(words);
-            if is_known { Ok(()) } else { number::store::pause(tx, kernel, tenant, number.id, Some(*until), words) }
+        Account::Restricted { rest, words } => {
+            let is_known = number.paused_until == Some(rest.until) && number.pause_reason.as_ref() == Some(words);
+            if is_known { Ok(()) } else { number::store::pause(tx, kernel, tenant, number.id, Some(*rest), words) }
         }
         // Of no single number.
         Account::Template { .. } => Ok(()),
