@@ -1,7 +1,7 @@
 //! What Loopwave's tables tell of people, as the kernel's erasures read it. When a company erases somebody, their contact, chats, messages,
 //! tickets and notes stay as rows without a word of them; by what they are known goes (`kernel/src/erasure/identities.rs`).
 
-use loopd_kernel::erasure::records::{Blank, Blanked, Records};
+use loopd_kernel::erasure::records::{Blank, Blanked, Records, Sent};
 use loopd_store::{Value, migrate};
 
 /// The tables that hold customers, and what goes from a row about one of them.
@@ -35,6 +35,12 @@ pub fn records() -> Vec<Records> {
             // WhatsApp's own ids hold the number that they went to.
             blanks: vec![gone("text"), gone("details"), gone("failure_words"), gone("wa_id")],
             told: vec![gone("text"), gone("chatId"), gone("replyTo"), gone("name"), gone("mediaUrl"), gone("error")],
+            sent: Some(Sent {
+                column: "details".to_owned(),
+                about: "/media".to_owned(),
+                file: "/media/file".to_owned(),
+                unless: "from_me".to_owned(),
+            }),
             ..of("wave_messages", "loopwave/messages", &["id", "chat_id"])
         },
         Records {
@@ -88,6 +94,7 @@ fn of(table: &str, path: &str, about: &[&str]) -> Records {
         lists: Vec::new(),
         kept_by: None,
         holders: Vec::new(),
+        sent: None,
     }
 }
 
@@ -132,7 +139,8 @@ mod tests {
                 let is_emptied = blank.with == Blank::To(Value::Null);
                 assert!(!is_emptied || column(&blank.column).nullable, "{}.{}", table.name, blank.column);
             }
-            for name in records.about.iter().chain(&records.contacts).chain(&records.names) {
+            let sent = records.sent.iter().flat_map(|sent| [&sent.column, &sent.unless]);
+            for name in records.about.iter().chain(&records.contacts).chain(&records.names).chain(sent) {
                 column(name);
             }
         }

@@ -115,6 +115,7 @@ fn of_fields(table: TableDef, fields: &[Field], unique: &[&str]) -> Records {
         lists: Vec::new(),
         kept_by: None,
         holders: Vec::new(),
+        sent: None,
     }
 }
 

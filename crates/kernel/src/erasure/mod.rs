@@ -14,6 +14,7 @@ pub mod places;
 pub mod records;
 mod report;
 mod search;
+mod sent;
 mod take_out;
 mod wanted;
 mod work;

@@ -45,6 +45,32 @@ pub struct Records {
     pub kept_by: Option<String>,
     /// Documents that are kept, and refer to a row as whom they are about: its particulars stay as long as they do.
     pub holders: Vec<Holder>,
+    /// Where rows name files that people sent.
+    pub sent: Option<Sent>,
+}
+
+/// A column in which rows name files of the shelf: those that a person sent go with them.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// It holds JSON.
+    pub column: String,
+    /// Where in it a row tells of a file.
+    pub about: String,
+    /// Where the file's id stands, once it is there.
+    pub file: String,
+    /// A column that says of a row that the company sent it.
+    pub unless: String,
+}
+
+impl Sent {
+    /// Whether a row's JSON tells of a file at all.
+    pub(super) fn is_in(&self, told: &Json) -> bool {
+        told.pointer(&self.about).is_some_and(|about| !about.is_null())
+    }
+
+    pub(super) fn file(&self, told: &Json) -> Option<Uuid> {
+        Uuid::parse_str(told.pointer(&self.file)?.as_str()?).ok()
+    }
 }
 
 /// A column that refers to records, of documents that are kept.

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::places::ground;
 use super::search::{self, Task};
 use super::wanted::{Scope, Wanted};
-use super::{identities, person, records, report};
+use super::{identities, person, records, report, sent};
 use crate::audit::INSTALLATION;
 use crate::job::{self, NewJob, Runner};
 use crate::{Kernel, company};
@@ -136,6 +136,7 @@ async fn go_through(
         let task = Task { kernel, erasure, company, wanted, about: Arc::new(about), letter: progress.letter };
         if !is_account {
             person::take_files_away(&task).await?;
+            sent::take_away(&task).await?;
             identities::forget(&task).await?;
         }
         for table in tables.iter().filter(|table| !progress.is_done(company, &table.name)) {

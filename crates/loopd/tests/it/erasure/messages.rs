@@ -54,6 +54,41 @@ async fn words(world: &World, table: &'static str) -> String {
 }
 
 each_engine! {
+    async fn files_that_they_sent_leave_the_shelf(world: &World) {
+        let owner = world.owner().await;
+        let line = world.line(&owner, "250788000001").await;
+        let shelved = async |name: &str| {
+            let path = format!("/api/v1/files/?name={name}");
+            owner.post(&path).body("text/plain", format!("what {name} says")).await.expect_status(201).text_at("/id")
+        };
+        let [secret, shared, attached, prices, theirs] =
+            [shelved("secret.txt").await, shelved("shared.txt").await, shelved("attached.txt").await, shelved("prices.txt").await, shelved("theirs.txt").await];
+        let mut chats = Vec::new();
+        for (from, file) in [("250788123456", &secret), ("250788123456", &shared), ("250788123456", &attached), ("250788555555", &theirs)] {
+            let said = line.receive_as(&owner, json!({"from": from, "text": "See", "file": file})).await;
+            chats.push(said["chat"].as_str().expect("a chat").to_owned());
+        }
+        // The shop sends her its prices, and what she sent to somebody else; a record has another.
+        for (chat, file) in [(&chats[0], &prices), (&chats[0], &secret), (&chats[3], &shared)] {
+            owner.post(&format!("/api/v1/loopwave/chats/{chat}/messages/")).json(&json!({"file": file})).await.expect_status(202);
+        }
+        let customer = owner.make("/api/v1/booking/customers/", json!({"name": "Bosco"})).await;
+        let files = format!("/api/v1/booking/customers/{customer}/attachments/");
+        owner.post(&files).json(&json!({"file": attached})).await.expect_status(201);
+        let used = async || owner.get("/api/v1/files/").await.expect_status(200).at("/count");
+        assert_eq!(used().await, json!(5));
+        let report = erased(world, &owner, "+250788123456").await;
+        let lines = report["report"].as_array().expect("a report").clone();
+        let line = lines.iter().find(|line| line["table"] == "files").expect("a line");
+        assert_eq!((&line["erased"], &line["kept"]), (&json!(1), &json!(2)), "{report:#}");
+        for (file, status) in [(&secret, 404), (&shared, 200), (&attached, 200), (&prices, 200), (&theirs, 200)] {
+            owner.get(&format!("/api/v1/files/{file}/")).await.expect_status(status);
+        }
+        let thread = owner.get(&format!("/api/v1/loopwave/chats/{}/messages/", chats[0])).await.expect_status(200).json();
+        assert!(thread["results"].as_array().expect("a list").iter().all(|it| it["media"].is_null()), "{thread:#}");
+        assert_eq!(used().await, json!(4));
+    }
+
     async fn nothing_of_them_is_left_and_the_shop_goes_on(world: &World) {
         let owner = world.owner().await;
         let line = world.line(&owner, "250788000001").await;
