@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 
 use super::identities;
 use super::search::{any_of, quoted};
+use super::sent;
 use super::wanted::{NOBODY, Scope, Wanted};
 use crate::Kernel;
 use crate::access::Tenant;
@@ -180,6 +181,11 @@ pub(super) async fn reach(kernel: &Arc<Kernel>, company: CompanyId, known: &[Str
     };
     for name in known {
         let Some((path, id)) = name.rsplit_once('/') else { continue };
+        if path == sent::FILES {
+            // News of a file tells its name, as news of what it was sent with does.
+            about.insert(name.clone(), all.iter().position(|records| records.sent.is_some()));
+            continue;
+        }
         let place = all.iter().position(|records| records.path == path);
         if let (Some(place), Ok(id)) = (place, Uuid::parse_str(id)) {
             note(&mut about, place, id);

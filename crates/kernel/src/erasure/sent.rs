@@ -15,23 +15,27 @@ use crate::file;
 
 /// Rows that are looked at by one read.
 const WINDOW: usize = 2_000;
+/// How logs name a file of the shelf.
+pub(super) const FILES: &str = "core/files";
 const SHARED: &str = "somebody else was sent the same file, or a record has it";
 
-/// Takes what the person sent from the shelf; what the company sent them is its own. Repeating it changes nothing.
+/// Takes what the person sent from the shelf; what the company sent them is its own. Whether anything was taken: then logs have more about
+/// the person than was known. Repeating it changes nothing.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn take_away(task: &Task) -> Result<()> {
-    let Some(access) = task.kernel.company_access(task.company).await? else { return Ok(()) };
+pub(super) async fn take_away(task: &Task) -> Result<bool> {
+    let Some(access) = task.kernel.company_access(task.company).await? else { return Ok(false) };
     let tenant = Tenant::system(access, "a person is erased");
+    let mut is_news = false;
     for records in task.kernel.personal_records().iter() {
         let Some(sent) = &records.sent else { continue };
         let found = find(task, records, sent).await?;
         for row in found.theirs {
-            take(task, &tenant, &records.table.name, sent, row, &found.others).await?;
+            is_news |= take(task, &tenant, &records.table.name, sent, row, &found.others).await?;
         }
     }
-    Ok(())
+    Ok(is_news)
 }
 
 /// What stands in a table.
@@ -76,8 +80,15 @@ fn read_json(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-/// One row: its file goes with all that it says of it, so that one which is still to be fetched is not.
-async fn take(task: &Task, tenant: &Tenant, table: &str, sent: &Sent, row: Uuid, others: &HashSet<Uuid>) -> Result<()> {
+/// One row: its file goes with all that it says of it, so that one which is still to be fetched is not. Whether a file went.
+async fn take(
+    task: &Task,
+    tenant: &Tenant,
+    table: &str,
+    sent: &Sent,
+    row: Uuid,
+    others: &HashSet<Uuid>,
+) -> Result<bool> {
     let (task, tenant, sent, others) = (task.clone(), tenant.clone(), sent.clone(), others.clone());
     let column = quoted(&sent.column);
     let clear = format!("UPDATE {table} SET {column} = NULL WHERE company_id = $1 AND id = $2");
@@ -89,17 +100,20 @@ async fn take(task: &Task, tenant: &Tenant, table: &str, sent: &Sent, row: Uuid,
         let sql = format!("SELECT {column} FROM {table} WHERE company_id = $1 AND id = $2{locked}");
         let told = tx.first(&sql, &params![task.company, row], |row| Ok(row.opt_json(0)?.map(str::to_owned)))?;
         // Somebody else was faster.
-        let Some(told) = told.flatten() else { return Ok(()) };
+        let Some(told) = told.flatten() else { return Ok(false) };
         tx.execute(&clear, &params![task.company, row])?;
-        let Some(id) = sent.file(&read_json(&told)) else { return Ok(()) };
+        let Some(id) = sent.file(&read_json(&told)) else { return Ok(false) };
         let is_shared = others.contains(&id) || is_attached(tx, &task, id)?;
         let is_gone = !is_shared && remove(tx, &task, &tenant, id)?;
-        report::update(tx, task.erasure, |lines, _: &mut Progress| {
+        report::update(tx, task.erasure, |lines, progress: &mut Progress| {
             report::add(lines, "files", SHARED, |line| {
                 line.erased += u64::from(is_gone);
                 line.kept += u64::from(is_shared);
             });
-            Ok(())
+            if is_gone {
+                progress.about.push(format!("{FILES}/{id}"));
+            }
+            Ok(is_gone)
         })
     };
     kernel.db.write(View::System, work).await
@@ -117,6 +131,9 @@ fn remove(tx: &mut Tx<'_>, task: &Task, tenant: &Tenant, id: Uuid) -> Result<boo
     if tx.execute(sql, &params![task.company, id])? == 0 {
         return Ok(false);
     }
+    let sql = "UPDATE audit_logs SET target_label = 'erased', changes = NULL \
+         WHERE company_id = $1 AND target_id = $2 AND NOT is_creation AND module = 'core' AND resource = 'files'";
+    tx.execute(sql, &params![task.company, id.to_string()])?;
     file::remove_from_library(tx, &task.kernel, tenant, id)?;
     Ok(true)
 }

@@ -115,7 +115,8 @@ pub async fn go_on(kernel: &Arc<Kernel>, erasure: Uuid, patience: Duration) -> R
     }
 }
 
-/// Goes through what is left; `false` when another process went on meanwhile, and how far it is has to be looked at again.
+/// Goes through what is left; `false` when another process went on meanwhile, or more is known of the person: then how far it is has to be
+/// looked at again.
 async fn go_through(
     kernel: &Arc<Kernel>,
     erasure: Uuid,
@@ -136,7 +137,9 @@ async fn go_through(
         let task = Task { kernel, erasure, company, wanted, about: Arc::new(about), letter: progress.letter };
         if !is_account {
             person::take_files_away(&task).await?;
-            sent::take_away(&task).await?;
+            if sent::take_away(&task).await? {
+                return Ok(false);
+            }
             identities::forget(&task).await?;
         }
         for table in tables.iter().filter(|table| !progress.is_done(company, &table.name)) {

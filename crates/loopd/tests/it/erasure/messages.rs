@@ -36,6 +36,7 @@ async fn erased(world: &World, owner: &Actor, phone: &str) -> Value {
 async fn words(world: &World, table: &'static str) -> String {
     let columns = match table {
         "events" => "payload",
+        "audit_logs" => "target_label || COALESCE(CAST(changes AS TEXT), '')",
         "wave_identities" => "value",
         "wave_contacts" => "name || COALESCE(phone, '') || COALESCE(notes, '')",
         "wave_chats" => "jid || COALESCE(name, '') || COALESCE(last_text, '')",
@@ -87,6 +88,10 @@ each_engine! {
         let thread = owner.get(&format!("/api/v1/loopwave/chats/{}/messages/", chats[0])).await.expect_status(200).json();
         assert!(thread["results"].as_array().expect("a list").iter().all(|it| it["media"].is_null()), "{thread:#}");
         assert_eq!(used().await, json!(4));
+        for table in ["events", "audit_logs"] {
+            let left = words(world, table).await;
+            assert!(!left.contains("secret.txt") && left.contains("shared.txt"), "{table}: {left}");
+        }
     }
 
     async fn nothing_of_them_is_left_and_the_shop_goes_on(world: &World) {
