@@ -146,19 +146,7 @@ pub fn away(
     if text.is_empty() || chat.is_group || !is_closed() {
         return Ok(false);
     }
-    if !number.is_ready() || number.is_paused(now) || chat.quiet_until.is_some_and(|until| until > now) {
-        return Ok(false);
-    }
-    if let Some(contact) = chat.contact_id
-        && crate::contact::store::is_opted_out(tx, tenant.company, contact)?
-    {
-        return Ok(false);
-    }
-    let is_free = claim::is_free(tx, tenant.company, chat.id, claim::AWAY, AWAY_US, now)?;
-    if !is_free || !claim::spend(tx, tenant.company, automation::BUDGET, now)? {
-        return Ok(false);
-    }
-    if !claim::claim(tx, tenant.company, chat.id, claim::AWAY, AWAY_US, now)? {
+    if automation::guard(tx, kernel, tenant.company, number, chat, (claim::AWAY, AWAY_US))?.is_some() {
         return Ok(false);
     }
     automation::say(tx, kernel, tenant, preferences, number, chat, text)?;

@@ -8,7 +8,7 @@ pub mod store;
 
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
-use loopd_types::{MINUTE_US, Result, Rng, SECOND_US, Uuid};
+use loopd_types::{CompanyId, MINUTE_US, Result, Rng, SECOND_US, Uuid};
 
 use crate::chat::{self, Chat};
 use crate::claim::{self, Budget};
@@ -27,7 +27,7 @@ pub const TRIGGERS: [&str; 3] = ["keyword", "welcome", "all"];
 pub const MODES: [&str; 3] = ["contains", "exact", "starts"];
 
 /// Automatic replies of a company in a minute, over all its chats.
-pub(crate) const BUDGET: Budget = Budget { most: 8, window_us: MINUTE_US };
+const BUDGET: Budget = Budget { most: 8, window_us: MINUTE_US };
 
 /// A person needs a moment to write.
 const DELAY_LEAST_US: i64 = 3 * SECOND_US;
@@ -97,7 +97,7 @@ fn passed<'r>(
     chat: &Chat,
     message: &Message,
 ) -> Result<Result<&'r Rule, Skip>> {
-    let (company, now) = (tenant.company, kernel.now());
+    let company = tenant.company;
     let is_first = if enabled.iter().any(|rule| rule.content.trigger == "welcome") {
         chat::store::is_first_inbound(tx, company, chat, message.id)?
     } else {
@@ -108,28 +108,46 @@ fn passed<'r>(
     let Some(rule) = enabled.iter().find(|rule| rules::answers(&rule.content, &asked)) else {
         return Ok(Err(Skip::NoMatch));
     };
+    let cooldown = rule.content.cooldown_minutes * MINUTE_US;
+    let skip = guard(tx, kernel, company, number, chat, (claim::REPLY, cooldown))?;
+    Ok(skip.map_or(Ok(rule), Err))
+}
+
+/// Claims the right to write to a chat by itself, past every guard against bans; or why it may not. `what` was not done in the chat for
+/// so long.
+///
+/// # Errors
+/// 503 from the database.
+pub(crate) fn guard(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    number: &Number,
+    chat: &Chat,
+    (what, cooldown_us): (&str, i64),
+) -> Result<Option<Skip>> {
+    let now = kernel.now();
     if chat.quiet_until.is_some_and(|until| until > now) {
-        return Ok(Err(Skip::PersonAnswered));
+        return Ok(Some(Skip::PersonAnswered));
     }
     if let Some(id) = chat.contact_id
         && contact::store::is_opted_out(tx, company, id)?
     {
-        return Ok(Err(Skip::OptedOut));
+        return Ok(Some(Skip::OptedOut));
     }
     if !number.is_ready() || number.is_paused(now) {
-        return Ok(Err(Skip::SessionNotReady));
+        return Ok(Some(Skip::SessionNotReady));
     }
     // The chat is held by this transaction: what is free now is free when it is claimed. A chat that is cooling down takes nothing out
     // of the company's budget, and one that finds the budget empty does not begin to cool down.
-    let cooldown = rule.content.cooldown_minutes * MINUTE_US;
-    if !claim::is_free(tx, company, chat.id, claim::REPLY, cooldown, now)? {
-        return Ok(Err(Skip::Cooldown));
+    if !claim::is_free(tx, company, chat.id, what, cooldown_us, now)? {
+        return Ok(Some(Skip::Cooldown));
     }
     if !claim::spend(tx, company, BUDGET, now)? {
-        return Ok(Err(Skip::RateLimited));
+        return Ok(Some(Skip::RateLimited));
     }
-    let is_ours = claim::claim(tx, company, chat.id, claim::REPLY, cooldown, now)?;
-    Ok(if is_ours { Ok(rule) } else { Err(Skip::Cooldown) })
+    let is_ours = claim::claim(tx, company, chat.id, what, cooldown_us, now)?;
+    Ok((!is_ours).then_some(Skip::Cooldown))
 }
 
 fn reply(
