@@ -218,7 +218,10 @@ impl Kernel {
     }
 
     /// Whether the company's subscription to `product` is open, and its calls by API are not used up.
-    pub(super) fn require_open(&self, tenant: &Tenant, product: &str, is_write: bool) -> Result<()> {
+    ///
+    /// # Errors
+    /// 403 `product_not_subscribed`, 402 `subscription_suspended` for writes, `usage_limit_reached`.
+    pub fn require_open(&self, tenant: &Tenant, product: &str, is_write: bool) -> Result<()> {
         require_product(tenant, product, is_write, self.now())?;
         match tenant.calls_are_over(product, self.now()).filter(|_| !tenant.is_superuser) {
             Some(over) => Err(reached(over)),

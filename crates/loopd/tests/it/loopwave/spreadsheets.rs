@@ -83,6 +83,25 @@ each_engine! {
         assert_eq!(log["results"][0]["data"]["rows"], 250);
     }
 
+    async fn an_import_ends_where_the_subscription_does(world: &World) {
+        let owner = world.owner().await;
+        let root = world.superuser().await;
+        let mut file = "name,phone\n".to_owned();
+        for n in 0..5_000 {
+            file.push_str(&format!("Customer {n},+25078810{n:04}\n"));
+        }
+        let one = owner.get("/api/v1/product-subscriptions/").query("product", "loopwave").await.text_at("/results/0/id");
+        let begun = import(&owner, "", &file).await.expect_status(202);
+        root.in_company(&owner.code).post(&format!("/api/v1/product-subscriptions/{one}/suspend/")).await.expect_status(200);
+        let place = format!("{IMPORTS}{}/", begun.text_at("/id"));
+        eventually("the import is given up", async || owner.get(&place).await.expect_status(200).at("/state") == "failed").await;
+        let left = owner.get(&place).await;
+        let written = world.rows("wave_contacts").await;
+        assert_eq!(left.at("/done").as_i64(), Some(written));
+        assert!(written < 5_000, "{}", left.text());
+        assert!(left.text_at("/last_error").contains("suspended"), "{}", left.text());
+    }
+
     async fn an_export_hides_numbers_from_who_may_not_see_them_and_comes_back_in(world: &World) {
         let owner = world.owner().await;
         let agent = world.member(&owner, "ada", "staff").await;

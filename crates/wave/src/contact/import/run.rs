@@ -87,7 +87,7 @@ async fn work(wave: &Arc<Wave>, kernel: &Arc<Kernel>, job: &Job) -> Result<()> {
     }
 }
 
-/// Asked anew for every chunk: somebody who lost the right meanwhile makes no more contacts.
+/// Asked anew for every chunk: somebody who lost the right meanwhile makes no more contacts, nor does a company that lost the product.
 async fn enter(wave: &Arc<Wave>, kernel: &Arc<Kernel>, import: &Import, job: &Job) -> Result<Arc<Tenant>> {
     let tenant = match import.created_by {
         Some(user) => kernel.enter_for(user, job.company, None, "import of contacts").await?,
@@ -100,6 +100,7 @@ async fn enter(wave: &Arc<Wave>, kernel: &Arc<Kernel>, import: &Import, job: &Jo
         tenant.require(CREATE)?;
         tenant.require(UPDATE)?;
     }
+    kernel.require_open(&tenant, PRODUCT, true)?;
     license::require_open(wave, kernel, &tenant, None).await?;
     Ok(tenant)
 }
