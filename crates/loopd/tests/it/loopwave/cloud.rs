@@ -174,6 +174,8 @@ each_engine! {
         shop.tell(&line, &messages(&json!([shop.text("A1", CUSTOMER, "Hi")]), &json!(null))).await.expect_status(200);
         shop.graph.behave([Manner::Slow(Duration::from_secs(1))]);
         let id = shop.say(&key, &json!({"to": CUSTOMER, "text": "Hello"})).await;
+        // Meta can tell the state only of what was brought to it; a message that is read already is not brought.
+        eventually("the message was brought", async || shop.graph.brought() == 1).await;
         let early = json!({"id": "wamid.1", "status": "read", "timestamp": "1782000000", "biz_opaque_callback_data": id});
         shop.tell(&line, &messages(&json!(null), &json!([early]))).await.expect_status(200);
         shop.message_at(&key, CUSTOMER, &id, "read").await;
