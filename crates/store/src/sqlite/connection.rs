@@ -13,6 +13,8 @@ use crate::{Config, StoreError};
 
 /// How long a connection waits for another process that holds the write lock (`loopd user create` beside a server).
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes. A log that grew longer, because a long read would not let it begin anew, is cut to this when it does.
+const LOG_MOST: u64 = 64 * 1024 * 1024;
 /// The progress handler is asked after this many virtual-machine steps: some 100 µs, cheap against the work itself.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
@@ -66,7 +68,8 @@ pub fn open_writer(path: &Path, config: &Config, frames: Arc<AtomicU64>) -> Resu
     // temp_store: savepoints keep the pages they may have to restore in memory, not in a temporary file.
     let pragmas = format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -{}; PRAGMA wal_autocheckpoint = 0; PRAGMA trusted_schema = OFF;",
+         PRAGMA cache_size = -{}; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {LOG_MOST};
+         PRAGMA trusted_schema = OFF;",
         config.writer_cache_kib
     );
     connection.execute_batch(&pragmas).map_err(failure::from)?;
