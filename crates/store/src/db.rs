@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use loopd_types::Problem;
 
-use crate::job::{self, Mode};
+use crate::job::{Job, Made, Mode, Work};
 use crate::postgres::Postgres;
 use crate::queue::Queue;
 use crate::sqlite::Sqlite;
@@ -123,8 +123,16 @@ impl Db {
         T: Send + 'static,
         W: Fn(&mut Tx<'_>) -> Result<T, Problem> + Send + 'static,
     {
+        let work: Work = Box::new(move |tx| work(tx).map(|made| Box::new(made) as Made));
+        let made = self.run(view, mode, work).await?;
+        made.downcast()
+            .map(|made| *made)
+            .map_err(|_| Problem::internal("a job was answered with another one's outcome"))
+    }
+
+    async fn run(&self, view: View, mode: Mode, work: Work) -> Result<Made, Problem> {
         let (queue, counters) = self.line(mode);
-        let (job, ticket) = job::new(view, mode, work);
+        let (job, ticket) = Job::new(view, mode, work);
         if !queue.push(job, self.0.acquire_timeout).await {
             counters.wait_timeouts.add(1);
             return Err(Problem::unavailable("the line for the database is full"));

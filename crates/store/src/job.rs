@@ -26,48 +26,46 @@ pub enum Mode {
     WriteUnlimited,
 }
 
-/// A closure without its type.
-pub trait Job: Send {
-    fn view(&self) -> &View;
-    fn mode(&self) -> Mode;
-    /// Takes the job for running; `false` when its caller has given up waiting.
-    fn start(&self) -> bool;
-    /// Runs the closure and keeps its outcome; `true` when it wants its work committed.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
-    /// Answers the caller: with the closure's own outcome, or with what became of it.
-    fn answer(self: Box<Self>, fate: Result<(), Problem>);
-}
+/// What a closure made, without its type: one job and one ticket are compiled for all of the program's nine hundred closures.
+pub type Made = Box<dyn Any + Send>;
 
-struct Task<T, W> {
-    view: View,
-    mode: Mode,
-    work: W,
-    outcome: Option<Result<T, Problem>>,
-    reply: oneshot::Sender<Result<T, Problem>>,
+/// A closure without its type.
+pub type Work = Box<dyn Fn(&mut Tx<'_>) -> Result<Made, Problem> + Send>;
+
+/// A closure on its way, and then its outcome.
+pub struct Job {
+    pub view: View,
+    pub mode: Mode,
+    work: Work,
+    outcome: Option<Result<Made, Problem>>,
+    reply: oneshot::Sender<Result<Made, Problem>>,
     gate: Arc<Gate>,
 }
 
-impl<T, W> Job for Task<T, W>
-where
-    T: Send,
-    W: Fn(&mut Tx<'_>) -> Result<T, Problem> + Send,
-{
-    fn view(&self) -> &View {
-        &self.view
+impl Job {
+    /// Wraps a closure; the caller keeps the ticket.
+    pub fn new(view: View, mode: Mode, work: Work) -> (Box<Job>, Ticket) {
+        let (reply, answer) = oneshot::channel();
+        let gate = Arc::new(Gate(AtomicU8::new(WAITING)));
+        let job = Job { view, mode, work, outcome: None, reply, gate: Arc::clone(&gate) };
+        (Box::new(job), Ticket { answer, gate })
     }
-    fn mode(&self) -> Mode {
-        self.mode
-    }
-    fn start(&self) -> bool {
+
+    /// Takes the job for running; `false` when its caller has given up waiting.
+    pub fn start(&self) -> bool {
         self.gate.start()
     }
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+
+    /// Runs the closure and keeps its outcome; `true` when it wants its work committed.
+    pub fn run(&mut self, tx: &mut Tx<'_>) -> bool {
         let outcome = guarded(|| (self.work)(tx));
         let wanted = outcome.is_ok();
         self.outcome = Some(outcome);
         wanted
     }
-    fn answer(self: Box<Self>, fate: Result<(), Problem>) {
+
+    /// Answers the caller: with the closure's own outcome, or with what became of it.
+    pub fn answer(self: Box<Self>, fate: Result<(), Problem>) {
         let answer = match (fate, self.outcome) {
             (Err(problem), _) => Err(problem),
             (Ok(()), Some(outcome)) => outcome,
@@ -78,31 +76,19 @@ where
     }
 }
 
-/// Wraps a closure; the caller keeps the ticket.
-pub fn new<T, W>(view: View, mode: Mode, work: W) -> (Box<dyn Job>, Ticket<T>)
-where
-    T: Send + 'static,
-    W: Fn(&mut Tx<'_>) -> Result<T, Problem> + Send + 'static,
-{
-    let (reply, answer) = oneshot::channel();
-    let gate = Arc::new(Gate(AtomicU8::new(WAITING)));
-    let task = Task { view, mode, work, outcome: None, reply, gate: Arc::clone(&gate) };
-    (Box::new(task), Ticket { answer, gate })
-}
-
 /// The caller's end of a job.
-pub struct Ticket<T> {
-    answer: oneshot::Receiver<Result<T, Problem>>,
+pub struct Ticket {
+    answer: oneshot::Receiver<Result<Made, Problem>>,
     gate: Arc<Gate>,
 }
 
-impl<T> Ticket<T> {
+impl Ticket {
     /// Waits for the answer. A job that has not begun after `limit` is called off; one that has is waited for, because
     /// it may be committed.
     ///
     /// # Errors
     /// `Err(None)` when it was called off, `Err(Some(_))` as answered.
-    pub async fn wait(mut self, limit: Duration) -> Result<T, Option<Problem>> {
+    pub async fn wait(mut self, limit: Duration) -> Result<Made, Option<Problem>> {
         let answer = match tokio::time::timeout(limit, &mut self.answer).await {
             Ok(answer) => answer,
             Err(_) if self.gate.abandon() => return Err(None),

@@ -43,7 +43,7 @@ impl<'c> Reader<'c> {
         mut map: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let mut rows = Vec::new();
-        self.visit(sql, params, |row| {
+        self.visit(sql, params, &mut |row| {
             rows.push(map(row)?);
             Ok(true)
         })?;
@@ -58,7 +58,7 @@ impl<'c> Reader<'c> {
         mut map: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         let mut found = None;
-        self.visit(sql, params, |row| {
+        self.visit(sql, params, &mut |row| {
             found = Some(map(row)?);
             Ok(false)
         })?;
@@ -82,27 +82,28 @@ impl<'c> Reader<'c> {
         params: &[Value],
         mut visit: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.visit(sql, params, |row| visit(row).map(|()| true))
+        self.visit(sql, params, &mut |row| visit(row).map(|()| true))
     }
 
+    /// Without the visitor's type, as everything below it: hundreds of visitors would each have a driver compiled for them.
     fn visit(
         &mut self,
         sql: &str,
         params: &[Value],
-        mut visit: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
+        visit: &mut dyn FnMut(&Row<'_>) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         self.check()?;
         // The visitor's own refusal is not the database's: it spoils nothing.
         let mut refusal = None;
-        let visit = |row: &Row<'_>| {
+        let mut visit = |row: &Row<'_>| {
             visit(row).unwrap_or_else(|error| {
                 refusal = Some(error);
                 false
             })
         };
         let answer = match &mut self.connection {
-            Connection::Sqlite(session) => crate::sqlite::statement::each(*session, sql, params, visit),
-            Connection::Postgres(session) => session.each(sql, params, visit),
+            Connection::Sqlite(session) => crate::sqlite::statement::each(*session, sql, params, &mut visit),
+            Connection::Postgres(session) => session.each(sql, params, &mut visit),
         };
         self.noted(answer)?;
         refusal.map_or(Ok(()), Err)

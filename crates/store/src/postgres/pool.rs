@@ -62,7 +62,7 @@ impl Worker {
         self.drop_session();
     }
 
-    fn serve(&mut self, mut job: Box<dyn Job>) {
+    fn serve(&mut self, mut job: Box<Job>) {
         let mut tries = 0;
         let tries_allowed = if self.is_down { 0 } else { self.config.retries };
         loop {
@@ -83,12 +83,12 @@ impl Worker {
         }
     }
 
-    fn run_once(&mut self, job: &mut dyn Job) -> Run {
+    fn run_once(&mut self, job: &mut Job) -> Run {
         let mut session = match self.session() {
             Ok(session) => session,
             Err(error) => return Run::Again(error, CONNECT_PAUSE),
         };
-        let run = match job.mode() {
+        let run = match job.mode {
             Mode::Read => self.read(&mut session, job),
             Mode::ReadLong | Mode::ReadUnlimited => self.read_long(&mut session, job),
             Mode::Write | Mode::WriteUnlimited => self.write(&mut session, job),
@@ -121,17 +121,17 @@ impl Worker {
         }
     }
 
-    fn read(&self, session: &mut Session, job: &mut dyn Job) -> Run {
-        session.begin_reads(job.view(), self.config.read_timeout);
+    fn read(&self, session: &mut Session, job: &mut Job) -> Run {
+        session.begin_reads(&job.view, self.config.read_timeout);
         let (finished, failure) = run(session, job, false);
         session.end_reads();
         self.counters.reads.add(1);
         self.settle_read(session, finished, failure)
     }
 
-    fn read_long(&self, session: &mut Session, job: &mut dyn Job) -> Run {
-        let limit = (job.mode() == Mode::ReadLong).then_some(self.config.long_read_timeout);
-        session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", job.view(), limit);
+    fn read_long(&self, session: &mut Session, job: &mut Job) -> Run {
+        let limit = (job.mode == Mode::ReadLong).then_some(self.config.long_read_timeout);
+        session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", &job.view, limit);
         let (finished, failure) = run(session, job, true);
         session.rollback();
         self.counters.reads.add(1);
@@ -154,9 +154,9 @@ impl Worker {
         }
     }
 
-    fn write(&self, session: &mut Session, job: &mut dyn Job) -> Run {
-        let limit = (job.mode() == Mode::Write).then_some(self.config.write_timeout);
-        session.begin("ISOLATION LEVEL READ COMMITTED", job.view(), limit);
+    fn write(&self, session: &mut Session, job: &mut Job) -> Run {
+        let limit = (job.mode == Mode::Write).then_some(self.config.write_timeout);
+        session.begin("ISOLATION LEVEL READ COMMITTED", &job.view, limit);
         let mut tx = Tx { reader: Reader::new(Connection::Postgres(session), true), hooks: Vec::new() };
         let wanted = job.run(&mut tx);
         let (mut failure, hooks) = (tx.reader.failure.take(), tx.hooks);
@@ -207,7 +207,7 @@ fn unknown_outcome(error: &StoreError) -> Problem {
 }
 
 /// Runs a job that only reads; whether it finished, and what failed.
-fn run(session: &mut Session, job: &mut dyn Job, in_transaction: bool) -> (bool, Option<StoreError>) {
+fn run(session: &mut Session, job: &mut Job, in_transaction: bool) -> (bool, Option<StoreError>) {
     let mut tx = Tx { reader: Reader::new(Connection::Postgres(session), in_transaction), hooks: Vec::new() };
     let finished = job.run(&mut tx);
     (finished, tx.reader.failure.take())

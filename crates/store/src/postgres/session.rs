@@ -178,7 +178,7 @@ impl Session {
         &mut self,
         sql: &str,
         params: &[Value],
-        mut visit: impl FnMut(&Row<'_>) -> bool,
+        visit: &mut dyn FnMut(&Row<'_>) -> bool,
     ) -> Result<(), StoreError> {
         let known = self.statements.get(sql).cloned();
         let is_new = known.is_none();

@@ -35,6 +35,15 @@ thread_local! {
 
 /// Runs a short read on the calling thread.
 pub fn inline<T>(source: &Arc<Source>, work: impl Fn(&mut Reader<'_>) -> Result<T, Problem>) -> Result<T, Problem> {
+    let mut made = None;
+    run(source, &mut |reader| {
+        made = Some(work(reader)?);
+        Ok(())
+    })?;
+    made.ok_or_else(|| Problem::internal("a read was answered before it ran"))
+}
+
+fn run(source: &Arc<Source>, work: &mut dyn FnMut(&mut Reader<'_>) -> Result<(), Problem>) -> Result<(), Problem> {
     let entry = match borrow(source) {
         Some(entry) => entry,
         None => {
@@ -68,7 +77,7 @@ fn borrow(source: &Arc<Source>) -> Option<Entry> {
 }
 
 /// What the caller is told: the closure's outcome, unless the database itself failed.
-fn settle<T>(answer: Result<T, Problem>, failure: Option<&StoreError>, counters: &Counters) -> Result<T, Problem> {
+fn settle(answer: Result<(), Problem>, failure: Option<&StoreError>, counters: &Counters) -> Result<(), Problem> {
     match failure {
         Some(failure) if job::overrides(failure) => {
             counters.failures.add(1);
@@ -97,12 +106,12 @@ pub fn run_long(source: &Source, queue: &Queue) {
     }
 }
 
-fn long(source: &Source, slot: &mut Option<Guarded>, mut job: Box<dyn Job>) {
+fn long(source: &Source, slot: &mut Option<Guarded>, mut job: Box<Job>) {
     let guarded = match slot.take().map_or_else(|| connection::open_reader(&source.path, &source.config), Ok) {
         Ok(guarded) => guarded,
         Err(error) => return job.answer(Err(error.into())),
     };
-    guarded.limit((job.mode() != Mode::ReadUnlimited).then_some(source.config.long_read_timeout));
+    guarded.limit((job.mode != Mode::ReadUnlimited).then_some(source.config.long_read_timeout));
     // BEGIN alone takes no snapshot; the first SELECT does, and all others then see the same state.
     if let Err(error) = guarded.connection.execute_batch("BEGIN").map_err(failure::from) {
         return job.answer(Err(error.into()));

@@ -86,7 +86,7 @@ pub fn each(
     session: &dyn Session,
     sql: &str,
     params: &[Value],
-    mut visit: impl FnMut(&Row<'_>) -> bool,
+    visit: &mut dyn FnMut(&Row<'_>) -> bool,
 ) -> Result<(), StoreError> {
     session.run(sql, params, &mut |statement| {
         let mut rows = statement.raw_query();

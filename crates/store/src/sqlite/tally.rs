@@ -54,7 +54,7 @@ impl Tallies {
             return Ok(place);
         }
         let mut tally = Tally::default();
-        statement::each(session, SELECT, &params![company, name], |row| {
+        statement::each(session, SELECT, &params![company, name], &mut |row| {
             tally = Tally::read(row).unwrap_or_default();
             false
         })?;
