@@ -277,7 +277,8 @@ pub fn documented(settings: &Settings, registry: &Arc<Registry>, pay: &Arc<Pay>,
     all.extend(loopd_pay::operations(pay));
     all.extend(health::operations(settings));
     let pages = service::pages(settings, registry, &all);
-    let tools = mcp::operations(&all, &service::components(registry), DOORS);
+    let definitions = registry.clone();
+    let tools = mcp::operations(&all, move || service::components(&definitions), DOORS);
     all.extend(pages);
     all.extend(tools);
     all

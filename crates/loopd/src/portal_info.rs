@@ -1,6 +1,7 @@
 //! What the portal shows, read from the operations that are really served: nothing on a page can be out of date.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use http::Method;
 use loopd_business::account::CORE_PATHS;
@@ -13,15 +14,26 @@ use crate::VERSION;
 use crate::portal::{Access, ActionDoc, FieldDoc, ModuleDoc, PortalInfo, ResourceDoc, Write};
 use crate::settings::Settings;
 
-/// The portal's view of this installation.
-pub fn describe(settings: &Settings, registry: &Registry, operations: &[Operation]) -> PortalInfo {
-    let schemas = crate::service::components(registry);
-    let reader = Reader { schemas: &schemas, operations };
-    PortalInfo {
+/// The portal's view of this installation, made when a page is first asked for: whoever never looks does not pay for it.
+pub type Info = Arc<LazyLock<PortalInfo, Box<dyn FnOnce() -> PortalInfo + Send>>>;
+
+pub fn describe(settings: &Settings, registry: &Arc<Registry>, operations: Vec<Operation>) -> Info {
+    let bare = PortalInfo {
         version: VERSION.to_owned(),
         environment: settings.environment.as_str().to_owned(),
         base_url: settings.public_url(),
         internal_key_enabled: settings.internal_key.is_some(),
+        core: Vec::new(),
+        modules: Vec::new(),
+    };
+    let registry = registry.clone();
+    Arc::new(LazyLock::new(Box::new(move || filled(bare, &registry, &operations))))
+}
+
+fn filled(bare: PortalInfo, registry: &Registry, operations: &[Operation]) -> PortalInfo {
+    let schemas = crate::service::components(registry);
+    let reader = Reader { schemas: &schemas, operations };
+    PortalInfo {
         core: CORE_PATHS
             .iter()
             .map(|(path, summary)| ResourceDoc {
@@ -54,6 +66,7 @@ pub fn describe(settings: &Settings, registry: &Registry, operations: &[Operatio
                 }
             })
             .collect(),
+        ..bare
     }
 }
 

@@ -135,7 +135,7 @@ pub fn components(registry: &Registry) -> BTreeMap<String, Value> {
 
 /// The portal's pages and the schema, over everything else that is served.
 pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operation]) -> Vec<Operation> {
-    let info = Arc::new(portal_info::describe(settings, registry, operations));
+    let info = portal_info::describe(settings, registry, operations.iter().map(described_only).collect());
     let base_url = settings.public_url();
     let paid = pay_page::operations(registry);
     let registry = registry.clone();

@@ -174,7 +174,7 @@ fn content(all: &[Content]) -> Value {
 
 fn responses(operation: &Operation, refusals: &mut BTreeSet<u16>) -> Value {
     let mut all: BTreeMap<String, Value> = BTreeMap::new();
-    for response in &operation.responses {
+    for response in operation.responses.iter() {
         all.insert(response.status.to_string(), response_doc(response));
     }
     for status in implied_refusals(operation) {

@@ -46,11 +46,12 @@ pub struct Operation {
     /// session that only one company's provider vouched for.
     pub personal: bool,
     /// Path parameters that are not listed are added: `id` and `*_id` as UUIDs, others as strings.
-    pub params: Vec<Param>,
-    pub request: Option<RequestBody>,
+    /// Shared, as `request` and `responses` are: copies of an operation stand in the router, in the pages' index and among the tools.
+    pub params: Arc<Vec<Param>>,
+    pub request: Option<Arc<RequestBody>>,
     /// The successes and the refusals that are special to this operation; those that follow from access, rate and
     /// parameters are added by the OpenAPI assembly.
-    pub responses: Vec<ResponseDoc>,
+    pub responses: Arc<Vec<ResponseDoc>>,
     /// Whether it stands in the OpenAPI document.
     pub documented: bool,
     /// What agents call it by, where it is offered to them ([`crate::mcp`]).
@@ -170,7 +171,7 @@ pub struct Streamed {
     pub idle: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct RequestBody {
     pub required: bool,
     pub content: Vec<Content>,
@@ -256,9 +257,9 @@ impl Operation {
             or_permission: None,
             allow_suspended: false,
             personal: false,
-            params: Vec::new(),
+            params: Arc::default(),
             request: None,
-            responses: Vec::new(),
+            responses: Arc::default(),
             documented: true,
             tool: None,
             tool_door: None,
@@ -369,11 +370,11 @@ impl Operation {
         self
     }
     pub fn param(mut self, param: Param) -> Self {
-        self.params.push(param);
+        Arc::make_mut(&mut self.params).push(param);
         self
     }
     pub fn params(mut self, params: impl IntoIterator<Item = Param>) -> Self {
-        self.params.extend(params);
+        Arc::make_mut(&mut self.params).extend(params);
         self
     }
     /// A required JSON body.
@@ -386,7 +387,7 @@ impl Operation {
     }
     /// One more representation of the request body.
     pub fn accepts(mut self, required: bool, content: Content) -> Self {
-        let request = self.request.get_or_insert_with(|| RequestBody { required, content: Vec::new() });
+        let request = Arc::make_mut(self.request.get_or_insert_default());
         request.required = required;
         request.content.push(content);
         self
@@ -400,7 +401,7 @@ impl Operation {
         self.response(ResponseDoc::empty(status, description))
     }
     pub fn response(mut self, response: ResponseDoc) -> Self {
-        self.responses.push(response);
+        Arc::make_mut(&mut self.responses).push(response);
         self
     }
     pub fn undocumented(mut self) -> Self {

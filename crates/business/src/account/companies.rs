@@ -54,7 +54,8 @@ pub fn describe_settings(operations: &mut [Operation], modules: &[Module]) {
     }
     let changing =
         operations.iter_mut().filter(|o| ["companies_update", "companies_partial_update"].contains(&o.id.as_str()));
-    for content in changing.flat_map(|operation| &mut operation.request).flat_map(|request| &mut request.content) {
+    let bodies = changing.flat_map(|operation| &mut operation.request).map(Arc::make_mut);
+    for content in bodies.flat_map(|request| &mut request.content) {
         content.schema["properties"]["settings"] = settings.clone();
     }
 }

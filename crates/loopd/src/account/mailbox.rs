@@ -1,7 +1,5 @@
 //! `/sandbox/mail/`: opened to nobody but whoever sits at this machine in development. Links in letters open accounts.
 
-use std::sync::Arc;
-
 use loopd_kernel::listing::{Conditions, ListQuery, PageRef};
 use loopd_kernel::mail::{self, Delivery};
 use loopd_store::View;
@@ -10,13 +8,13 @@ use loopd_web::operation::RateClass;
 use loopd_web::{Call, Content, Operation, Reply, ResponseDoc, schema};
 use serde_json::Value;
 
-use crate::portal::PortalInfo;
 use crate::portal::mailbox::{self, Entry, Opened};
+use crate::portal_info::Info;
 use crate::service::reply;
 use crate::settings::Settings;
 
 /// The sandbox's pages; none where letters leave the house, and none in production, whose superusers have `/api/v1/mail-messages/`.
-pub fn operations(settings: &Settings, info: &Arc<PortalInfo>) -> Vec<Operation> {
+pub fn operations(settings: &Settings, info: &Info) -> Vec<Operation> {
     if settings.mail() != Delivery::Sandbox || settings.environment.is_production() {
         return Vec::new();
     }
@@ -54,7 +52,7 @@ fn require_here(call: &Call) -> Result<()> {
     Err(Problem::not_found())
 }
 
-async fn list(info: Arc<PortalInfo>, call: Call) -> Result<Reply> {
+async fn list(info: Info, call: Call) -> Result<Reply> {
     require_here(&call)?;
     let query = ListQuery {
         page: PageRef::Number(1),
@@ -100,7 +98,7 @@ async fn find(call: &Call) -> Result<(Entry, String, String)> {
     Ok((entry(&row), text, html))
 }
 
-async fn letter(info: Arc<PortalInfo>, call: Call) -> Result<Reply> {
+async fn letter(info: Info, call: Call) -> Result<Reply> {
     let (entry, text, _) = find(&call).await?;
     reply(mailbox::letter(&info, &Opened { entry, text }))
 }

@@ -13,7 +13,7 @@ mod perform;
 mod tool;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -39,10 +39,11 @@ const INSTRUCTIONS: &str = "Each tool is one operation of this server's API: its
     body, its result is the operation's JSON answer. Tools are listed by what the credential may do. A repeated call with the same \
     `_meta[\"idempotency-key\"]` has no second effect.";
 
-/// Every tool of this server.
+/// Every tool of this server, by name; described when somebody first asks.
+type All = LazyLock<Vec<Arc<Tool>>, Box<dyn FnOnce() -> Vec<Arc<Tool>> + Send>>;
+
 struct Tools {
-    /// By name.
-    all: Vec<Arc<Tool>>,
+    all: All,
     doors: &'static [&'static Door],
 }
 
@@ -50,12 +51,17 @@ struct Tools {
 /// them beside LOOP's own credentials.
 pub fn operations(
     operations: &[Operation],
-    components: &BTreeMap<String, Value>,
+    components: impl FnOnce() -> BTreeMap<String, Value> + Send + 'static,
     doors: &'static [&'static Door],
 ) -> Vec<Operation> {
-    let mut all: Vec<Arc<Tool>> =
-        operations.iter().filter_map(|operation| Tool::of(operation, components)).map(Arc::new).collect();
-    all.sort_by(|one, other| one.name.cmp(&other.name));
+    let offered: Vec<Operation> = operations.iter().filter(|operation| operation.tool.is_some()).cloned().collect();
+    let all: All = LazyLock::new(Box::new(move || {
+        let components = components();
+        let tools = offered.into_iter().filter_map(|operation| Tool::of(operation, &components));
+        let mut all: Vec<Arc<Tool>> = tools.map(Arc::new).collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }));
     let tools = Arc::new(Tools { all, doors });
     let message = || schema::free_object();
     let post = Operation::post("mcp", "/mcp", move |call| respond(tools.clone(), call))

@@ -46,7 +46,7 @@ enum Fields {
 
 impl Tool {
     /// `None` for operations that are offered as none, and for bodies that are no JSON.
-    pub fn of(operation: &Operation, components: &BTreeMap<String, Value>) -> Option<Self> {
+    pub fn of(operation: Operation, components: &BTreeMap<String, Value>) -> Option<Self> {
         let name = operation.tool.clone()?;
         let mut schema = Arguments::default();
         for name in operation.path_names() {
@@ -84,7 +84,7 @@ impl Tool {
                 "idempotentHint": operation.method.is_idempotent(),
             },
         });
-        Some(Self { name, operation: Arc::new(operation.clone()), definition, fields })
+        Some(Self { name, operation: Arc::new(operation), definition, fields })
     }
 
     /// The request that a call with these arguments is, made by whoever made the one with these headers.
@@ -287,7 +287,7 @@ mod tests {
             ("parent", schema::component("Thing")),
         ]);
         let components = [("Thing".to_owned(), thing.required(["id", "name"]))].into();
-        Tool::of(&operation, &components).expect("a tool")
+        Tool::of(operation, &components).expect("a tool")
     }
 
     fn change() -> Operation {

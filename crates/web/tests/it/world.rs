@@ -85,7 +85,7 @@ impl Edge {
         let mut all = operations(outside.clone(), begun.clone());
         all.extend(crate::streams::operations(&tell));
         all.extend(crate::mcp::operations());
-        let tools = loopd_web::mcp::operations(&all, &std::collections::BTreeMap::new(), &[]);
+        let tools = loopd_web::mcp::operations(&all, std::collections::BTreeMap::new, &[]);
         all.extend(tools);
         let app = App::new(kernel.clone(), settings, all).expect("operations do not collide");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
