@@ -1,6 +1,6 @@
 # The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench fuzz lint check fmt ui shots
+.PHONY: help run test web bench fuzz lint check fmt ui shots
 
 help: ## lists these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,10 @@ run: ui ## builds the server and runs it on embedded defaults: http://127.0.0.1:
 test: ## all tests: both databases, a browser, the API against its own description, other people's clients
 	@scripts/rust.sh
 	scripts/test.sh
+
+web: ## the engine for linked WhatsApp devices, which no other command compiles: clippy, tests on both databases, a server with it
+	@scripts/rust.sh
+	scripts/web.sh
 
 bench: ## measures the server beside its peers and prints a table (bench/README.md)
 	@scripts/rust.sh

@@ -101,7 +101,19 @@ pub fn pay(settings: &Settings) -> anyhow::Result<Arc<Pay>> {
 /// # Errors
 /// Engines that this build does not have.
 pub fn wave(settings: &Settings) -> anyhow::Result<Arc<Wave>> {
-    Wave::new(settings.wave.clone()).map_err(|words| anyhow!(words))
+    Wave::with(settings.wave.clone(), linked_devices(settings)?).map_err(|words| anyhow!(words))
+}
+
+/// The engine that is built with the feature `whatsapp-web` alone.
+#[cfg(feature = "whatsapp-web")]
+fn linked_devices(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn loopd_wave::engine::Engine>>> {
+    let engine = loopd_whatsapp_web::Web::new(&settings.wave).map_err(|words| anyhow!(words))?;
+    Ok(vec![Arc::new(loopd_whatsapp_web::Held(Arc::new(engine)))])
+}
+
+#[cfg(not(feature = "whatsapp-web"))]
+fn linked_devices(_settings: &Settings) -> anyhow::Result<Vec<Arc<dyn loopd_wave::engine::Engine>>> {
+    Ok(Vec::new())
 }
 
 /// The modules that are compiled in, and those of `LOOP_MODULES_DIR`.

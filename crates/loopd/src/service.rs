@@ -333,6 +333,7 @@ pub fn background(
     tasks.spawn(loopd_wave::assign::work::run(kernel.clone(), stop.clone()));
     tasks.spawn(loopd_wave::search::index::run(kernel.clone(), stop.clone()));
     tasks.spawn(loopd_wave::engine::sandbox::life::run(wave.clone(), kernel.clone(), stop.clone()));
+    tasks.spawn(loopd_wave::engine::run(wave.clone(), kernel.clone(), stop.clone()));
     tasks.spawn(sweep(kernel.clone(), stop));
     Background { kernel, runner, tasks }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Who may use what of ours, in the order of the picture: an arrow only ever points down.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("types", &[]),
     ("store", &["types"]),
     ("kernel", &["types", "store"]),
@@ -17,8 +17,9 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("business", &["types", "store", "kernel", "web"]),
     ("wave", &["types", "store", "kernel", "web"]),
     ("pay", &["types", "store", "kernel", "web"]),
+    ("whatsapp-web", &["types", "store", "kernel", "web", "wave"]),
     ("console", &["types", "store", "kernel", "web", "business", "wave", "pay"]),
-    ("loopd", &["types", "store", "kernel", "web", "business", "wave", "pay", "console"]),
+    ("loopd", &["types", "store", "kernel", "web", "business", "wave", "pay", "whatsapp-web", "console"]),
     ("testkit", &["types", "store", "kernel", "web"]),
 ];
 

@@ -76,6 +76,9 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
     if wave.engine(engine::sandbox::NAME).is_some() {
         all.extend(engine::sandbox::http::operations());
     }
+    if wave.engine(engine::web::NAME).is_some() {
+        all.extend(engine::web::http::operations(wave));
+    }
     if let Some(cloud) = &wave.cloud {
         all.extend(engine::cloud::operations(cloud));
         all.extend(template::http::operations(cloud));
@@ -156,6 +159,9 @@ pub fn register_jobs(runner: &mut Runner, wave: &Arc<Wave>) {
     chat::receipt::register(runner, wave.clone());
     contact::import::register(runner, wave);
     engine::cloud::register_jobs(runner, wave);
+    for engine in wave.all() {
+        engine.clone().register_jobs(runner);
+    }
     number::watch::register(runner, wave.clone());
 }
 

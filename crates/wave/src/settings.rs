@@ -21,6 +21,8 @@ pub struct Settings {
     pub license: license::Settings,
     /// Where the Graph API is; without a final slash.
     pub graph_url: String,
+    /// Which version of WhatsApp Web linked devices say they are; `None` asks WhatsApp for its latest.
+    pub web_version: Option<(u32, u32, u32)>,
     pub failpoint: Failpoint,
 }
 
@@ -34,6 +36,7 @@ impl Default for Settings {
             engines: BTreeSet::from(["sandbox".to_owned()]),
             license: license::Settings::default(),
             graph_url: GRAPH_URL.to_owned(),
+            web_version: None,
             failpoint: Failpoint::default(),
         }
     }

@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 107] = [
+pub const PLACES: [Place; 108] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -148,6 +148,7 @@ pub const PLACES: [Place; 107] = [
     place("wave_ticket_comments", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_timers", Fate::Nobodys, ""),
     place("wave_tickets", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_web_states", Fate::Nobodys, "sealed, under digests"),
     place("workspaces", Fate::Nobodys, ""),
 ];
 

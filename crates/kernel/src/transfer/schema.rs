@@ -13,7 +13,7 @@ const USED: &str =
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 47] = [
+const LEFT_OUT: [(&str, &str); 48] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -69,6 +69,7 @@ const LEFT_OUT: [(&str, &str); 47] = [
     ("wave_sandbox_messages", "what simulated telephones were sent"),
     ("wave_first_contacts", "whom lines that are linked here wrote to within a day"),
     ("wave_paces", "the pace of lines that are linked here"),
+    ("wave_web_states", "keys of devices that are linked here, sealed here: link the number where the company arrives"),
     ("wave_templates", "Meta has them: they are synced where the number is linked"),
 ];
 

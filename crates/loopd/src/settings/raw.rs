@@ -54,6 +54,7 @@ pub(super) struct Raw {
     pub(super) sandbox_grant: i64,
     pub(super) whatsapp_engines: Vec<String>,
     pub(super) whatsapp_graph_url: String,
+    pub(super) whatsapp_web_version: String,
     pub(super) allow_sandboxes: Vec<String>,
     pub(super) egress_allow: Vec<String>,
     pub(super) event_streams: i64,

@@ -18,6 +18,13 @@ fn the_defaults_are_good_for_a_laptop() {
 }
 
 #[test]
+fn the_version_of_whatsapp_web_is_three_numbers_or_whatsapps_own() {
+    assert_eq!(load(&[]).unwrap().wave.web_version, None);
+    let settings = load(&[("LOOP_WHATSAPP_WEB_VERSION", "2.3000.1023456789")]).unwrap();
+    assert_eq!(settings.wave.web_version, Some((2, 3000, 1_023_456_789)));
+}
+
+#[test]
 fn what_cannot_be_used_is_refused_by_name() {
     for (name, value, words) in [
         ("LOOP_LISTEN", "8000", "no address"),
@@ -37,6 +44,9 @@ fn what_cannot_be_used_is_refused_by_name() {
         ("LOOP_OTLP_ENDPOINT", "collector:4318", "must begin"),
         ("LOOP_AUDIT_RETENTION_DAYS", "0", "between"),
         ("LOOP_SETTLEMENT", "bank", "none of"),
+        ("LOOP_WHATSAPP_ENGINES", "pigeon", "none of"),
+        ("LOOP_WHATSAPP_WEB_VERSION", "2.3000", "three numbers"),
+        ("LOOP_WHATSAPP_WEB_VERSION", "2.3000.x", "three numbers"),
         ("LOOP_EVM_RPC_URL", "base=ws://node", "number 1"),
         ("LOOP_EVM_PRIVATE_KEY", "00", "number 1"),
         ("LOOP_EVM_FACTORIES", "0x4e59b44847b379578588920cA78FbF26c0B4956", "no address"),

@@ -31,5 +31,17 @@ pub(super) fn check_engines(
     if environment.is_production() && !graph_url.starts_with("https://") {
         return Err(refuse("whatsapp_graph_url", "carries access tokens and must be https in production"));
     }
-    Ok(Settings { engines, license, graph_url, failpoint: Failpoint::default() })
+    let web_version = web_version(&raw.whatsapp_web_version)
+        .ok_or_else(|| refuse("whatsapp_web_version", "is three numbers with dots, as 2.3000.1023456789, or empty"))?;
+    Ok(Settings { engines, license, graph_url, web_version, failpoint: Failpoint::default() })
+}
+
+/// `None` for what is no version; inside, `None` for none.
+fn web_version(text: &str) -> Option<Option<(u32, u32, u32)>> {
+    if text.trim().is_empty() {
+        return Some(None);
+    }
+    let mut numbers = text.trim().split('.').map(|number| number.parse::<u32>().ok());
+    let version = (numbers.next()??, numbers.next()??, numbers.next()??);
+    numbers.next().is_none().then_some(Some(version))
 }

@@ -5,18 +5,23 @@
 
 pub mod cloud;
 pub mod sandbox;
+pub mod web;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use loopd_kernel::input::Input;
+use loopd_kernel::job::Runner;
 use loopd_kernel::{Kernel, file};
 use loopd_store::Reader;
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+use crate::Wave;
 use crate::address::Address;
 use crate::limit::Limits;
 use crate::number::Number;
@@ -224,6 +229,13 @@ pub struct Change {
     pub phone: Option<String>,
 }
 
+/// What is typed into a telephone to link a number, in place of scanning a code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pairing {
+    pub code: String,
+    pub until: Timestamp,
+}
+
 /// What an engine can do; the inbox offers no more than that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Abilities {
@@ -277,6 +289,15 @@ pub trait Engine: Send + Sync + 'static {
     /// 400 for settings that cannot be used, 409 in the wrong state; 503 when the other side cannot be reached.
     async fn connect(&self, kernel: &Arc<Kernel>, number: &Number) -> Result<Change>;
 
+    /// As [`Engine::connect`], by a code that is typed into the telephone with this number.
+    ///
+    /// # Errors
+    /// 409 `no_pairing_code` where numbers are not linked so; 503 when the other side cannot be reached.
+    async fn pair(&self, _kernel: &Arc<Kernel>, _number: &Number, _phone: &Address) -> Result<Pairing> {
+        let words = "Numbers of this engine are not linked by a code that is typed in.";
+        Err(Problem::conflict("no_pairing_code", words))
+    }
+
     /// Unlinks a number: what opens it is worthless afterwards.
     ///
     /// # Errors
@@ -306,4 +327,19 @@ pub trait Engine: Send + Sync + 'static {
     async fn mark_read(&self, _kernel: &Arc<Kernel>, _number: &Number, _wa_id: &str) -> Result<()> {
         Ok(())
     }
+
+    /// Gives the runner the jobs of this engine.
+    fn register_jobs(self: Arc<Self>, _runner: &mut Runner) {}
+
+    /// What it does beside, until `stop`: holding connections.
+    async fn run(self: Arc<Self>, _kernel: Arc<Kernel>, _stop: watch::Receiver<bool>) {}
+}
+
+/// What the engines do beside, until `stop`.
+pub async fn run(wave: Arc<Wave>, kernel: Arc<Kernel>, stop: watch::Receiver<bool>) {
+    let mut running = JoinSet::new();
+    for engine in wave.all() {
+        running.spawn(engine.clone().run(kernel.clone(), stop.clone()));
+    }
+    while running.join_next().await.is_some() {}
 }

@@ -3,6 +3,7 @@
 
 pub mod compose;
 mod enqueue;
+pub mod file;
 mod http;
 mod progress;
 mod receive;
@@ -13,5 +14,5 @@ pub mod wire;
 pub use enqueue::{Agent, Draft, Queued, again, enqueue};
 pub use http::{no_ready_session, operations};
 pub use progress::progress;
-pub use receive::{Taken, receive};
+pub use receive::{Taken, at_home, receive};
 pub use store::{Message, Origin, Status};

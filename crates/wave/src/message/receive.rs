@@ -1,11 +1,14 @@
 //! Taking a message that came in: once, whole, and in the transaction that is acknowledged to the other side.
 
+use std::borrow::Cow;
+
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
 use loopd_types::Result;
 
 use super::store::{self, Message, Origin, Status};
 use super::wire;
+use crate::address::Server;
 use crate::assign::Began;
 use crate::chat::{self, Chat};
 use crate::contact;
@@ -97,6 +100,21 @@ pub fn receive(
         chat::store::told(tx, kernel, tenant, &chat)?;
     }
     Ok(Taken::New { message: Box::new(message), chat: Box::new(chat) })
+}
+
+/// A message of somebody who hides their telephone number since: what they write goes on where they wrote before.
+///
+/// # Errors
+/// The database's.
+pub fn at_home<'a>(tx: &mut Tx<'_>, number: &Number, received: &'a Received) -> Result<Cow<'a, Received>> {
+    let is_hidden = matches!(received.chat.server(), Server::BusinessScoped | Server::Lid);
+    if is_hidden
+        && let Some(known) = contact::store::find_by(tx, number.company, &received.chat)?
+        && let Some(before) = chat::store::latest_of(tx, number.company, number.id, known.id)?
+    {
+        return Ok(Cow::Owned(Received { chat: before.address()?, ..received.clone() }));
+    }
+    Ok(Cow::Borrowed(received))
 }
 
 /// What a message makes of its chat.

@@ -170,6 +170,29 @@ pub fn lock_by_wa(
     tx.first(&sql, &params![company, number, wa_id], read)
 }
 
+/// As [`lock_by_wa`], to be looked at.
+pub fn find_by_wa(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    number: Uuid,
+    wa_id: &str,
+) -> Result<Option<Message>, StoreError> {
+    let sql = format!("{SELECT} WHERE company_id = $1 AND number_id = $2 AND wa_id = $3");
+    reader.first(&sql, &params![company, number, wa_id], read)
+}
+
+/// What WhatsApp will call a message of ours, where that is ours to say: written before it is handed over, so that whatever is heard of it
+/// finds it, even if nobody hears the answer.
+///
+/// # Errors
+/// The database's.
+pub fn name(tx: &mut Tx<'_>, company: CompanyId, id: Uuid, wa_id: &str) -> Result<(), StoreError> {
+    tx.push(
+        "UPDATE wave_messages SET wa_id = $3 WHERE company_id = $1 AND id = $2 AND wa_id IS NULL",
+        params![company, id, wa_id],
+    )
+}
+
 /// WhatsApp's id of the last message that a customer wrote in a chat; looked for among the newest, which is where it is.
 pub fn last_inbound(reader: &mut Reader<'_>, company: CompanyId, chat: Uuid) -> Result<Option<String>, StoreError> {
     let sql = "SELECT wa_id FROM wave_messages WHERE company_id = $1 AND chat_id = $2 AND NOT from_me AND wa_id IS NOT NULL \

@@ -16,6 +16,8 @@ pub const NUMBERS: Rows = Rows::of(PRODUCT, "numbers", "LoopwaveNumber", &LISTIN
 
 /// Longest label.
 const LABEL_MOST: usize = 120;
+/// Longest name of an engine.
+const ENGINE_MOST: usize = 40;
 
 /// The schemas that the operations refer to.
 pub fn components() -> Vec<(String, Json)> {
@@ -104,9 +106,17 @@ fn credentials(wave: &Arc<Wave>) -> Operation {
 
 async fn create(call: Call, wave: Arc<Wave>) -> Result<Reply> {
     let engines: Vec<&'static str> = wave.engines().collect();
-    let mut input = Input::new(call.json()?, false)?;
+    let body = call.json()?;
+    let why_not = body["engine"].as_str().and_then(|name| wave.why_not(name));
+    let mut input = Input::new(body, false)?;
     let label = input.required_text("label", LABEL_MOST);
-    let engine = input.choice("engine", &engines);
+    let engine = match why_not {
+        Some(words) => {
+            input.refuse("engine", "engine_not_available", words);
+            input.text("engine", ENGINE_MOST)
+        }
+        None => input.choice("engine", &engines),
+    };
     if engine.is_none() && !input.has("engine") {
         input.refuse("engine", "required", "This field is required.");
     }

@@ -204,7 +204,8 @@ async fn held_back(
             if !window::allows(&chat, &content, now) {
                 return Ok(Some(Held::Closed));
             }
-            let is_first = window::open_until(&chat).is_none_or(|until| until <= now);
+            // Where people may be written to at any time, nobody counts who is written to first.
+            let is_first = window::has_window(&chat) && window::open_until(&chat).is_none_or(|until| until <= now);
             let taken = limit::store::take(tx, company, number, &limits, &to, is_first, now)?;
             Ok(taken.err().map(Held::Wait))
         })

@@ -20,6 +20,7 @@ mod kept_replies;
 mod keys;
 mod killed;
 pub mod licences;
+mod linked;
 mod masking;
 mod messages;
 mod notices;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use loopd_kernel::file::{self, NewFile, Purpose, Wanted};
+use loopd_kernel::file::{self, Wanted};
 use loopd_kernel::job::{self, NewJob, Runner};
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
@@ -15,10 +15,10 @@ use super::content::TEMPLATE;
 use super::graph::{Line, Refusal, Trouble};
 use super::uploads::Uploads;
 use super::{Cloud, errors};
+use crate::Wave;
 use crate::engine::{Content, Failure, Media, Outgoing, Signal, Unsent};
 use crate::message::{self, Message};
 use crate::number::{self, Number};
-use crate::{Wave, chat};
 
 /// The kind of job that fetches what a customer sent.
 const FETCH: &str = "loopwave.media.fetch";
@@ -160,43 +160,9 @@ async fn fetch(cloud: &Cloud, kernel: &Arc<Kernel>, company: CompanyId, id: Uuid
         }
         Err(problem) => return Err(problem),
     };
-    let (shared, kept) = (kernel.clone(), received.clone());
-    let outcome = kernel
-        .db
-        .write(tenant.view(), move |tx| {
-            let Some(mut message) = message::store::lock(tx, company, id)? else { return Ok(false) };
-            let kind = message.content.kind.clone();
-            let Some(media) = message.content.media.as_mut().filter(|media| media.file.is_none()) else {
-                return Ok(false);
-            };
-            let name = media.name.clone().unwrap_or_else(|| name_of(&kind, &kept.content_type));
-            let new = NewFile { id: shared.new_id(), name: name.clone(), purpose: Purpose::Library, expires_at: None };
-            file::keep(tx, &shared, &tenant, &new, &kept)?;
-            media.file = Some(new.id);
-            media.name = Some(name);
-            media.content_type.clone_from(&kept.content_type);
-            media.size_bytes = i64::try_from(kept.size_bytes).ok();
-            media.sha256 = Some(kept.sha256.clone());
-            message::store::set_content(tx, company, &message)?;
-            if let Some(chat) = chat::find(tx, company, message.chat_id)? {
-                message::wire::told(tx, &shared, &tenant, &message, &chat, "updated")?;
-            }
-            Ok(true)
-        })
-        .await;
-    if !matches!(outcome, Ok(true)) {
-        file::discard(kernel, &received).await;
-    }
-    outcome.map(drop)
+    message::file::keep(kernel, &tenant, id, received).await
 }
 
 fn is_hex(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// `image.jpeg`: what a file without a name is called.
-fn name_of(kind: &str, content_type: &str) -> String {
-    let ending = content_type.split(';').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-    let plain: String = ending.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
-    if plain.is_empty() { kind.to_owned() } else { format!("{kind}.{plain}") }
 }

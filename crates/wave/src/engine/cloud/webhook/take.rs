@@ -8,12 +8,11 @@ use super::super::account::Config;
 use super::super::media;
 use super::super::{NAME, content};
 use super::read::{Account, News, Told};
-use crate::address::Server;
 use crate::engine::{Failure, Received, Signal};
 use crate::message::{self, Taken};
 use crate::number::{self, Number};
 use crate::outgoing::store::heard;
-use crate::{chat, contact, event, template};
+use crate::{event, template};
 
 /// Takes everything of a body, for the number whose webhook was called and its siblings in the company: an app has one webhook for all
 /// of its numbers.
@@ -62,14 +61,7 @@ fn line(tx: &mut Tx<'_>, called: &Number, told: &Told) -> Result<Option<Number>>
 }
 
 fn message(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, number: &Number, received: &Received) -> Result<()> {
-    let mut received = std::borrow::Cow::Borrowed(received);
-    // Somebody who hides their number since: what they write goes on where they wrote before.
-    if received.chat.server() == Server::BusinessScoped
-        && let Some(known) = contact::store::find_by(tx, number.company, &received.chat)?
-        && let Some(before) = chat::store::latest_of(tx, number.company, number.id, known.id)?
-    {
-        received.to_mut().chat = before.address()?;
-    }
+    let received = message::at_home(tx, number, received)?;
     if let Taken::New { message, .. } = message::receive(tx, kernel, tenant, number, &received)?
         && content::MEDIA.contains(&message.content.kind.as_str())
     {

@@ -1,0 +1,4 @@
+//! Linked devices in the database.
+
+pub mod lease;
+pub mod state;
