@@ -27,6 +27,7 @@ import servers
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 EVENTS = 500  # of one bulk call
+SAMPLE = 50  # of so many streams one is timed
 
 
 class Receiver(asyncio.Protocol):
@@ -96,11 +97,11 @@ def deliveries(options, folder):
     return {"deliveries": wanted, "requests": int(counter[0]), "seconds": took, "per_second": wanted / took}
 
 
-def follow(server):
-    """An open stream, past its head."""
+def follow(server, kinds="booking.*"):
+    """An open stream of events of these kinds, past its head."""
     host, port = server.base.split("//")[1].split(":")
     stream = socket.create_connection((host, int(port)))
-    head = f"GET /api/v1/platform-events/stream/?type=booking.* HTTP/1.1\r\nhost: {host}\r\n"
+    head = f"GET /api/v1/platform-events/stream/?type={kinds} HTTP/1.1\r\nhost: {host}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in server.headers.items())
     stream.sendall(head.encode() + b"\r\n")
     first = stream.recv(65536)
@@ -108,6 +109,26 @@ def follow(server):
         sys.exit(f"a stream was refused: {first[:300]}")
     stream.setblocking(False)
     return stream
+
+
+def sampled(streams, until):
+    """Reads every stream to the last byte until a moment of the clock; of every fiftieth, when each piece was read, and the piece."""
+    poll, opened, buffer = select.epoll(), {}, bytearray(1 << 20)
+    for place, stream in enumerate(streams):
+        opened[stream.fileno()] = (stream, place % SAMPLE == 0)
+        poll.register(stream.fileno(), select.EPOLLIN)
+    while time.time() < until:
+        for number, _ in poll.poll(0.2):
+            stream, is_sampled = opened[number]
+            try:
+                length = stream.recv_into(buffer)
+            except BlockingIOError:
+                continue
+            now = time.time()
+            if length == 0:
+                poll.unregister(number)
+            elif is_sampled:
+                yield now, bytes(buffer[:length])
 
 
 def write(server, rate, seconds):
@@ -134,38 +155,22 @@ def streams(options, folder):
     os.environ["LOOP_EVENT_STREAMS"] = os.environ["LOOP_MAX_CONNECTIONS_PER_ADDRESS"] = str(options.streams + 100)
     server = servers.loopd(folder)
     os.sched_setaffinity(0, {load.LOAD_CORE})
-    poll, opened = select.epoll(), {}
-    for number in range(options.streams):
-        stream = follow(server)
-        opened[stream.fileno()] = (stream, number % 50 == 0)
-        poll.register(stream.fileno(), select.EPOLLIN)
+    opened = [follow(server) for _ in range(options.streams)]
     writer = multiprocessing.Process(target=write, args=(server, options.rate, options.seconds))
     writer.start()
-    buffer, latencies, got = bytearray(1 << 20), [], 0
+    latencies = []
     created = re.compile(rb'"created_at":"([^"]+)","data"')
-    deadline = time.monotonic() + options.seconds + 5
-    while time.monotonic() < deadline:
-        for number, _ in poll.poll(0.2):
-            stream, is_sampled = opened[number]
-            try:
-                length = stream.recv_into(buffer)
-            except BlockingIOError:
-                continue
-            now = time.time()
-            if length == 0:
-                poll.unregister(number)
-            elif is_sampled:
-                for at in created.findall(bytes(buffer[:length])):
-                    moment = datetime.datetime.fromisoformat(at.decode().replace("Z", "+00:00"))
-                    latencies.append((now - moment.timestamp()) * 1000)
-                    got += 1
+    for now, piece in sampled(opened, time.time() + options.seconds + 5):
+        for at in created.findall(piece):
+            moment = datetime.datetime.fromisoformat(at.decode().replace("Z", "+00:00"))
+            latencies.append((now - moment.timestamp()) * 1000)
     writer.join()
     memory = load.rss_mib(server.process)
     server.stop()
     latencies.sort()
-    wanted = int(options.rate * options.seconds) * len(range(0, options.streams, 50))
+    wanted = int(options.rate * options.seconds) * len(range(0, options.streams, SAMPLE))
     at = lambda share: latencies[min(len(latencies) - 1, int(len(latencies) * share))] if latencies else float("nan")
-    return {"streams": options.streams, "rate": options.rate, "seen": got, "wanted": wanted,
+    return {"streams": options.streams, "rate": options.rate, "seen": len(latencies), "wanted": wanted,
             "p50_ms": at(0.5), "p99_ms": at(0.99), "most_ms": at(1.0), "rss_mib": memory}
 
 

@@ -33,9 +33,20 @@ pub async fn run(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// Whether messages wait to be found.
+///
+/// # Errors
+/// The database's.
+pub async fn is_behind(kernel: &Kernel) -> Result<bool> {
+    if kernel.db.engine() != Engine::Sqlite {
+        return Ok(false);
+    }
+    kernel.db.read(View::System, |reader| Ok(sqlite::is_behind(reader)?)).await
+}
+
 /// Indexes one batch; whether there may be more.
 async fn run_some(kernel: &Arc<Kernel>) -> Result<bool> {
-    if !kernel.db.read(View::System, |reader| Ok(sqlite::is_behind(reader)?)).await? {
+    if !is_behind(kernel).await? {
         return Ok(false);
     }
     let taken = kernel.db.write(View::System, |tx| Ok(sqlite::take_up(tx, BATCH)?)).await?;
