@@ -14,6 +14,7 @@ mod cloud_window;
 mod contacts;
 pub mod graph;
 mod hooks;
+mod inbound_nodes;
 mod inbox;
 mod intake;
 mod kept_replies;
