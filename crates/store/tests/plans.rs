@@ -7,7 +7,7 @@ use loopd_store::{Db, Engine, View, migrate};
 use loopd_types::{ManualClock, Timestamp};
 
 /// What a statement of one company's looks for, and what it must find it by.
-const PLANS: [(&str, &str); 6] = [
+const PLANS: [(&str, &str); 9] = [
     ("SELECT * FROM audit_logs WHERE company_id = 1 AND id = 'a'", "PRIMARY KEY (company_id=? AND id=?)"),
     ("SELECT * FROM audit_logs WHERE company_id = 1 ORDER BY id DESC LIMIT 20", "PRIMARY KEY (company_id=?)"),
     (
@@ -21,6 +21,18 @@ const PLANS: [(&str, &str); 6] = [
     (
         "SELECT * FROM wave_chats WHERE company_id = 1 AND status = 'open' ORDER BY last_message_at DESC, id DESC LIMIT 20",
         "wave_chats_status (company_id=? AND status=?)",
+    ),
+    (
+        "SELECT id FROM wave_chats WHERE company_id = 1 AND (instr(loop_lower(name), 'a') > 0 OR instr(loop_lower(jid), '7') > 0) LIMIT 501",
+        "COVERING INDEX wave_chats_names (company_id=?)",
+    ),
+    (
+        "SELECT * FROM wave_contacts WHERE company_id = 1 AND deleted_at IS NULL ORDER BY COALESCE(last_contacted_at, 0) DESC, id DESC LIMIT 25",
+        "wave_contacts_recent (company_id=?)",
+    ),
+    (
+        "SELECT * FROM wave_chats WHERE company_id = 1 AND (+last_message_at, id) < (9, 'z') AND id IN ('a', 'b') ORDER BY last_message_at DESC, id DESC LIMIT 9",
+        "(company_id=? AND id=?)",
     ),
     (
         "SELECT * FROM events WHERE company_id = 1 AND position > 5 ORDER BY position LIMIT 9",
@@ -50,7 +62,8 @@ async fn the_rows_of_one_thing_are_found_by_its_index_and_not_among_all_of_the_c
         };
         for (sql, wanted) in PLANS {
             assert!(found[sql].contains(wanted), "{sql}\n{}", found[sql]);
-            assert!(!found[sql].contains("TEMP B-TREE") || sql.contains(" OR "), "{sql}\n{}", found[sql]);
+            let may_sort = sql.contains(" OR ") || sql.contains(" IN (");
+            assert!(may_sort || !found[sql].contains("TEMP B-TREE"), "{sql}\n{}", found[sql]);
         }
         // Once more changes nothing.
         migrate::run(&db, &ManualClock::at(Timestamp(1_800_000_000_000_000))).await.expect("nothing to do");

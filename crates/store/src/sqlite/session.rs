@@ -41,8 +41,9 @@ impl Session for Connection {
 const HELD: usize = 48;
 
 /// The closures of a batch say mostly the same few things. rusqlite's cache copies and hashes a statement's whole text at every
-/// use (measured: 4 % of a create), so what one closure prepared stays in hand for the next, found by the text's address and then
-/// compared. Counters are added to in memory and written once (see [`Tallies`]).
+/// use (measured: 4 % of a create), so what one closure prepared stays in hand for the next, found by comparing texts. Not by their
+/// addresses: a text that is put together at every use would be prepared anew each time, because the cache gave its statement to the
+/// hand. Counters are added to in memory and written once (see [`Tallies`]).
 pub struct Batch<'c> {
     connection: &'c Connection,
     held: RefCell<Vec<Held<'c>>>,
@@ -50,7 +51,6 @@ pub struct Batch<'c> {
 }
 
 struct Held<'c> {
-    address: usize,
     text: Box<str>,
     in_order: bool,
     prepared: CachedStatement<'c>,
@@ -70,14 +70,13 @@ impl Session for Batch<'_> {
     fn run(&self, sql: &str, params: &[Value], step: &mut Step<'_>) -> Result<(), StoreError> {
         // Held while it is stepped: whoever would run a statement from within a row's visit goes the plain way.
         let Ok(mut held) = self.held.try_borrow_mut() else { return self.connection.run(sql, params, step) };
-        let address = sql.as_ptr() as usize;
-        let place = match held.iter().position(|one| one.address == address && *one.text == *sql) {
+        let place = match held.iter().position(|one| *one.text == *sql) {
             Some(place) => place,
             None if held.len() == HELD => return self.connection.run(sql, params, step),
             None => {
                 let prepared = self.connection.prepare_cached(sql).map_err(failure::from)?;
                 let in_order = statement::are_in_order(sql, prepared.parameter_count());
-                held.push(Held { address, text: sql.into(), in_order, prepared });
+                held.push(Held { text: sql.into(), in_order, prepared });
                 held.len() - 1
             }
         };

@@ -1,18 +1,20 @@
 //! Chats in the database.
 
+mod listing;
+
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::{Reader, Row, StoreError, Tx, Value, dialect, params};
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
-use loopd_web::cursor::Page;
 
 use super::wire;
 use crate::address::Address;
-use crate::mask::Sight;
 use crate::number::Number;
-use crate::{PRODUCT, event, masked_name_sql};
+use crate::{PRODUCT, event};
+
+pub use listing::{Filter, list};
 
 /// A conversation.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Chat {
     pub id: Uuid,
     pub number_id: Uuid,
@@ -232,6 +234,45 @@ pub fn keep(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, chat: &Chat) -
     )
 }
 
+/// As [`keep`], of a chat that was `before` when this transaction took it: where nothing changed but what every message changes, nothing
+/// else is written, nor the indexes over it.
+///
+/// # Errors
+/// The database's.
+pub fn keep_from(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    before: &Chat,
+    chat: &Chat,
+) -> Result<(), StoreError> {
+    let talk = Chat {
+        unread_count: chat.unread_count,
+        last_text: chat.last_text.clone(),
+        last_from_me: chat.last_from_me,
+        last_message_at: chat.last_message_at,
+        last_inbound_at: chat.last_inbound_at,
+        ..before.clone()
+    };
+    if talk != *chat {
+        return keep(tx, kernel, company, chat);
+    }
+    tx.push(
+        "UPDATE wave_chats SET unread_count = $3, last_text = $4, last_from_me = $5, last_message_at = $6, last_inbound_at = $7, \
+         updated_at = $8, version = version + 1 WHERE company_id = $1 AND id = $2",
+        params![
+            company,
+            chat.id,
+            chat.unread_count,
+            chat.last_text.as_deref(),
+            chat.last_from_me,
+            chat.last_message_at,
+            chat.last_inbound_at,
+            kernel.now()
+        ],
+    )
+}
+
 /// Tells that a chat changed.
 ///
 /// # Errors
@@ -247,103 +288,6 @@ pub fn told(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, chat: &Chat) -> R
         data,
         Some(shown),
     )
-}
-
-/// Which chats.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    pub status: Option<String>,
-    /// `Some(None)`: those that nobody has.
-    pub assignee: Option<Option<Uuid>>,
-    pub number: Option<Uuid>,
-    pub contact: Option<Uuid>,
-    pub label: Option<String>,
-    /// Those with messages that nobody read.
-    pub is_unread: bool,
-    /// Those whose customer waits for an answer.
-    pub is_waiting: bool,
-    /// With this in the name or the address, as somebody is shown them who sees this much of numbers.
-    pub text: Option<(String, Sight)>,
-}
-
-impl Filter {
-    /// Conditions, the one that leaves the fewest chats first, each with the column that it compares.
-    fn conditions(&self) -> Vec<(&'static str, &'static str, Option<Value>)> {
-        let mut all = Vec::new();
-        if let Some(contact) = self.contact {
-            all.push(("c.contact_id", " = ", Some(contact.into())));
-        }
-        if let Some(label) = &self.label {
-            let labelled = " IN (SELECT l.chat_id FROM wave_chat_labels l WHERE l.company_id = $1 AND l.label = ";
-            all.push(("c.id", labelled, Some(label.clone().into())));
-        }
-        if self.is_unread {
-            all.push(("c.unread_count", " > 0", None));
-        }
-        if self.is_waiting {
-            all.push(("c.waiting_since", " IS NOT NULL", None));
-        }
-        match self.assignee {
-            Some(Some(agent)) => all.push(("c.assignee_id", " = ", Some(agent.into()))),
-            Some(None) => all.push(("c.assignee_id", " IS NULL", None)),
-            None => {}
-        }
-        if let Some(status) = &self.status {
-            all.push(("c.status", " = ", Some(status.clone().into())));
-        }
-        if let Some(number) = self.number {
-            all.push(("c.number_id", " = ", Some(number.into())));
-        }
-        all
-    }
-}
-
-/// A page of chats, the last written in first; one more than the page has, if there are more.
-pub fn list(
-    reader: &mut Reader<'_>,
-    company: CompanyId,
-    filter: &Filter,
-    page: &Page,
-) -> Result<Vec<Chat>, StoreError> {
-    let (at, id) = page.before();
-    let mut sql = format!("{SELECT} WHERE c.company_id = $1 AND (c.last_message_at, c.id) < ($2, $3)");
-    let mut values = params![company, at, id].to_vec();
-    let engine = reader.engine();
-    // Which conditions an index is there for together: an assignee's chats by status. What else is asked is only compared.
-    let conditions = filter.conditions();
-    let is_of_agent = conditions.first().is_some_and(|(column, ..)| *column == "c.assignee_id");
-    let leads = |place: usize, column: &str| place == 0 || (is_of_agent && column == "c.status");
-    for (place, (column, compared, value)) in conditions.iter().enumerate() {
-        let column = if leads(place, column) { (*column).to_owned() } else { dialect::unindexed(engine, column) };
-        sql.push_str(&format!(" AND {column}{compared}"));
-        if let Some(value) = value {
-            values.push(value.clone());
-            sql.push_str(&format!("${}", values.len()));
-            if compared.contains('(') {
-                sql.push(')');
-            }
-        }
-    }
-    if let Some((text, sight)) = &filter.text {
-        values.push(text.as_str().into());
-        let name = if sight.is_masked() { masked_name_sql!("COALESCE(c.name, '')") } else { "COALESCE(c.name, '')" };
-        let mut found = dialect::contains(engine, name, &format!("${}", values.len()));
-        if let Some(digits) = digits_of(text).filter(|_| !sight.is_masked()) {
-            values.push(digits.into());
-            found = format!("({found} OR {})", dialect::contains(engine, "c.jid", &format!("${}", values.len())));
-        }
-        sql.push_str(&format!(" AND {found}"));
-    }
-    sql.push_str(&format!(" ORDER BY c.last_message_at DESC, c.id DESC LIMIT {}", page.limit + 1));
-    reader.query(&sql, &values, read)
-}
-
-/// The digits of what may be a part of a telephone number, without the zeros that stand for a country; `None` for other words.
-fn digits_of(text: &str) -> Option<String> {
-    let is_written_so = text.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    let digits = digits.trim_start_matches('0');
-    (is_written_so && digits.len() >= 3).then(|| digits.to_owned())
 }
 
 /// Puts these labels on a chat in place of those that it has; the row itself is the caller's to keep.

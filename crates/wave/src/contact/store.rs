@@ -76,14 +76,16 @@ pub fn of_person(
     identities: &[Address],
     push_name: Option<&str>,
 ) -> Result<Option<Contact>> {
-    if let Some(known) = known_of(tx, tenant.company, identities)? {
-        add(tx, kernel, tenant.company, known.id, identities)?;
+    if let Some((known, place)) = known_of(tx, tenant.company, identities)? {
+        // By those before it nobody is known.
+        add(tx, kernel, tenant.company, known.id, &identities[..place])?;
+        add(tx, kernel, tenant.company, known.id, &identities[place + 1..])?;
         return Ok(Some(known));
     }
     let Some(first) = identities.iter().find(|it| !it.is_group()) else { return Ok(None) };
     // Two chats of one stranger at once must not make two contacts.
     tx.lock(&format!("wave_identities:{}", tenant.company.0))?;
-    if let Some(known) = known_of(tx, tenant.company, identities)? {
+    if let Some((known, _)) = known_of(tx, tenant.company, identities)? {
         return Ok(Some(known));
     }
     let phone = identities.iter().find_map(Address::telephone);
@@ -102,14 +104,15 @@ pub fn of_person(
     Ok(Some(contact))
 }
 
+/// Whoever is known by one of these addresses, and by which.
 fn known_of(
     reader: &mut Reader<'_>,
     company: CompanyId,
     identities: &[Address],
-) -> Result<Option<Contact>, StoreError> {
-    for address in identities {
+) -> Result<Option<(Contact, usize)>, StoreError> {
+    for (place, address) in identities.iter().enumerate() {
         if let Some(known) = find_by(reader, company, address)? {
-            return Ok(Some(known));
+            return Ok(Some((known, place)));
         }
     }
     Ok(None)

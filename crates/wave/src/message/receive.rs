@@ -44,7 +44,8 @@ pub fn receive(
 ) -> Result<Taken> {
     let now = kernel.now();
     // Chats are held while they are written in, so what comes at once to one of them comes one after the other.
-    let (mut chat, is_new) = chat::store::lock_or_create(tx, kernel, number, &received.chat, received.at)?;
+    let (before, is_new) = chat::store::lock_or_create(tx, kernel, number, &received.chat, received.at)?;
+    let mut chat = before.clone();
     let message = Message {
         id: kernel.new_id(),
         chat_id: chat.id,
@@ -94,7 +95,7 @@ pub fn receive(
     } else if !received.is_history {
         crate::react::on_own(tx, kernel, tenant, &mut chat)?;
     }
-    chat::store::keep(tx, kernel, number.company, &chat)?;
+    chat::store::keep_from(tx, kernel, number.company, &before, &chat)?;
     if !received.is_history {
         wire::told(tx, kernel, tenant, &message, &chat, "created")?;
         chat::store::told(tx, kernel, tenant, &chat)?;

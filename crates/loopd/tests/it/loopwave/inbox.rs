@@ -2,6 +2,8 @@
 
 use loopd_testkit::{Answer, each_engine, json};
 use loopd_types::SECOND_US;
+use loopd_wave::address::Address;
+use loopd_wave::chat::store;
 
 use super::stage::Line;
 use crate::support::{Actor, World, eventually};
@@ -155,6 +157,49 @@ each_engine! {
         agent.get(CHATS).query("status", "closed").await.expect_field("status", "invalid_choice");
         agent.get(CHATS).query("assignee", "ada").await.expect_field("assignee", "invalid");
         agent.get(CHATS).query("cursor", "x").await.expect_refusal(400, "bad_request");
+    }
+
+    async fn a_part_of_a_name_finds_chats_few_or_many(world: &World) {
+        const NAMED: i64 = 590;
+        let owner = world.owner().await;
+        let agent = world.member(&owner, "ada", "staff").await;
+        let line = world.line(&owner, "250788000001").await;
+        line.act(world, &owner, |tx, kernel, tenant, number| {
+            for place in 0..NAMED + 10 {
+                let phone = format!("2507885{place:05}");
+                let address = Address::phone(&phone).expect("a telephone");
+                let (mut chat, _) = store::lock_or_create(tx, kernel, number, &address, kernel.now())?;
+                chat.name = Some(if place < NAMED { format!("Client {place}") } else { format!("+{phone}") });
+                chat.status = if place % 2 == 0 { "open" } else { "resolved" }.to_owned();
+                chat.last_message_at = kernel.now().plus(place * SECOND_US);
+                store::keep(tx, kernel, tenant.company, &chat)?;
+            }
+            Ok(())
+        })
+        .await;
+        let named = async |actor: &Actor, query: &[(&str, &str)]| {
+            let (mut all, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let request = query.iter().fold(actor.get(CHATS), |request, (name, value)| request.query(name, value));
+                let page = request.query("cursor", &cursor).await.expect_status(200);
+                all.extend(texts(&page, "name"));
+                match page.at("/next_cursor").as_str() {
+                    Some(next) => next.clone_into(&mut cursor),
+                    None => return all,
+                }
+            }
+        };
+        let few: Vec<String> = (580..NAMED).rev().chain([58]).map(|place| format!("Client {place}")).collect();
+        assert_eq!(named(&owner, &[("text", "client 58"), ("limit", "3")]).await, few);
+        let open: Vec<String> = few.iter().filter(|name| name.ends_with(['0', '2', '4', '6', '8'])).cloned().collect();
+        assert_eq!(named(&owner, &[("text", "CLIENT 58"), ("status", "open"), ("limit", "2")]).await, open);
+        let many: Vec<String> = (0..NAMED).rev().map(|place| format!("Client {place}")).collect();
+        assert_eq!(named(&owner, &[("text", "lient"), ("limit", "200")]).await, many);
+        assert_eq!(named(&owner, &[("text", "nobody")]).await, Vec::<String>::new());
+        assert_eq!(named(&owner, &[("text", "2507885 00595")]).await, ["+250788500595"]);
+        for (text, wanted) in [("2507885 00595", 0), ("+250", 10), ("••95", 1), ("••", 10), ("Client 7", 11)] {
+            assert_eq!(named(&agent, &[("text", text), ("limit", "200")]).await.len(), wanted, "{text}");
+        }
     }
 
     async fn a_repeated_answer_is_sent_once_and_a_failed_one_again_when_a_person_says_so(world: &World) {
