@@ -44,11 +44,11 @@ pub struct Job {
 
 impl Job {
     /// Wraps a closure; the caller keeps the ticket.
-    pub fn new(view: View, mode: Mode, work: Work) -> (Box<Job>, Ticket) {
+    pub fn new(view: View, mode: Mode, work: Work) -> (Job, Ticket) {
         let (reply, answer) = oneshot::channel();
         let gate = Arc::new(Gate(AtomicU8::new(WAITING)));
         let job = Job { view, mode, work, outcome: None, reply, gate: Arc::clone(&gate) };
-        (Box::new(job), Ticket { answer, gate })
+        (job, Ticket { answer, gate })
     }
 
     /// Takes the job for running; `false` when its caller has given up waiting.
@@ -65,7 +65,7 @@ impl Job {
     }
 
     /// Answers the caller: with the closure's own outcome, or with what became of it.
-    pub fn answer(self: Box<Self>, fate: Result<(), Problem>) {
+    pub fn answer(self, fate: Result<(), Problem>) {
         let answer = match (fate, self.outcome) {
             (Err(problem), _) => Err(problem),
             (Ok(()), Some(outcome)) => outcome,

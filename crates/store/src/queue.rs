@@ -18,13 +18,13 @@ pub struct Queue {
 }
 
 struct Line {
-    jobs: VecDeque<Box<Job>>,
+    jobs: VecDeque<Job>,
     open: bool,
 }
 
 /// What [`Queue::pop`] found.
 pub enum Popped {
-    Job(Box<Job>),
+    Job(Job),
     /// Nothing came within the time given.
     Idle,
     /// Closed and empty.
@@ -41,7 +41,7 @@ impl Queue {
     }
 
     /// Puts a job in line; waits up to `limit` for room. `false` when there was none or the queue is closed.
-    pub async fn push(&self, job: Box<Job>, limit: Duration) -> bool {
+    pub async fn push(&self, job: Job, limit: Duration) -> bool {
         let permit = match self.room.try_acquire() {
             Ok(permit) => permit,
             Err(_) => match tokio::time::timeout(limit, self.room.acquire()).await {
@@ -80,11 +80,11 @@ impl Queue {
     }
 
     /// The next job, if one waits.
-    pub fn try_pop(&self) -> Option<Box<Job>> {
+    pub fn try_pop(&self) -> Option<Job> {
         self.take(&mut self.line())
     }
 
-    fn take(&self, line: &mut Line) -> Option<Box<Job>> {
+    fn take(&self, line: &mut Line) -> Option<Job> {
         while let Some(job) = line.jobs.pop_front() {
             self.room.add_permits(1);
             if job.start() {

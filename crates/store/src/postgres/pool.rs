@@ -62,11 +62,11 @@ impl Worker {
         self.drop_session();
     }
 
-    fn serve(&mut self, mut job: Box<Job>) {
+    fn serve(&mut self, mut job: Job) {
         let mut tries = 0;
         let tries_allowed = if self.is_down { 0 } else { self.config.retries };
         loop {
-            match self.run_once(&mut *job) {
+            match self.run_once(&mut job) {
                 Run::Over(fate) => return job.answer(fate),
                 Run::Again(error, _) if tries >= tries_allowed => {
                     self.counters.failures.add(1);

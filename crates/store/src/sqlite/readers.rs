@@ -106,7 +106,7 @@ pub fn run_long(source: &Source, queue: &Queue) {
     }
 }
 
-fn long(source: &Source, slot: &mut Option<Guarded>, mut job: Box<Job>) {
+fn long(source: &Source, slot: &mut Option<Guarded>, mut job: Job) {
     let guarded = match slot.take().map_or_else(|| connection::open_reader(&source.path, &source.config), Ok) {
         Ok(guarded) => guarded,
         Err(error) => return job.answer(Err(error.into())),

@@ -50,7 +50,7 @@ pub struct Writer {
 
 /// A closure that ran, waiting for the fate of its batch.
 struct Ran {
-    job: Box<Job>,
+    job: Job,
     hooks: Vec<Hook>,
     kept: bool,
     /// Said instead of the closure's own outcome.
@@ -64,7 +64,7 @@ enum Left {
     /// It was alone and has been answered; the transaction is gone.
     Alone,
     /// It refused after it wrote, with no savepoint around it.
-    Spoiled(Box<Job>),
+    Spoiled(Job),
     /// The transaction is gone, and with it the work of everybody in it.
     Lost(Ran, StoreError),
 }
@@ -105,7 +105,7 @@ impl Writer {
         }
     }
 
-    fn batch(&mut self, first: Box<Job>) {
+    fn batch(&mut self, first: Job) {
         if self.connection.is_none() {
             match connection::open_writer(&self.path, &self.config, Arc::clone(&self.log_pages)) {
                 Ok(connection) => self.connection = Some(connection),
@@ -125,7 +125,7 @@ impl Writer {
     }
 
     /// Runs `first` and whoever comes while it runs in one transaction.
-    fn transact(&self, guarded: &Guarded, first: Box<Job>) -> Ended {
+    fn transact(&self, guarded: &Guarded, first: Job) -> Ended {
         if let Err(error) = command(guarded, "BEGIN IMMEDIATE") {
             return Ended::Failed(vec![Ran::unrun(first)], error);
         }
@@ -169,7 +169,7 @@ impl Writer {
 
     /// Runs one closure in the open transaction, in a savepoint when `careful` or when it may change what is not counted (tables).
     /// `others` says whether somebody else's work is in the transaction.
-    fn run_one(&self, guarded: &Guarded, batch: &Batch<'_>, mut job: Box<Job>, careful: bool, others: bool) -> Left {
+    fn run_one(&self, guarded: &Guarded, batch: &Batch<'_>, mut job: Job, careful: bool, others: bool) -> Left {
         let (config, counters) = (&self.config, &self.counters);
         let savepoint = careful || (others && job.mode == Mode::WriteUnlimited);
         if savepoint && let Err(error) = command(guarded, "SAVEPOINT job") {
@@ -310,7 +310,7 @@ impl Drop for Answers {
 }
 
 impl Ran {
-    fn unrun(job: Box<Job>) -> Self {
+    fn unrun(job: Job) -> Self {
         Self { job, hooks: Vec::new(), kept: false, refusal: None }
     }
 }
