@@ -12,7 +12,7 @@ use super::{FAILURES_MOST, Status, wire};
 use crate::message::{self, Message, Origin};
 use crate::number::{self, Number};
 use crate::preference;
-use crate::{PRODUCT, template, window};
+use crate::{PRODUCT, limit, outgoing, template, window};
 
 /// How long a broadcast waits before it looks again for a number that is not ready, or for its last messages.
 const LOOK_AGAIN_US: i64 = 10 * SECOND_US;
@@ -95,6 +95,14 @@ fn send_next(
     let age = number.warm_since.map_or(0, |since| day - day_of(since, tenant.timezone()));
     if pace.sent >= pacing.cap_on(age) {
         broadcast.next_at = Some(next_day(now, tenant.timezone()));
+        return Ok(());
+    }
+    // What finds no room among those whom the number may write to first today only waits: the rest of the list does so here, and goes
+    // nowhere when somebody cancels it.
+    if broadcast.template.is_some()
+        && let Some(until) = outgoing::store::waits_until(tx, tenant.company, number.id, limit::TIER_LIMITED)?
+    {
+        broadcast.next_at = Some(until.max(now.plus(LOOK_AGAIN_US)));
         return Ok(());
     }
     let line = Line { number: &number, preferences: &preferences };

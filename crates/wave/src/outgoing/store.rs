@@ -358,6 +358,21 @@ pub fn forget(tx: &mut Tx<'_>, company: CompanyId, message: Uuid) -> Result<(), 
     tx.push("DELETE FROM wave_outgoing WHERE company_id = $1 AND message_id = $2", params![company, message])
 }
 
+/// Until when the first of a line's messages waits that wait for this; `None` when none does.
+///
+/// # Errors
+/// The database's.
+pub fn waits_until(
+    reader: &mut loopd_store::Reader<'_>,
+    company: CompanyId,
+    number: Uuid,
+    why: &str,
+) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT due_at FROM wave_outgoing WHERE company_id = $1 AND number_id = $2 AND step = 'waiting' AND waits_for = $3 \
+         ORDER BY due_at LIMIT 1";
+    reader.first(sql, &params![company, number, why], |row| row.time(0))
+}
+
 /// Messages of a line that wait to go out.
 ///
 /// # Errors

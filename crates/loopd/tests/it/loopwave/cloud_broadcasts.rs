@@ -5,10 +5,11 @@ use loopd_types::{Clock as _, SECOND_US};
 use serde_json::Value;
 
 use super::broadcasts::{BASE, pace, row, until};
+use super::cloud_limits::waiting;
 use super::cloud_templates::decided;
-use super::graph::{Shop, messages};
+use super::graph::{Shop, envelope, messages};
 use super::stage::Line;
-use crate::support::Actor;
+use crate::support::{Actor, eventually};
 
 const CUSTOMER: &str = "250788123456";
 
@@ -125,6 +126,41 @@ each_engine! {
         let mut elsewhere = good;
         elsewhere["number"] = json!(sandbox.number);
         owner.post(BASE).json(&elsewhere).await.expect_refusal(409, "no_templates");
+    }
+
+    async fn a_template_that_finds_no_room_today_waits_and_the_rest_can_be_cancelled(shop: &Shop) {
+        let owner = shop.owner().await;
+        let key = shop.wave_key(&owner, &["*"]).await;
+        let line = shop.cloud(&owner).await;
+        shop.graph.put_template(news("APPROVED"));
+        synced(&owner, &line).await;
+        // As webhooks say it, and whenever the watchdog asks.
+        shop.graph.set_tier("TIER_1");
+        let quality = json!({"display_phone_number": "250788000001", "event": "ONBOARDING", "current_limit": "TIER_1"});
+        shop.tell(&line, &envelope("phone_number_quality_update", &quality)).await.expect_status(200);
+        let chats = ["250788200001", "250788200002", "250788200003", "250788200004"];
+        let made = publish(&key, ("template", says("you", "us")), &chats).await;
+        let id = made["id"].as_str().expect("an id").to_owned();
+        let statuses = async |owner: &Actor| reasons(owner, &id).await.into_iter().map(|(status, _)| status).collect::<Vec<_>>();
+        eventually("the second finds no room", async || {
+            shop.clock.advance(SECOND_US);
+            waiting(shop, "tier_limited").await == 1
+        })
+        .await;
+        shop.clock.advance(60 * SECOND_US);
+        eventually("the broadcast waits for room", async || {
+            shop.clock.advance(SECOND_US);
+            let next = row(&owner, &id).await["next_at"].as_str().and_then(loopd_types::Timestamp::parse);
+            next.is_some_and(|at| at > shop.clock.now().plus(20 * loopd_types::HOUR_US))
+        })
+        .await;
+        assert_eq!(statuses(&owner).await, ["sent", "sending", "pending", "pending"]);
+        shop.clock.advance(24 * loopd_types::HOUR_US);
+        let owner = shop.sign_in(&owner.email, &owner.code).await;
+        until(shop, &owner, &id, SECOND_US, "the second goes", |it| it["sent_count"] == 2).await;
+        owner.post(&format!("{BASE}{id}/cancel/")).await.expect_status(200);
+        assert!(statuses(&owner).await.contains(&"pending".to_owned()));
+        assert!(shop.graph.taken().len() <= 2);
     }
 
     async fn a_template_that_meta_stops_pauses_the_broadcast_and_fails_nobody(shop: &Shop) {

@@ -11,7 +11,7 @@ use crate::support::{Actor, eventually};
 const CUSTOMER: &str = "250788123456";
 
 /// Messages that wait for this.
-async fn waiting(shop: &Shop, why: &'static str) -> i64 {
+pub async fn waiting(shop: &Shop, why: &'static str) -> i64 {
     let sql = "SELECT COUNT(*) FROM wave_outgoing WHERE step = 'waiting' AND waits_for = $1";
     let read = shop.kernel.db.read(View::System, move |reader| Ok(reader.one(sql, &params![why], |row| row.i64(0))?));
     read.await.expect("it can be counted")
@@ -62,6 +62,7 @@ each_engine! {
         let key = shop.wave_key(&owner, &["*"]).await;
         let line = shop.cloud(&owner).await;
         hello(shop, &owner, &line.id).await;
+        shop.graph.set_tier("TIER_2");
         let quality = json!({"display_phone_number": "250788000001", "event": "ONBOARDING", "current_limit": "TIER_2"});
         shop.tell(&line, &envelope("phone_number_quality_update", &quality)).await.expect_status(200);
         let people = ["250788000011", "250788000012", "250788000013", "250788000014"];
@@ -91,6 +92,8 @@ each_engine! {
         let key = shop.wave_key(&owner, &["*"]).await;
         let line = shop.cloud(&owner).await;
         hello(shop, &owner, &line.id).await;
+        // As webhooks say it, and whenever the watchdog asks.
+        shop.graph.set_tier("TIER_1");
         let quality = json!({"display_phone_number": "250788000001", "event": "ONBOARDING", "current_limit": "TIER_1"});
         shop.tell(&line, &envelope("phone_number_quality_update", &quality)).await.expect_status(200);
         let people = ["250788000011", "250788000012", "250788000013"];

@@ -76,7 +76,7 @@ impl Inner {
                 200,
                 &json!({
                     "id": LINE, "display_phone_number": "+250 788 000 001", "verified_name": "Kigali Shop",
-                    "quality_rating": "GREEN", "messaging_limit_tier": "TIER_1K", "health_status": self.health,
+                    "quality_rating": "GREEN", "messaging_limit_tier": self.tier.as_deref().unwrap_or("TIER_1K"), "health_status": self.health,
                 }),
             ),
             (method, _) if path == format!("{WABA}/message_templates") => {

@@ -73,6 +73,8 @@ struct Inner {
     /// How often a message was brought, taken or not.
     brought: usize,
     health: Option<Value>,
+    /// How many people the number may write to first; a thousand unless a test says otherwise.
+    tier: Option<String>,
     is_away: bool,
 }
 
@@ -123,6 +125,11 @@ impl Graph {
     /// What is said of the number's health from now on.
     pub fn set_health(&self, health: Value) {
         self.state.lock().health = Some(health);
+    }
+
+    /// What is said of the number's tier from now on, whenever it is asked for.
+    pub fn set_tier(&self, tier: &str) {
+        self.state.lock().tier = Some(tier.to_owned());
     }
 
     pub fn taken(&self) -> Vec<Value> {
