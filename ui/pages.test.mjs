@@ -9,7 +9,8 @@ let browser;
 
 /** Opens `path`, hands the tab to `look`, and fails on whatever the watcher saw. */
 const visit = (path, look, options) => browser.visit(base, options, async (page) => {
-  await page.goto(new URL(path, base).href, { waitUntil: 'load' });
+  // ReDoc draws all operations before a page counts as loaded: half a minute with a debug build on a full machine.
+  await page.goto(new URL(path, base).href, { waitUntil: 'load', timeout: 120_000 });
   await look(page);
 });
 

@@ -70,8 +70,8 @@ pub fn any() -> Value {
 }
 
 /// One of these words.
-pub fn one_of<S: Into<Value>>(words: impl IntoIterator<Item = S>) -> Value {
-    json!({"type": "string", "enum": words.into_iter().map(Into::into).collect::<Vec<Value>>()})
+pub fn one_of<S: Into<String>>(words: impl IntoIterator<Item = S>) -> Value {
+    json!({"type": "string", "enum": words.into_iter().map(Into::into).collect::<Vec<String>>()})
 }
 
 /// Bytes, as they are.

@@ -45,7 +45,7 @@ pub fn operations() -> Vec<Operation> {
     );
     let to_scan = schema::object([("phone", schema::text(1, 40).example("250788000001")), ("history", history)]);
     let received = schema::object([
-        ("sandbox", schema::one_of([true])),
+        ("sandbox", schema::constant(true)),
         ("taken", schema::boolean().describe("False for a message that was known.")),
         ("message", schema::uuid().nullable()),
         ("chat", schema::uuid().nullable()),
@@ -94,7 +94,7 @@ pub fn operations() -> Vec<Operation> {
 fn behaving() -> Vec<Operation> {
     let line = || {
         let fields = [
-            ("sandbox", schema::one_of([true])),
+            ("sandbox", schema::constant(true)),
             ("deliver_after_ms", schema::integer()),
             ("read_after_ms", schema::integer().nullable().describe("Null: nobody looks at messages.")),
             ("fail_next", schema::integer()),
@@ -135,7 +135,7 @@ fn behaving() -> Vec<Operation> {
         ("taken_at", schema::date_time()),
     ])
     .required(["message", "type", "text", "file", "reply_to", "stage", "taken_at"]);
-    let held = schema::object([("sandbox", schema::one_of([true])), ("results", schema::array(held))]);
+    let held = schema::object([("sandbox", schema::constant(true)), ("results", schema::array(held))]);
     vec![
         op(
             Operation::get(NUMBERS.operation_id("sandbox_behaviour"), path(""), behaviour),
