@@ -1,7 +1,7 @@
 //! What the portal shows, read from the operations that are really served: nothing on a page can be out of date.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use http::Method;
 use loopd_business::account::CORE_PATHS;
@@ -17,7 +17,8 @@ use crate::settings::Settings;
 /// The portal's view of this installation, made when a page is first asked for: whoever never looks does not pay for it.
 pub type Info = Arc<LazyLock<PortalInfo, Box<dyn FnOnce() -> PortalInfo + Send>>>;
 
-pub fn describe(settings: &Settings, registry: &Arc<Registry>, operations: Vec<Operation>) -> Info {
+/// From what is served, once all of it is known.
+pub fn describe(settings: &Settings, registry: &Arc<Registry>, served: Arc<OnceLock<Vec<Operation>>>) -> Info {
     let bare = PortalInfo {
         version: VERSION.to_owned(),
         environment: settings.environment.as_str().to_owned(),
@@ -27,7 +28,7 @@ pub fn describe(settings: &Settings, registry: &Arc<Registry>, operations: Vec<O
         modules: Vec::new(),
     };
     let registry = registry.clone();
-    Arc::new(LazyLock::new(Box::new(move || filled(bare, &registry, &operations))))
+    Arc::new(LazyLock::new(Box::new(move || filled(bare, &registry, served.get().map_or(&[], Vec::as_slice)))))
 }
 
 fn filled(bare: PortalInfo, registry: &Registry, operations: &[Operation]) -> PortalInfo {

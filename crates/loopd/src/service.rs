@@ -135,12 +135,12 @@ pub fn components(registry: &Registry) -> BTreeMap<String, Value> {
 
 /// The portal's pages and the schema, over everything else that is served.
 pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operation]) -> Vec<Operation> {
-    let info = portal_info::describe(settings, registry, operations.iter().map(described_only).collect());
     let base_url = settings.public_url();
     let paid = pay_page::operations(registry);
     let registry = registry.clone();
     // The document describes these pages too, so it can only be written when they are there.
     let served: Arc<OnceLock<Vec<Operation>>> = Arc::default();
+    let info = portal_info::describe(settings, &registry, served.clone());
     let described = served.clone();
     let rendered: Arc<OnceLock<(Rendered, Rendered)>> = Arc::default();
     let document = Arc::new(move || {

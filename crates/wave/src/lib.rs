@@ -34,6 +34,7 @@ pub mod saved_view;
 pub mod search;
 pub mod segment;
 pub mod settings;
+mod shelf;
 pub mod template;
 pub mod ticket;
 mod veiled;

@@ -2,7 +2,7 @@
 
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
-use loopd_types::{HOUR_US, Kind, Result, Timestamp};
+use loopd_types::{HOUR_US, Result, Timestamp};
 
 use super::store::{self, Broadcast, Outcome, Recipient};
 use super::turn::count_failure;
@@ -98,7 +98,7 @@ pub fn say(
             match tx.attempt(|tx| message::enqueue(tx, kernel, tenant, line.preferences, &draft)) {
                 Ok(queued) => Ok(queued.message.id),
                 // This one cannot be written to: the others can.
-                Err(problem) if is_of_one(problem.kind()) => Err(problem.code().to_owned()),
+                Err(problem) if message::is_refused(&problem) => Err(problem.code().to_owned()),
                 Err(problem) => return Err(problem),
             }
         }
@@ -131,12 +131,7 @@ fn said(tx: &mut Tx<'_>, number: &Number, broadcast: &Broadcast, person: &Person
     };
     match template::content(tx, number, &filled) {
         Ok(content) => Ok(Ok(content)),
-        Err(problem) if is_of_one(problem.kind()) => Ok(Err("template_mismatch".to_owned())),
+        Err(problem) if message::is_refused(&problem) => Ok(Err("template_mismatch".to_owned())),
         Err(problem) => Err(problem),
     }
-}
-
-/// Whether a refusal concerns this message, and not the server.
-fn is_of_one(kind: Kind) -> bool {
-    matches!(kind, Kind::Conflict | Kind::Invalid)
 }

@@ -2,7 +2,7 @@
 
 use loopd_kernel::{Kernel, Tenant, event as log};
 use loopd_store::{Reader, Tx};
-use loopd_types::{Kind, Problem, Result, SECOND_US, Timestamp, Uuid};
+use loopd_types::{Problem, Result, SECOND_US, Timestamp, Uuid};
 
 use super::act::recorded;
 use super::rules::{day_of, next_day};
@@ -158,7 +158,7 @@ fn flaw(tx: &mut Tx<'_>, number: &Number, broadcast: &Broadcast) -> Result<Optio
     let Some(asked) = &broadcast.template else { return Ok(None) };
     match template::content(tx, number, asked) {
         Ok(_) => Ok(None),
-        Err(problem) if matches!(problem.kind(), Kind::Conflict | Kind::Invalid) => Ok(Some(words_of(&problem))),
+        Err(problem) if message::is_refused(&problem) => Ok(Some(words_of(&problem))),
         Err(problem) => Err(problem),
     }
 }

@@ -21,10 +21,10 @@ use serde_json::Value as Json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::Wave;
 use crate::address::Address;
 use crate::limit::Limits;
 use crate::number::Number;
+use crate::{Wave, shelf};
 
 /// What a message holds, in either direction. The JSON of it is what `wave_outgoing.content` and `wave_messages.details` keep.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -55,9 +55,7 @@ impl Content {
     /// # Errors
     /// 400 of `file` when there is none.
     pub fn with_file(mut self, reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Self> {
-        let found = file::open_library(reader, company, id);
-        let file =
-            found.map_err(|_| Problem::field("file", "does_not_exist", "There is no such file in the library."))?;
+        let file = shelf::file(reader, company, id, "file")?;
         let kind = file.content_type.split('/').next().unwrap_or_default();
         self.kind = if ["image", "video", "audio"].contains(&kind) { kind } else { "document" }.to_owned();
         self.media = Some(file.into());

@@ -1,7 +1,7 @@
 //! `/api/v1/loopwave/kept-replies/`
 
+use loopd_kernel::Tenant;
 use loopd_kernel::input::Input;
-use loopd_kernel::{Tenant, file};
 use loopd_store::{Reader, Tx};
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::store::{self, KeptReply};
 use super::{SHORTCUT_MOST, WORDS, check_words, is_shortcut, rendered};
-use crate::{PRODUCT, chat};
+use crate::{PRODUCT, chat, shelf};
 
 const NAME: &str = "LoopwaveKeptReply";
 const URL: &str = "/api/v1/loopwave/kept-replies/";
@@ -158,8 +158,7 @@ fn read(input: &mut Input) -> Result<Given> {
 
 fn require_file(tx: &mut Tx<'_>, tenant: &Tenant, file: Option<Uuid>) -> Result<()> {
     let Some(id) = file else { return Ok(()) };
-    let found = file::open_library(tx, tenant.company, id);
-    found.map(drop).map_err(|_| Problem::field("file", "does_not_exist", "There is no such file in the library."))
+    shelf::file(tx, tenant.company, id, "file").map(drop)
 }
 
 async fn create(call: Call) -> Result<Reply> {

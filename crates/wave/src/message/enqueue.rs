@@ -2,7 +2,7 @@
 
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
-use loopd_types::{HOUR_US, MINUTE_US, Problem, Result, Timestamp, Uuid};
+use loopd_types::{HOUR_US, Kind, MINUTE_US, Problem, Result, Timestamp, Uuid};
 
 use super::receive::preview;
 use super::store::{self, Message, Origin, Status};
@@ -173,4 +173,9 @@ pub fn again(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, chat: Uuid, id: 
     wire::told(tx, kernel, tenant, &message, &chat, "updated")?;
     outgoing::ring(tx);
     Ok(Queued { message, chat })
+}
+
+/// Whether a message is refused for what it is or whom it is to, and not because this server is in trouble: others may still go.
+pub fn is_refused(problem: &Problem) -> bool {
+    matches!(problem.kind(), Kind::Conflict | Kind::Invalid)
 }

@@ -14,7 +14,7 @@ use loopd_kernel::messenger::{Messenger, Notice, Said, Why};
 use loopd_kernel::subscription::rules::Openness;
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
-use loopd_types::{Kind, Result, Timestamp, Uuid};
+use loopd_types::{Result, Timestamp, Uuid};
 use serde_json::json;
 
 use crate::address::Address;
@@ -141,7 +141,7 @@ fn by_template(
     let Ok(filled) = asked.filled(value) else { return Ok(Err(Why::TemplateRefused)) };
     match template::content(tx, number, &filled) {
         Ok(content) => Ok(Ok(content)),
-        Err(problem) if matches!(problem.kind(), Kind::Conflict | Kind::Invalid) => Ok(Err(Why::TemplateRefused)),
+        Err(problem) if message::is_refused(&problem) => Ok(Err(Why::TemplateRefused)),
         Err(problem) => Err(problem),
     }
 }

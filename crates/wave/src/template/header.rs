@@ -1,11 +1,12 @@
 //! Files above a template's words: of the company's own shelf, in place of an id of Meta's or a link.
 
-use loopd_kernel::file::{self, File};
+use loopd_kernel::file::File;
 use loopd_store::Reader;
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
 use crate::engine::Media;
+use crate::shelf;
 
 /// What Meta takes above a template, by format: types to send, types to show when it is handed in (empty: every type), and bytes.
 const FORMATS: [(&str, &[&str], &[&str], u64); 3] = [
@@ -23,7 +24,7 @@ pub fn sent(reader: &mut Reader<'_>, company: CompanyId, components: &[Json]) ->
     let parameters = components.iter().filter(is_header).filter_map(|it| it["parameters"].as_array()).flatten();
     let named = parameters.filter_map(|it| Some((it["type"].as_str()?, it[it["type"].as_str()?].get("file")?))).next();
     let Some((format, id)) = named else { return Ok(None) };
-    let file = on_shelf(reader, company, id, "template")?;
+    let file = named_by(reader, company, id, "template")?;
     fits(&file, format, false).map_err(|words| Problem::field("template", "invalid", words))?;
     Ok(Some(file.into()))
 }
@@ -41,16 +42,15 @@ pub fn shown(reader: &mut Reader<'_>, company: CompanyId, components: &[Json]) -
     if component["type"] != "HEADER" {
         return Err(Problem::field("components", "invalid", "Only a header has a file."));
     }
-    let file = on_shelf(reader, company, &component["file"], "components")?;
+    let file = named_by(reader, company, &component["file"], "components")?;
     fits(&file, &format, true).map_err(|words| Problem::field("components", "invalid", words))?;
     Ok(Some((place, file)))
 }
 
-fn on_shelf(reader: &mut Reader<'_>, company: CompanyId, id: &Json, member: &'static str) -> Result<File> {
-    let id = id.as_str().and_then(|id| Uuid::parse_str(id).ok());
-    let missing = || Problem::field(member, "does_not_exist", "There is no such file in the library.");
-    let found = file::open_library(reader, company, id.ok_or_else(missing)?);
-    found.map_err(|problem| if problem.status() == 404 { missing() } else { problem })
+fn named_by(reader: &mut Reader<'_>, company: CompanyId, id: &Json, member: &'static str) -> Result<File> {
+    // What is no id is no file's.
+    let id = id.as_str().and_then(|id| Uuid::parse_str(id).ok()).unwrap_or_default();
+    shelf::file(reader, company, id, member)
 }
 
 /// # Errors
