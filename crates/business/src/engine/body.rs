@@ -32,6 +32,16 @@ pub(crate) enum By {
     Rule,
 }
 
+/// Most bodies have few members, and looking through those costs less than hashing the names of all the fields that might be there.
+const FEW_MEMBERS: usize = 8;
+
+fn member<'b>(body: &'b Map<String, Json>, name: &str) -> Option<&'b Json> {
+    if body.len() > FEW_MEMBERS {
+        return body.get(name);
+    }
+    body.iter().find(|(known, _)| *known == name).map(|(_, given)| given)
+}
+
 /// Reads `body` into `record`.
 ///
 /// # Errors
@@ -42,7 +52,7 @@ pub(crate) fn fill(cx: &mut Cx<'_, '_>, record: &mut Record, body: &Json, mode: 
         return Err(Problem::field(NON_FIELD, error.code, error.message));
     };
     let mut reading = Reading { mode, by, problem: Problem::validation(), links: Vec::new(), users: Vec::new() };
-    let before_currencies = currencies(record);
+    let before_currencies = if mode == Mode::Create { Vec::new() } else { currencies(record) };
     reading.base(cx, record, body);
     let data = if body.contains_key("data") || mode == Mode::Create { record.data() } else { Map::new() };
     let definition = record.runtime.clone();
@@ -87,12 +97,12 @@ impl Reading {
 
     /// The fields of the base record that a client may set.
     fn base(&mut self, cx: &Cx<'_, '_>, record: &mut Record, body: &Map<String, Json>) {
-        match body.get("title") {
+        match member(body, "title") {
             None => {}
             Some(Json::Null) => self.blame("title", not_null()),
             Some(given) => self.put(record, TITLE, "title", parse(&Kind::Text { max: TITLE_MAX }, given, None)),
         }
-        match body.get("description") {
+        match member(body, "description") {
             None => {}
             Some(Json::Null) => self.blame("description", not_null()),
             Some(given) => {
@@ -100,13 +110,13 @@ impl Reading {
             }
         }
         for (place, name, kind) in [(DATA, "data", Kind::Object), (TAGS, "tags", Kind::Tags)] {
-            match body.get(name) {
+            match member(body, name) {
                 None => {}
                 Some(Json::Null) => self.blame(name, not_null()),
                 Some(given) => self.put(record, place, name, parse(&kind, given, None)),
             }
         }
-        match body.get("external_id") {
+        match member(body, "external_id") {
             None => {}
             Some(Json::Null) => record.values[EXTERNAL_ID] = Value::Null,
             Some(given) => {
@@ -117,7 +127,7 @@ impl Reading {
             }
         }
         let must_name = self.by == By::Client && read::must_name_workspace(cx.tenant, &record.runtime);
-        match body.get("workspace") {
+        match member(body, "workspace") {
             // whoever is limited to workspaces makes nothing that is the whole company's
             None if must_name && record.workspace().is_none() => self.blame("workspace", required()),
             Some(Json::Null) if must_name => self.blame("workspace", not_null()),
@@ -135,7 +145,7 @@ impl Reading {
     }
 
     fn status(&mut self, record: &mut Record, body: &Map<String, Json>) {
-        let Some(given) = body.get("status") else { return };
+        let Some(given) = member(body, "status") else { return };
         let definition = &record.runtime.resource;
         let text = given.as_str().unwrap_or_default();
         if text == record.status() {
@@ -165,7 +175,7 @@ impl Reading {
     ) -> Result<()> {
         let currency = super::record::currency_of(record, &field.kind);
         let is_writable = self.by == By::Rule || (field.is_writable() && !(field.fixed && self.mode != Mode::Create));
-        match body.get(&field.name).filter(|_| is_writable) {
+        match member(body, &field.name).filter(|_| is_writable) {
             Some(Json::Null) if field.allows_null() => record.values[place] = Value::Null,
             Some(Json::Null) => self.blame(&field.name, not_null()),
             Some(given) => {
@@ -175,7 +185,7 @@ impl Reading {
             }
             None => {
                 // The portal's samples put amounts into `data`; what does not read as the field's kind stays there and there only.
-                let copied = data.get(&field.name).filter(|value| is_writable && !value.is_null());
+                let copied = member(data, &field.name).filter(|value| is_writable && !value.is_null());
                 let is_link = matches!(field.kind, Kind::Reference { .. } | Kind::References { .. } | Kind::User);
                 if let Some(Ok(value)) = copied.filter(|_| !is_link).map(|value| parse(&field.kind, value, currency)) {
                     record.values[place] = value;
@@ -235,7 +245,7 @@ impl Reading {
     fn lines(&mut self, cx: &Cx<'_, '_>, record: &mut Record, list: usize, body: &Map<String, Json>) -> Result<()> {
         let definition = record.runtime.clone();
         let lines = &definition.lines[list];
-        let Some(given) = body.get(&lines.name) else {
+        let Some(given) = member(body, &lines.name) else {
             if self.mode == Mode::Create && lines.lines.min > 0 {
                 self.blame(&lines.name, required());
             }

@@ -161,7 +161,7 @@ impl Record {
     }
     /// `booking/appointments/<id>`
     pub fn subject(&self) -> String {
-        format!("{}/{}", self.runtime.path, self.id())
+        [&*self.runtime.path, &*self.id().to_string()].join("/")
     }
     pub fn status(&self) -> &str {
         self.text_at(STATUS)

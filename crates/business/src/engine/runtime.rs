@@ -163,7 +163,7 @@ impl ResourceRuntime {
     }
     /// `booking.appointments.confirmed`
     pub fn event(&self, past_tense: &str) -> String {
-        format!("{}.{}.{past_tense}", self.module, self.resource.slug)
+        [&*self.module, &*self.resource.slug, past_tense].join(".")
     }
 }
 

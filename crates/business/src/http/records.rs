@@ -144,7 +144,8 @@ async fn create_record(door: Door, mut call: Call) -> Result<Reply> {
     let base = call.url();
     call.commit(tenant.view(), move |tx| {
         let written = create::create(&mut Cx::new(tx, &engine, &tenant), &door.runtime, &body)?;
-        let location = format!("{}/{}/", base.trim_end_matches('/'), written.record.id());
+        let id = written.record.id().to_string();
+        let location = [base.trim_end_matches('/'), &id, ""].join("/");
         Ok(answer(201, written).with_header(LOCATION, &location))
     })
     .await

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use loopd_types::{CompanyId, Network, Problem, Result, Uuid};
+use loopd_types::{CompanyId, Network, Problem, Result, Timestamp, Uuid};
 
 use super::bounds::Bounds;
 use super::load::UserAccess;
@@ -83,7 +83,7 @@ pub struct KeyAccess {
     pub scopes: PermissionSet,
     /// The scopes as they were given, for surfaces whose words are no permissions (`payments:accept`).
     pub words: Vec<String>,
-    pub expires_at: Option<loopd_types::Timestamp>,
+    pub expires_at: Option<Timestamp>,
 }
 
 impl KeyAccess {
@@ -211,15 +211,16 @@ impl Kernel {
     }
 
     async fn authenticate_token(&self, token: &str, origin: Origin) -> Result<Caller> {
-        let claims = self.verify_access(token)?;
+        let now = self.now();
+        let claims = self.verify_access(token, now)?;
         let user = self
-            .user_access_of(claims.user_id, claims.session_id)
+            .user_access_of(claims.user_id, claims.session_id, now)
             .await?
             .ok_or_else(|| Problem::unauthenticated("user_not_found", "User not found."))?;
         if !user.is_active {
             return Err(Problem::unauthenticated("user_inactive", "User is inactive."));
         }
-        if !user.has_session(claims.session_id, self.now()) {
+        if !user.has_session(claims.session_id, now) {
             return Err(crate::token::not_valid("Session has ended"));
         }
         let bounds = user.bounds_of(claims.session_id);
@@ -229,8 +230,7 @@ impl Kernel {
     }
 
     /// A token's signature is checked at its first use; whether its time and its session last, at every use.
-    fn verify_access(&self, token: &str) -> Result<Arc<Verified>> {
-        let now = self.now();
+    fn verify_access(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>> {
         if let Some(known) = self.cache.tokens.get(token) {
             known.require_current(now)?;
             return Ok(known);

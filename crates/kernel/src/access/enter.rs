@@ -203,8 +203,9 @@ impl Kernel {
         }
         self.admit_app(caller, &access).await?;
         let tenant = build(caller, membership, access, need.workspace, is_superuser)?;
+        let now = self.now();
         if let Some(product) = need.product {
-            self.require_open(&tenant, product, need.is_write)?;
+            require_open(&tenant, product, need.is_write, now)?;
         }
         if let Some(permission) = need.permission
             && !need.or_permission.is_some_and(|other| tenant.may_either(permission, other))
@@ -212,7 +213,7 @@ impl Kernel {
             tenant.require(permission)?;
         }
         if need.is_write && !is_superuser {
-            require_quota(&tenant, need.permission.unwrap_or(""), self.now())?;
+            require_quota(&tenant, need.permission.unwrap_or(""), now)?;
         }
         Ok(Arc::new(tenant))
     }
@@ -222,11 +223,15 @@ impl Kernel {
     /// # Errors
     /// 403 `product_not_subscribed`, 402 `subscription_suspended` for writes, `usage_limit_reached`.
     pub fn require_open(&self, tenant: &Tenant, product: &str, is_write: bool) -> Result<()> {
-        require_product(tenant, product, is_write, self.now())?;
-        match tenant.calls_are_over(product, self.now()).filter(|_| !tenant.is_superuser) {
-            Some(over) => Err(reached(over)),
-            None => Ok(()),
-        }
+        require_open(tenant, product, is_write, self.now())
+    }
+}
+
+fn require_open(tenant: &Tenant, product: &str, is_write: bool, now: Timestamp) -> Result<()> {
+    require_product(tenant, product, is_write, now)?;
+    match tenant.calls_are_over(product, now).filter(|_| !tenant.is_superuser) {
+        Some(over) => Err(reached(over)),
+        None => Ok(()),
     }
 }
 

@@ -149,9 +149,14 @@ impl Kernel {
     }
 
     /// As [`Kernel::user_access`], asked by whoever shows a session of theirs: another node may have begun it a moment ago.
-    pub(super) async fn user_access_of(&self, id: Uuid, session: Uuid) -> Result<Option<Arc<UserAccess>>> {
+    pub(super) async fn user_access_of(
+        &self,
+        id: Uuid,
+        session: Uuid,
+        now: Timestamp,
+    ) -> Result<Option<Arc<UserAccess>>> {
         let known = self.user_access(id).await?;
-        let lacks_it = known.as_ref().is_some_and(|user| !user.has_session(session, self.now()));
+        let lacks_it = known.as_ref().is_some_and(|user| !user.has_session(session, now));
         if lacks_it && self.db.engine() == Engine::Postgres {
             return self.load_user_access(id).await;
         }
