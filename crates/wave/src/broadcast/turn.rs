@@ -258,9 +258,9 @@ pub(super) fn told(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, broadcast:
 ///
 /// # Errors
 /// 404; 503 from the database.
-pub fn hold(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
+pub fn hold(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, reason: &str) -> Result<()> {
     let mut broadcast = store::lock(tx, tenant.company, id)?;
-    pause(&mut broadcast, "The company's licence is over.");
+    pause(&mut broadcast, reason);
     store::keep(tx, tenant.company, &broadcast, kernel.now())?;
     told(tx, kernel, tenant, &broadcast)
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use loopd_kernel::subscription::rules::Openness;
 use loopd_kernel::{Kernel, Tenant};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 use tokio::sync::watch;
 
 use super::{store, turn};
-use crate::{Wave, license};
+use crate::{PRODUCT, Wave, license};
 
 const POLL: Duration = Duration::from_millis(500);
 /// Turns of one look.
@@ -44,15 +45,27 @@ pub async fn run_due(wave: &Arc<Wave>, kernel: &Arc<Kernel>) -> Result<usize> {
 async fn take(wave: &Arc<Wave>, kernel: &Arc<Kernel>, company: CompanyId, id: Uuid) -> Result<()> {
     let access = kernel.company_access(company).await?;
     let tenant = Arc::new(Tenant::system(access.ok_or_else(|| Problem::internal("no company"))?, "loopwave broadcast"));
-    let locked = license::require_open(wave, kernel, &tenant, None).await.is_err();
+    let locked = locked(wave, kernel, &tenant).await?;
     let shared = kernel.clone();
     let done = kernel
         .db
         .write(tenant.view(), move |tx| match locked {
-            true => turn::hold(tx, &shared, &tenant, id),
-            false => turn::turn(tx, &shared, &tenant, id),
+            Some(reason) => turn::hold(tx, &shared, &tenant, id, reason),
+            None => turn::turn(tx, &shared, &tenant, id),
         })
         .await;
     wave.settings.failpoint.at("turned");
     done
+}
+
+/// Why a company may write nothing new, if it may not: what stands on a broadcast that waits for it.
+async fn locked(wave: &Arc<Wave>, kernel: &Arc<Kernel>, tenant: &Arc<Tenant>) -> Result<Option<&'static str>> {
+    if tenant.openness(PRODUCT, kernel.now()) != Openness::Open {
+        return Ok(Some("The company's subscription to Loopwave is not active."));
+    }
+    match license::require_open(wave, kernel, tenant, None).await {
+        Ok(_) => Ok(None),
+        Err(problem) if problem.status() == 402 => Ok(Some("The company's licence is over.")),
+        Err(problem) => Err(problem),
+    }
 }

@@ -56,10 +56,21 @@ impl Content {
     /// 400 of `file` when there is none.
     pub fn with_file(mut self, reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Self> {
         let file = shelf::file(reader, company, id, "file")?;
-        let kind = file.content_type.split('/').next().unwrap_or_default();
-        self.kind = if ["image", "video", "audio"].contains(&kind) { kind } else { "document" }.to_owned();
+        self.kind = kind_of(&file.content_type, self.text.is_some()).to_owned();
         self.media = Some(file.into());
         Ok(self)
+    }
+}
+
+/// How WhatsApp shows content of a type; what it does not show is a document. Sounds and stickers have no words below them, so with words
+/// they are documents too: nothing that somebody wrote is left out.
+fn kind_of(content_type: &str, has_words: bool) -> &'static str {
+    match content_type.split(';').next().unwrap_or_default() {
+        "image/jpeg" | "image/png" => "image",
+        "image/webp" if !has_words => "sticker",
+        "video/mp4" | "video/3gpp" => "video",
+        "audio/aac" | "audio/amr" | "audio/mpeg" | "audio/mp4" | "audio/ogg" if !has_words => "audio",
+        _ => "document",
     }
 }
 

@@ -1,6 +1,5 @@
 //! What shall be said, from a body: words, or a file, a choice, a reaction, a place.
 
-use loopd_kernel::file::{self, Purpose};
 use loopd_kernel::input::Input;
 use loopd_store::Reader;
 use loopd_types::{Problem, Result, Uuid};
@@ -165,22 +164,8 @@ impl Said {
             content.reply_to = Some(wa_id.ok_or_else(|| Problem::field("replyTo", "does_not_exist", words))?);
         }
         if let Some(id) = self.file {
-            let found = file::find(reader, company, id)?.filter(|file| file.purpose == Purpose::Library);
-            let found = found.ok_or_else(|| Problem::field("file", "does_not_exist", "There is no such file."))?;
-            content.kind = kind_of(&found.content_type).to_owned();
-            content.media = Some(found.into());
+            content = content.with_file(reader, company, id)?;
         }
         Ok(content)
-    }
-}
-
-/// How WhatsApp shows content of a type; what it does not show is a document.
-fn kind_of(content_type: &str) -> &'static str {
-    match content_type.split(';').next().unwrap_or_default() {
-        "image/jpeg" | "image/png" => "image",
-        "image/webp" => "sticker",
-        "video/mp4" | "video/3gpp" => "video",
-        "audio/aac" | "audio/amr" | "audio/mpeg" | "audio/mp4" | "audio/ogg" => "audio",
-        _ => "document",
     }
 }

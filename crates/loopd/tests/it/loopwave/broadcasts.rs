@@ -76,6 +76,27 @@ each_engine! {
         assert_eq!((&data["id"], &data["status"], &data["sentCount"], &data["failedCount"], &data["total"]), (&json!(id), &json!("completed"), &json!(3), &json!(0), &json!(3)));
     }
 
+    async fn a_broadcast_waits_where_the_subscription_ends(world: &World) {
+        let owner = world.owner().await;
+        let root = world.superuser().await;
+        let key = world.wave_key(&owner, &["*"]).await;
+        world.line(&owner, "250788000001").await;
+        pace(&owner, json!({"gap_min_seconds": 30, "gap_max_seconds": 40})).await;
+        let id = publish(&key, &people(3)).await;
+        until(world, &owner, &id, 0, "the first is sent", |it| it["sent_count"] == 1).await;
+        let one = owner.get("/api/v1/product-subscriptions/").query("product", "loopwave").await.text_at("/results/0/id");
+        let operator = root.in_company(&owner.code);
+        operator.post(&format!("/api/v1/product-subscriptions/{one}/suspend/")).await.expect_status(200);
+        let held = until(world, &owner, &id, 10 * SECOND_US, "it waits", |it| it["status"] == "paused").await;
+        assert_eq!(held["sent_count"], 1);
+        assert!(held["pause_reason"].as_str().is_some_and(|reason| reason.contains("subscription")), "{held}");
+        owner.post(&format!("{BASE}{id}/resume/")).await.expect_refusal(402, "subscription_suspended");
+        operator.post(&format!("/api/v1/product-subscriptions/{one}/resume/")).await.expect_status(200);
+        owner.post(&format!("{BASE}{id}/resume/")).await.expect_status(200);
+        let done = until(world, &owner, &id, 10 * SECOND_US, "all are sent", |it| it["status"] == "completed").await;
+        assert_eq!((&done["sent_count"], &done["failed_count"]), (&json!(3), &json!(0)));
+    }
+
     async fn a_run_of_failures_pauses_and_failed_ones_can_be_tried_again(world: &World) {
         let owner = world.owner().await;
         let key = world.wave_key(&owner, &["broadcasts:write"]).await;

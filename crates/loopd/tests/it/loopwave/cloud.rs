@@ -251,6 +251,40 @@ each_engine! {
         }
     }
 
+    async fn a_file_goes_as_what_whatsapp_shows_of_it_and_no_words_are_lost(shop: &Shop) {
+        let owner = shop.owner().await;
+        let key = shop.wave_key(&owner, &["*"]).await;
+        let line = shop.cloud(&owner).await;
+        shop.tell(&line, &messages(&json!([shop.text("wamid.A1", CUSTOMER, "Hi")]), &json!(null))).await.expect_status(200);
+        let chat = owner.get("/api/v1/loopwave/chats/").await.expect_status(200).text_at("/results/0/id");
+        let thread = format!("/api/v1/loopwave/chats/{chat}/messages/");
+        let files: [(&str, &str, &'static [u8], Option<&str>, &str); 6] = [
+            ("offer.png", "image/png", b"\x89PNG\r\n\x1a\nthe rest", Some("Look"), "image"),
+            ("dance.gif", "image/gif", b"GIF89a the rest", None, "document"),
+            ("wave.webp", "image/webp", b"RIFF\x20\0\0\0WEBPVP8 the rest", None, "sticker"),
+            ("wave.webp", "image/webp", b"RIFF\x20\0\0\0WEBPVP8 the rest", Some("Hello!"), "document"),
+            ("song.mp3", "audio/mpeg", b"ID3\x04\0\0 the rest", None, "audio"),
+            ("song.mp3", "audio/mpeg", b"ID3\x04\0\0 the rest", Some("Listen"), "document"),
+        ];
+        for (place, (name, content_type, bytes, words, kind)) in files.into_iter().enumerate() {
+            let file = owner.post("/api/v1/files/").query("name", name).body(content_type, bytes).await;
+            let file = file.expect_status(201).text_at("/id");
+            let mut said = json!({"file": file});
+            if let Some(words) = words {
+                said["text"] = json!(words);
+            }
+            owner.post(&thread).json(&said).await.expect_status(202);
+            said["to"] = json!(CUSTOMER);
+            shop.say(&key, &said).await;
+            for taken in &taken(shop, 2 * (place + 1)).await[2 * place..] {
+                assert_eq!(taken["type"], kind, "{name} with {words:?}");
+                // What is written in the inbox has its writer's name above.
+                let caption = taken[kind].get("caption").and_then(Value::as_str);
+                assert_eq!(caption.and_then(|said| said.lines().last()), words, "{name}");
+            }
+        }
+    }
+
     async fn what_customers_send_is_kept_whatever_it_is(shop: &Shop) {
         let owner = shop.owner().await;
         let key = shop.wave_key(&owner, &["*"]).await;
