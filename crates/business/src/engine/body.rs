@@ -184,11 +184,16 @@ impl Reading {
                 self.note_links(&field.name, &field.kind, &record.values[place]);
             }
             None => {
-                // The portal's samples put amounts into `data`; what does not read as the field's kind stays there and there only.
+                // The portal's samples put amounts into `data`; what does not read as the field's kind stays there and there only, but for money.
                 let copied = member(data, &field.name).filter(|value| is_writable && !value.is_null());
                 let is_link = matches!(field.kind, Kind::Reference { .. } | Kind::References { .. } | Kind::User);
-                if let Some(Ok(value)) = copied.filter(|_| !is_link).map(|value| parse(&field.kind, value, currency)) {
+                let is_money = matches!(field.kind, Kind::Money { .. } | Kind::Currency);
+                let copied = copied.filter(|_| !is_link).map(|value| parse(&field.kind, value, currency));
+                if let Some(Ok(value)) = copied {
                     record.values[place] = value;
+                } else if let (Some(Err(error)), true) = (copied, is_money) {
+                    // Left where it is, another sum or currency would be owed than the one that stands there.
+                    self.blame(&format!("data.{}", field.name), error);
                 } else if field.required && is_writable && self.mode != Mode::Patch {
                     self.blame(&field.name, required());
                 } else if self.mode == Mode::Create {

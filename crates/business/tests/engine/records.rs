@@ -61,6 +61,16 @@ each_engine! {
         assert_eq!((&made["price"], &made["currency"]), (&json!("12.50"), &json!("USD")));
         assert_eq!((&made["customer"], &made["party_size"]), (&json!(null), &json!(1)));
         assert_eq!(made["data"], body["data"]);
+        // Money that does not fit is not left behind: something else would be owed than what stands there.
+        for (data, field) in [
+            (json!({"price": "abc"}), "data.price"),
+            (json!({"price": 12.505, "currency": "USD"}), "data.price"),
+            (json!({"price": 1, "currency": "EURO"}), "data.currency"),
+            (json!({"price": 1, "currency": "usd"}), "data.currency"),
+        ] {
+            let refused = world.owner.post(APPOINTMENTS).json(&json!({"title": "x", "data": data})).await.expect_status(400).json();
+            assert!(refused["error"]["details"].get(field).is_some(), "{data}: {refused}");
+        }
     }
 
     async fn a_clients_own_id_is_looked_up_as_it_is_kept(world: &World) {

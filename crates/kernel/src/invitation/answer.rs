@@ -191,6 +191,9 @@ impl Acceptance {
             .await?;
         if let Some(known) = known {
             input.finish()?;
+            if known.is_active && !known.is_verified && password.is_none() {
+                return Err(Problem::field("password", "required", "This field is required."));
+            }
             if !known.is_verified || !known.is_active {
                 account::limit_email(kernel, &email).await?;
                 let hash = known.is_active.then_some(known.password_hash);

@@ -104,8 +104,12 @@ async fn retained(db: &Db, settings: &Settings) -> String {
         }
         Err(problem) => problem.cause().unwrap_or("not known").to_owned(),
     };
-    let overdue =
-        if overdue.is_empty() { "nothing is overdue".to_owned() } else { format!("to be removed: {overdue}") };
+    let is_older = migrate::plan(db).await.is_ok_and(|pending| !pending.is_empty());
+    let overdue = match overdue.as_str() {
+        _ if is_older => "what is overdue is looked up after the next start".to_owned(),
+        "" => "nothing is overdue".to_owned(),
+        rows => format!("to be removed: {rows}"),
+    };
     format!(
         "audit {} days or the plan's more, sessions {}, jobs {}, failed jobs {}, exports {}, imports {}; {overdue}",
         kept.audit_days, kept.session_days, kept.job_days, kept.failed_job_days, kept.export_days, kept.import_days

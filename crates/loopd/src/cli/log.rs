@@ -23,6 +23,8 @@ where
 {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(out).with_ansi(ansi);
+    // Where nobody reads the log any more, telling of it there would panic, in whatever work had something to say.
+    let builder = builder.log_internal_errors(false);
     match format {
         LogFormat::Json => {
             let json = builder.json().flatten_event(true).with_current_span(false).with_span_list(false);

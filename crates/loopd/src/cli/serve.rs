@@ -1,6 +1,6 @@
 //! `loopd serve`
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -94,13 +94,13 @@ impl Signals {
 
     async fn obey(mut self) {
         self.next().await;
-        tracing::info!("stopping: running requests are finished first; a second signal cuts them");
         self.lifecycle.advance(Phase::Draining);
         exit_after(self.patience, "the server did not stop in time");
+        tracing::info!("stopping: running requests are finished first; a second signal cuts them");
         self.next().await;
-        tracing::warn!("stopping at once");
         self.lifecycle.advance(Phase::Cut);
         exit_after(HARD, "the server did not stop at once");
+        tracing::warn!("stopping at once");
     }
 }
 
@@ -108,7 +108,8 @@ impl Signals {
 fn exit_after(wait: Duration, words: &'static str) {
     std::thread::spawn(move || {
         std::thread::sleep(wait);
-        eprintln!("loopd: {words} and is ended");
+        // Not eprintln!, which panics where nobody reads any more.
+        let _ = writeln!(io::stderr(), "loopd: {words} and is ended");
         std::process::exit(1);
     });
 }

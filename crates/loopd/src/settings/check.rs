@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use loopd_business::modules::payments;
 use loopd_kernel::billing::collector;
+use loopd_kernel::limit::Limiter;
 use loopd_kernel::{Environment, mail};
 use loopd_pay::settings as pay;
 use loopd_types::Secret;
@@ -90,6 +91,15 @@ impl Settings {
         let seconds = |of: i64| Duration::from_secs(of.unsigned_abs());
         let count = |of: i64| usize::try_from(of).unwrap_or(usize::MAX);
         let some = |text: String| (!text.is_empty()).then(|| Secret::new(text));
+        let redis_url = some(raw.redis_url);
+        Limiter::new(true, redis_url.as_ref())
+            .map_err(|_| refuse("redis_url", "cannot be read: it is like redis://host:6379/0, or rediss:// for TLS"))?;
+        if let Some(odd) = raw.allowed_origins.iter().find(|it| !is_origin(it)) {
+            return Err(refuse(
+                "allowed_origins",
+                format!("`{odd}` is no origin: it is like https://app.example.com, or *"),
+            ));
+        }
         Ok(Self {
             listen: address("listen", &raw.listen)?,
             modules_dir: (!raw.modules_dir.is_empty()).then(|| PathBuf::from(&raw.modules_dir)),
@@ -100,7 +110,7 @@ impl Settings {
             environment,
             secret_key: some(raw.secret_key),
             internal_key,
-            redis_url: some(raw.redis_url),
+            redis_url,
             trusted_proxies,
             allowed_origins: raw.allowed_origins,
             rate_limits: raw.rate_limits,
@@ -211,4 +221,10 @@ fn check_bounds(raw: &Raw) -> Result<(), Refused> {
         return Err(refuse("database_pool", "must be between 1 and 500"));
     }
     Ok(())
+}
+
+/// As browsers write it: scheme, host and port, and nothing behind them.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']))
 }

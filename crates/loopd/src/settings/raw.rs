@@ -116,7 +116,10 @@ impl Raw {
                     };
                     if !default.same_type(&value) {
                         let (is, wanted) = (value.type_str(), default.type_str());
-                        return Err(refuse(&name, format!("is a {is} and must be a {wanted} (in {})", path.display())));
+                        return Err(refuse(
+                            &name,
+                            format!("must be of type {wanted}, and is {is} (in {})", path.display()),
+                        ));
                     }
                     table.insert(name, value);
                 }

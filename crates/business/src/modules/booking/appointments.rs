@@ -408,7 +408,7 @@ fn checked_time(appointment: &Record) -> Result<Option<Span>> {
         };
     };
     if time.is_empty() {
-        return Err(Problem::field("ends_at", "invalid", "The end must lie behind the beginning."));
+        return Err(Problem::field("ends_at", "invalid", "The end must be after the beginning."));
     }
     if time.length() > LONGEST_US {
         return Err(Problem::field("ends_at", "max_value", "An appointment takes 31 days at most."));

@@ -135,7 +135,7 @@ pub fn ask(
         _ => from.plus(USUAL_DAYS * DAY_US),
     };
     if to <= from {
-        return Err(Problem::field("to", "invalid", "The end must lie behind the beginning."));
+        return Err(Problem::field("to", "invalid", "The end must be after the beginning."));
     }
     // an hour more, for the day on which the clocks go back
     if to.micros() - from.micros() > RANGE_DAYS * DAY_US + DAY_US / 24 {

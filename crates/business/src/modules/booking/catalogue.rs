@@ -214,7 +214,7 @@ fn check_time_off(cx: &mut Cx<'_, '_>, time_off: &mut Record) -> Result<()> {
     if let (Some(start), Some(end)) = (time_off.time("starts_at"), time_off.time("ends_at"))
         && end <= start
     {
-        problem.add_field("ends_at", "invalid", "The end must lie behind the beginning.");
+        problem.add_field("ends_at", "invalid", "The end must be after the beginning.");
     }
     if problem.has_fields() {
         return Err(problem);

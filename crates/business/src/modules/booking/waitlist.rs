@@ -87,7 +87,7 @@ pub fn waitlist_entries() -> Resource {
 fn check_window(_: &mut Cx<'_, '_>, entry: &mut Record) -> Result<()> {
     match (entry.time("window_starts_at"), entry.time("window_ends_at")) {
         (Some(start), Some(end)) if end <= start => {
-            Err(Problem::field("window_ends_at", "invalid", "The end must lie behind the beginning."))
+            Err(Problem::field("window_ends_at", "invalid", "The end must be after the beginning."))
         }
         _ => Ok(()),
     }
@@ -116,7 +116,7 @@ fn offer(cx: &mut Cx<'_, '_>, entry: &mut Record, input: &Input) -> Result<()> {
         let usual = start.plus(service.as_ref().map_or(30 * MINUTE_US, |service| service.length));
         let time = Span::new(start, entry.time("offered_ends_at").unwrap_or(usual));
         if time.is_empty() {
-            return Err(Problem::field("ends_at", "invalid", "The end must lie behind the beginning."));
+            return Err(Problem::field("ends_at", "invalid", "The end must be after the beginning."));
         }
         let suits = entry.time("window_starts_at").is_none_or(|earliest| earliest <= time.from)
             && entry.time("window_ends_at").is_none_or(|latest| time.from <= latest);

@@ -285,7 +285,7 @@ fn payments() -> Resource {
             Action::new("refund", &["succeeded", "partly_refunded"])
                 .to_one_of(&["partly_refunded", "refunded"])
                 .input(money("amount").input_only().help("How much; all that is left of it when it is not given."))
-                .input(text("reason", 500).required().help("Why."))
+                .input(text("reason", 500).help("Why."))
                 .input(boolean("credit_invoice").default(false).help("Also credit the invoice, so that the sum is not owed again."))
                 .guard(payment::require_refundable)
                 .effect(payment::refund)

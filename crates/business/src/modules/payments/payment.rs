@@ -226,7 +226,7 @@ pub fn post_refund(cx: &mut Cx<'_, '_>, payment: &mut Record, input: &Input) -> 
         &json!({
             "payment": payment.id().to_string(), "invoice": text_of(payment.id_in("invoice")), "customer": text_of(payment.id_in("customer")),
             "method": payment.text("method"), "currency": currency.code(), "amount": decimal_words(amount, currency),
-            "reason": input.text("reason"), "settlement": "manual", "refunded_at": cx.now().to_string(), "workspace": workspace_of(payment),
+            "reason": input.text("reason").unwrap_or_default(), "settlement": "manual", "refunded_at": cx.now().to_string(), "workspace": workspace_of(payment),
         }),
     )?;
     let cause = ledger::Cause { refund: Some(refund.id()), memo: refund.number(), ..cause("refund", payment) };
@@ -241,7 +241,8 @@ pub fn post_refund(cx: &mut Cx<'_, '_>, payment: &mut Record, input: &Input) -> 
     cx.save(&mut invoice)?;
     ledger::post(cx, currency, cause, &[(account, -amount), receivable, credit])?;
     if input.is("credit_invoice") {
-        let body = json!({"amount": decimal_words(amount, currency), "reason": input.text("reason")});
+        let body =
+            json!({"amount": decimal_words(amount, currency), "reason": input.text("reason").unwrap_or("Refunded")});
         cx.act(INVOICES, id, "credit-note", &body)?;
     }
     Ok(())

@@ -45,6 +45,9 @@ fn a_wrong_value_is_refused_with_its_name_and_the_reason() {
         ("LOOP_DATABASE_URL", "mysql://x", "must begin"),
         ("LOOP_LISTNE", "x", "no setting"),
         ("LOOP_DATABASE_POOL", "many", "no whole number"),
+        ("LOOP_REDIS_URL", "http://127.0.0.1", "redis://"),
+        ("LOOP_ALLOWED_ORIGINS", "app.example.com", "no origin"),
+        ("LOOP_ALLOWED_ORIGINS", "https://app.example.com/", "no origin"),
     ] {
         let complaint = Program::fresh().with(name, value).refused(&["serve"]);
         assert!(complaint.contains(name) && complaint.contains(words), "{complaint}");

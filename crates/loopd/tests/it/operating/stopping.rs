@@ -49,6 +49,17 @@ async fn a_server_that_is_told_to_stop_is_not_ready_while_it_still_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_log_nobody_reads_any_more_works_and_stops() {
+    let program = Program::fresh();
+    let server = program.serve_unheard();
+    server.client().get("/health/live").await.expect_status(200);
+    // Nobody reads its access log either.
+    server.owner().await.get("/api/v1/auth/me/").await.expect_status(200);
+    server.terminate();
+    assert!(server.ended().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_does_not_end_is_cut_when_its_time_is_over() {
     let program = Program::fresh().with("LOOP_SHUTDOWN_TIMEOUT", "1").with("LOOP_BODY_TIMEOUT", "600");
     let server = program.serve();

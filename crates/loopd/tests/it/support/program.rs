@@ -180,6 +180,24 @@ impl Program {
         Self::start(self.command(&["serve", "--json"]))
     }
 
+    /// The same, and then nobody reads what the server says on standard error: every line that it has to say fails from here on.
+    pub fn serve_unheard(&self) -> Served {
+        let mut command = self.command(&["serve", "--json"]);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary can be started");
+        let mut line = String::new();
+        let printed = BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line);
+        printed.expect("standard output can be read");
+        let greeting: Value = serde_json::from_str(&line).expect("it starts");
+        let base = format!("http://{}", greeting["listening"].as_str().expect("an address"));
+        drop(child.stderr.take());
+        Served { child, base, log: None }
+    }
+
     /// The same for a server whose files may be kept from growing ([`Served::let_files_grow`]); the kernel's signal would end it.
     pub fn serve_on_a_small_disk(&self) -> Served {
         let mut command = Command::new("sh");
