@@ -217,10 +217,14 @@ each_engine! {
         let me = call(&buyer, "identity.whoami", json!({})).await;
         assert_json!(me, {"isError": false, "structuredContent": {"purpose": "BUYER"}});
         let did = me.pointer("/structuredContent/did").and_then(Value::as_str).expect("a DID").to_owned();
+        // By the name that the server was called by, as over HTTP: each verifies what was signed through the other.
+        assert_eq!(buyer.get("/v0/whoami").await.expect_status(200).text_at("/did"), did);
         let signed = call(&buyer, "identity.sign", json!({"data": "aGVsbG8="})).await;
         assert_json!(signed, {"isError": false, "structuredContent": {"did": did, "keyId": (format!("{did}#key-1"))}});
         let mut proof = json!({"data": "aGVsbG8=", "did": did, "signature": signed["structuredContent"]["signature"]});
         assert_json!(call(&buyer, "identity.verify", proof.clone()).await, {"structuredContent": {"valid": true}});
+        let over_http = buyer.post("/v0/whoami/verify").json(&proof).await.expect_status(200);
+        assert_json!(over_http.json(), {"valid": true, "did": (did)});
         proof["data"] = json!("aGVsbG9v");
         assert_json!(call(&buyer, "identity.verify", proof).await, {"structuredContent": {"valid": false}});
         let scopeless = call(&seller, "identity.sign", json!({"data": "aGVsbG8="})).await;
@@ -229,6 +233,8 @@ each_engine! {
         assert_json!(call(&seller, "endpoints.register", weather).await, {"isError": false});
         let found = call(&buyer, "endpoints.discover", json!({"category": "weather"})).await;
         assert_json!(found, {"isError": false, "structuredContent": {"endpoints": [{"url": "https://shop.example/weather", "price": {"amountUsdc": "0.05"}}]}});
+        let facilitator = buyer.get("/v0/discover").await.expect_status(200).at("/facilitator");
+        assert_eq!(found.pointer("/structuredContent/facilitator"), Some(&facilitator));
     }
 
     async fn strangers_and_pages_of_strangers_are_refused(world: &World) {

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HOST, HeaderName, HeaderValue};
 use loopd_kernel::access::Door;
 use loopd_types::{Kind, Problem, Result};
 use serde_json::{Map, Value, json};
@@ -51,6 +51,11 @@ async fn carry_out(tool: &Tool, call: &Call, doors: &[&Door], message: &Message)
         if let Some(value) = call.headers().get(name) {
             parts.headers.insert(HeaderName::from_static(name), value.clone());
         }
+    }
+    // What the operation says of itself, its addresses and DIDs, is by the name that this call came to: else a signature that was made
+    // through a tool could be verified through tools only. Not the header as it came, which HTTP/2 has none of and a proxy another.
+    if let Some(host) = call.base_url().split_once("://").and_then(|(_, host)| HeaderValue::from_str(host).ok()) {
+        parts.headers.insert(HOST, host);
     }
     if let Some(key) = message.meta(IDEMPOTENCY_KEY) {
         // One that no header can carry is refused as a bad key.
