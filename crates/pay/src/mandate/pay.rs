@@ -142,7 +142,9 @@ impl Buyer<'_> {
     /// What is asked in a 402, in version 2's header or version 1's body: the first offer that can be paid here.
     fn read_ask(&self, answer: &Answer) -> Result<Ask, Refusal> {
         if answer.status != 402 {
-            return Err(not_x402(format!("The address answers {} without asking to be paid", answer.status)));
+            let why =
+                reason(answer).filter(|_| answer.status >= 400).map(|why| format!(": {why:.200}")).unwrap_or_default();
+            return Err(not_x402(format!("The address answers {} without asking to be paid{why}", answer.status)));
         }
         let named =
             |name: &str| answer.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
@@ -328,8 +330,7 @@ impl Buyer<'_> {
             told.as_ref().and_then(|it| it["transaction"].as_str()).filter(|hash| is_hash(hash)).map(str::to_owned);
         let is_settled = self.note(&spend, tx_hash.as_deref()).await?;
         if !(200..300).contains(&answer.status) {
-            let said = serde_json::from_slice::<Json>(&answer.body).ok();
-            let why = said.as_ref().and_then(|it| it["error"].as_str()).unwrap_or("no reason given");
+            let why = reason(&answer).unwrap_or_else(|| "no reason given".to_owned());
             let words = format!("The seller answers {} to the payment: {:.200}", answer.status, why);
             return Ok(failed("settle_failed", words));
         }
@@ -344,7 +345,8 @@ impl Buyer<'_> {
             answer: Some(answer),
             price,
             resource: self.url.to_owned(),
-            tx_hash: tx_hash.or(spend.tx_hash),
+            // A hash that the chain does not bear out is only something the seller says.
+            tx_hash: tx_hash.filter(|_| is_settled).or(spend.tx_hash),
             balance_after,
             mandate,
         })))
@@ -405,6 +407,15 @@ fn written(ask: &Ask, it: &Authorization, signature: &Bytes) -> Json {
             json!({"x402Version": 2, "resource": ask.resource, "accepted": ask.accepted, "payload": payload})
         }
     }
+}
+
+/// Why a seller does not deliver, where its JSON says so: an invoice that is paid already is no address that costs nothing.
+fn reason(answer: &Answer) -> Option<String> {
+    let said: Json = serde_json::from_slice(&answer.body).ok()?;
+    // `message` first: beside one, `error` is a code.
+    let words =
+        ["/error/message", "/message", "/error", "/detail"].into_iter().find_map(|at| said.pointer(at)?.as_str());
+    words.map(str::to_owned)
 }
 
 /// What the seller tells of the payment.

@@ -98,6 +98,16 @@ fn statuses(answers: &[Answer]) -> Vec<u16> {
     all
 }
 
+/// The result of a tool at `/mcp`.
+async fn tool(client: &Client, name: &str, arguments: Value, idempotency_key: Value) -> Value {
+    let mut params = json!({"name": name, "arguments": arguments});
+    if !idempotency_key.is_null() {
+        params["_meta"] = json!({"idempotency-key": idempotency_key});
+    }
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    client.post("/mcp").json(&message).await.expect_status(200).at("/result")
+}
+
 /// Calls at the same moment.
 async fn at_once(calls: impl IntoIterator<Item = (Client, String, String)>) -> Vec<Answer> {
     let tasks: Vec<_> = calls
@@ -386,6 +396,35 @@ each_engine! {
         // The second is refused before anything is signed.
         let refused = buyer.client.post("/v0/payments/pay").json(&json!({"url": made["url"]})).await.expect_status(402).json();
         assert_eq!(refused["code"], "url_not_x402");
+    }
+
+    async fn an_agent_pays_a_link_by_the_tool_and_whoever_repeats_it_pays_nothing(world: &World) {
+        let owner = world.owner().await;
+        let seller = world.paid_by_usdc(&owner).await;
+        let buyer = world.project(&owner, "BUYER").await;
+        let mandate = json!({"maxPerCallUsdc": "20", "dailyCapUsdc": "20"});
+        assert_eq!(tool(&buyer.client, "payments.mandates.create", mandate, Value::Null).await["isError"], false);
+        let id = invoice(&owner, "12.50", "USD").await;
+        let (made, _) = link(&owner, &id).await;
+        let pay = async |key: Value| tool(&buyer.client, "payments.pay", json!({"url": made["url"]}), key).await;
+        let paid = pay(json!("tea")).await;
+        let said = &paid["structuredContent"];
+        assert_eq!((&paid["isError"], &said["ok"], &said["content"]["status"]), (&json!(false), &json!(true), &json!("paid")), "{paid}");
+        assert_eq!(said["txHash"], said["content"]["transaction"]);
+        // A lost answer is asked for again by the same key; without one there is nothing left to pay.
+        assert_eq!(pay(json!("tea")).await["structuredContent"], *said);
+        let refused = pay(Value::Null).await;
+        assert_eq!((&refused["isError"], &refused["structuredContent"]["code"]), (&json!(true), &json!("url_not_x402")), "{refused}");
+        let words = refused.pointer("/structuredContent/message").and_then(Value::as_str).expect("words");
+        assert!(words.starts_with("The address answers 409 without asking to be paid: "), "{words}");
+
+        let settled = read(&owner, &id).await;
+        assert_eq!((&settled["status"], &settled["amount_paid"], &settled["amount_overpaid"]), (&json!("paid"), &json!("12.50"), &json!("0.00")));
+        let receipts = settled["usdc_receipts"].as_array().expect("receipts");
+        assert_eq!((receipts.len(), &receipts[0]["receipt"]), (1, &said["content"]["receipt"]));
+        assert_eq!(sold(&seller).await.as_array().map(Vec::len), Some(1));
+        let spent = tool(&buyer.client, "payments.mandates.list", json!({}), Value::Null).await;
+        assert_eq!(spent.pointer("/structuredContent/mandates/0/totalSpentUsdc"), Some(&json!("12.50")), "{spent}");
     }
 
     async fn browsers_get_a_page_that_says_how_it_stands(world: &World) {

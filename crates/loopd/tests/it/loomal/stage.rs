@@ -160,7 +160,7 @@ pub enum Manner {
     TakesAndFails,
     /// Does not take the money, and answers 402 again.
     Refuses,
-    /// Does not take the money, and delivers.
+    /// Does not take the money, delivers, and tells of a transaction that there is not.
     Lies,
 }
 
@@ -200,6 +200,12 @@ struct Shop {
     paid_calls: Arc<AtomicUsize>,
 }
 
+/// What a seller says of a transaction that nobody sent.
+fn invented() -> String {
+    let told = json!({"success": true, "transaction": format!("0x{}", "ab".repeat(32)), "network": "base"});
+    STANDARD.encode(told.to_string())
+}
+
 async fn serve(mut stream: TcpStream, shop: Arc<Shop>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -226,7 +232,7 @@ async fn serve(mut stream: TcpStream, shop: Arc<Shop>) {
             asked["paymentHeader"] = json!(header);
             match shop.manner {
                 Manner::Refuses => (402, String::new(), json!({"x402Version": 1, "error": "not today", "accepts": []})),
-                Manner::Lies => (200, String::new(), json!({"sky": "grey"})),
+                Manner::Lies => (200, format!("X-Payment-Response: {}\r\n", invented()), json!({"sky": "grey"})),
                 manner => {
                     let redeemed = shop.client.post("/v0/payments/redeem").json(&asked).await.expect_status(200).json();
                     let told =
