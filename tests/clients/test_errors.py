@@ -89,6 +89,7 @@ class Errors(unittest.TestCase):
             with self.subTest(f"{answer.request.method} {answer.request.url.path} {answer.status_code}"):
                 self.assertEqual(answer.headers["content-type"].split(";")[0], "application/json")
                 body = answer.json()
+                self.assertEqual(list(body), ["error", "message", "status"])
                 self.assertEqual(body["status"], answer.status_code)
                 self.assertRegex(body["error"], "^[a-z_]+$")
                 self.assertTrue(body["message"])

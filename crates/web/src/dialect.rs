@@ -134,7 +134,8 @@ fn loomal(problem: &Problem) -> Value {
         _ => sentence(problem),
     };
     let mut body = json!({"error": code, "message": message, "status": problem.status()});
-    for (name, value) in problem.extra() {
+    // A body that is too large is refused by the edge, whose facts are LOOP's details; what an operation here adds is its own (`ok`, `txHash`).
+    for (name, value) in problem.extra().iter().filter(|_| problem.kind() != Kind::TooLarge) {
         body[name] = value.clone();
     }
     body
