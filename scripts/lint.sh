@@ -23,6 +23,8 @@ cargo fmt --all --check
 scripts/ui.sh
 say "clippy"
 cargo clippy -q --workspace --all-targets -- -D warnings
+# Nothing else builds the fuzz targets, so nobody would see that their lock file is behind.
+cargo metadata -q --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 say "licences, bans and sources"
 # Not `advisories`: their database comes by git from another host, and a check must not depend on the network of the day.
 deny --log-level warn check bans licenses sources
