@@ -134,6 +134,21 @@ each_engine! {
         assert_eq!(activity["activity"][0]["status"], "verified");
     }
 
+    async fn a_seller_that_redirects_or_floods_is_followed_nowhere_and_read_to_no_end(world: &World) {
+        let owner = world.owner().await;
+        let (seller, buyer) = (world.project(&owner, "SELLER").await, world.project(&owner, "BUYER").await);
+        mandate(&buyer, "0.10", "1").await;
+        let elsewhere = Seller::open(&seller, "0.05", Manner::Redirects).await;
+        let out = refused(pay(&buyer, &elsewhere.url).await, 402, "settle_failed");
+        assert_eq!(out["message"], "The seller answers 307 to the payment: no reason given");
+        let flood = Seller::open(&seller, "0.05", Manner::Floods).await;
+        let paid = pay(&buyer, &flood.url).await.expect_status(200).json();
+        assert_eq!((&paid["contentCut"], paid["contentText"].as_str().map(str::len)), (&json!(true), Some(1 << 20)));
+        let activity = buyer.client.get("/v0/payments/activity").await.json();
+        assert_eq!((&activity["activity"][0]["status"], &activity["activity"][1]["status"]), (&json!("verified"), &json!("verified")));
+        assert_eq!(seller.client.get("/v0/payments").await.at("/count"), json!(0));
+    }
+
     async fn a_mandate_says_what_is_wrong_with_it(world: &World) {
         let owner = world.owner().await;
         let buyer = world.project(&owner, "BUYER").await;

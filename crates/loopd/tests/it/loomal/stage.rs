@@ -162,6 +162,10 @@ pub enum Manner {
     Refuses,
     /// Does not take the money, delivers, and tells of a transaction that there is not.
     Lies,
+    /// Does not take the money, and sends whoever shows it elsewhere.
+    Redirects,
+    /// Does not take the money, and answers more than anybody wants to read.
+    Floods,
 }
 
 /// A seller of weather on a port of its own.
@@ -232,6 +236,8 @@ async fn serve(mut stream: TcpStream, shop: Arc<Shop>) {
             asked["paymentHeader"] = json!(header);
             match shop.manner {
                 Manner::Refuses => (402, String::new(), json!({"x402Version": 1, "error": "not today", "accepts": []})),
+                Manner::Redirects => (307, "Location: http://169.254.169.254/\r\n".to_owned(), json!({})),
+                Manner::Floods => (200, String::new(), json!({"sky": "grey".repeat(1 << 20)})),
                 Manner::Lies => (200, format!("X-Payment-Response: {}\r\n", invented()), json!({"sky": "grey"})),
                 manner => {
                     let redeemed = shop.client.post("/v0/payments/redeem").json(&asked).await.expect_status(200).json();
