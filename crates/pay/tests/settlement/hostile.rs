@@ -15,6 +15,9 @@ use crate::rpc::{sent, until_concluded};
 use crate::stub::Stub;
 use crate::support::{SELLER, Timely, refused, settled};
 
+/// Bytes.
+const FLOOD: usize = 64 * 1024 * 1024;
+
 /// How the node between us and the chain behaves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mood {
@@ -27,6 +30,10 @@ enum Mood {
     Invents,
     /// Hangs up whatever is asked.
     Dark,
+    /// Takes transactions and says so only when nobody waits any more.
+    Slow,
+    /// Takes transactions and answers with more than anybody should read.
+    Floods,
 }
 
 /// Our way to the chain by this node.
@@ -44,8 +51,11 @@ async fn between(chain: &Arc<TestChain>, mood: &Arc<Mutex<Mood>>) -> Arc<Pay> {
                 })),
                 _ => there.rpc.ask::<Value>(method, asked["params"].clone()).await,
             };
-            if (mood, method) == (Mood::LosesAnswers, "eth_sendRawTransaction") {
-                return None;
+            match (mood, method) {
+                (Mood::LosesAnswers, "eth_sendRawTransaction") => return None,
+                (Mood::Slow, "eth_sendRawTransaction") => tokio::time::sleep(Duration::from_secs(60)).await,
+                (Mood::Floods, "eth_sendRawTransaction") => return Some((200, "[".repeat(FLOOD))),
+                _ => {}
             }
             let body = match answer {
                 Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
@@ -111,5 +121,28 @@ each_engine! {
         let _: Value = chain.ask("anvil_mine", json!([])).await;
         assert_eq!(until_concluded(&world.kernel, &order).await, State::Settled);
         assert_eq!((chain.balance(SELLER).await, sent(&chain).await), (3_000, 3));
+    }
+
+    async fn a_node_that_is_slow_or_floods_costs_no_money(world: &Timely) {
+        let Some(chain) = TestChain::start() else { return };
+        let (chain, buyer) = (Arc::new(chain), Buyer::new(9));
+        chain.mint(buyer.address, 10_000_000);
+        let mood = Arc::new(Mutex::new(Mood::Floods));
+        let pay = between(&chain, &mood).await;
+
+        // What cannot be read is no answer: the chain is asked what became of it.
+        let order = buyer.pays(SELLER, 1_000, 1);
+        settled(settle(&pay, world, &order, 20_000).await);
+        assert_eq!((chain.balance(SELLER).await, sent(&chain).await), (1_000, 1));
+
+        // Whoever asked hears in their time that it is under way, with the hash that was written down before it was sent.
+        *mood.lock().unwrap() = Mood::Slow;
+        let order = buyer.pays(SELLER, 1_000, 2);
+        let began = std::time::Instant::now();
+        let Outcome::Pending { settlement } = settle(&pay, world, &order, 1_000).await else { panic!("not pending") };
+        assert!(settlement.tx_hash.is_some() && began.elapsed() < Duration::from_secs(10));
+        *mood.lock().unwrap() = Mood::Honest;
+        assert_eq!(until_concluded(&world.kernel, &order).await, State::Settled);
+        assert_eq!((chain.balance(SELLER).await, sent(&chain).await), (2_000, 2));
     }
 }
