@@ -1,11 +1,12 @@
 //! The service pages and operators' endpoints: schema, portal, assets, metrics; and the background work of one process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use loopd_business::engine::{Engine, Registry};
 use loopd_business::modules::{self, Ports};
 use loopd_kernel::mail::{self, Mailer};
@@ -13,7 +14,7 @@ use loopd_kernel::{Kernel, Presented, file, job, transfer, webhook};
 use loopd_pay::{Pay, settlement};
 use loopd_types::{Problem, Result, SECOND_US};
 use loopd_wave::Wave;
-use loopd_web::operation::RateClass;
+use loopd_web::operation::{Access, RateClass};
 use loopd_web::{Call, Content, Metrics, Operation, Param, Reply, ResponseDoc, Surface, openapi, schema, yaml};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -166,6 +167,7 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
     let staff_info = info.clone();
     let mailbox = account::mailbox(settings, &info);
     let pages = vec![
+        root(operations),
         page("portal", "/", "Developer portal", |info, call| {
             portal::front(info, call.query().get("format")).ok_or_else(Problem::not_found)
         })
@@ -212,6 +214,32 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
         pages.into_iter().chain(account::operations()).chain(forms::operations()).chain(paid).chain(mailbox).collect();
     let _ = served.set(operations.iter().chain(&pages).map(described_only).collect());
     pages
+}
+
+/// The base of the API itself: the collections that there are and where they lie (spec/loop.md 4.2).
+fn root(operations: &[Operation]) -> Operation {
+    const BASE: &str = "/api/v1/";
+    let is_list =
+        |it: &&Operation| it.method == Method::GET && matches!(it.access, Access::Tenant { .. } | Access::Union { .. });
+    let collections: BTreeSet<String> = operations
+        .iter()
+        .filter(is_list)
+        .filter_map(|it| Some(it.path.strip_prefix(BASE)?.trim_end_matches('/').to_owned()))
+        .filter(|path| !path.contains('{') && path.split('/').count() <= 2)
+        .collect();
+    let collections = Arc::new(collections);
+    Operation::get("api_root", BASE, move |call: Call| {
+        let (collections, base) = (collections.clone(), call.base_url());
+        async move {
+            let all: BTreeMap<&str, String> =
+                collections.iter().map(|path| (path.as_str(), format!("{base}{BASE}{path}/"))).collect();
+            Reply::json(200, &all)
+        }
+    })
+    .tag("service")
+    .summary("Where every collection lies")
+    .rate(RateClass::Unlimited)
+    .response(ResponseDoc::empty(200, "Addresses, by what they are called.").with(Content::json(schema::free_object())))
 }
 
 /// The operation without its handler: a page that held its own handler would never be freed.

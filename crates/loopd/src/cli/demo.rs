@@ -32,6 +32,7 @@ const SERVICES: [(&str, i64, &str); 4] =
     [("Consultation", 30, "15000"), ("Haircut", 45, "8000"), ("Massage", 60, "25000"), ("Check-up", 30, "20000")];
 
 pub async fn run(settings: Settings, code: &str, rows: u64, output: &Output) -> anyhow::Result<()> {
+    let base = settings.public_url();
     let server = app::build(settings, World::default()).await?;
     let (kernel, engine) = (server.kernel.clone(), server.engine.clone());
     let company = CompanyCode::parse(code).ok_or_else(|| anyhow!("`{code}` is no company code, such as 001"))?.0;
@@ -49,11 +50,11 @@ pub async fn run(settings: Settings, code: &str, rows: u64, output: &Output) -> 
         true => format!(
             "Company {code} has services and appointments already, so nothing was added. `--rows N` adds N appointments."
         ),
-        false => format!("Company {code} has {} records of demo data more.", made.records + extra),
+        false => format!("{} demo records were added to company {code}.", made.records + extra),
     };
     if let Some(email) = login["email"].as_str() {
         text.push_str(&format!(
-            "\nSign in as {email} with password {}",
+            "\nSign in as {email} with password {}, when the server runs: {base}/api/docs/ tries every call",
             login["password"].as_str().unwrap_or_default()
         ));
     }

@@ -11,7 +11,8 @@ use super::{NOBODY, ask, is_secured, operations, path_of, request};
 use crate::support::World;
 
 /// Operations that are open to everybody, by intention. One that is not here asks for credentials.
-const PUBLIC: [&str; 46] = [
+const PUBLIC: [&str; 47] = [
+    "api_root",
     "assets",
     // Whoever reads a letter shows its link.
     "auth_email_verify",

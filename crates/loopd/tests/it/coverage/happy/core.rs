@@ -14,6 +14,17 @@ pub(super) async fn core(world: &World, tour: &mut Tour) {
     for path in ["/", "/api/developers/", "/api/docs/", "/api/redoc/", "/api/schema/", "/api/assets/", "/health/"] {
         tour.get_as(&nobody, path).await;
     }
+    let root = tour.get_as(&nobody, "/api/v1/").await.json();
+    // Each leads to a list, which wants to know who asks.
+    for (name, address) in root.as_object().expect("an object") {
+        let path = address
+            .as_str()
+            .and_then(|address| address.strip_prefix(world.base.as_str()))
+            .expect("an address of this server");
+        assert_eq!(path, format!("/api/v1/{name}/"));
+        nobody.get(path).await.expect_refusal(401, "not_authenticated");
+    }
+    assert!(root.get("companies").is_some() && root.get("booking/appointments").is_some(), "{root}");
     let person =
         json!({"email": "new@example.com", "username": "new", "password": "strongpass123", "company_name": "New Ltd"});
     tour.post_as(&nobody, "/api/v1/auth/register/", person).await;
