@@ -219,13 +219,17 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
 /// The base of the API itself: the collections that there are and where they lie (spec/loop.md 4.2).
 fn root(operations: &[Operation]) -> Operation {
     const BASE: &str = "/api/v1/";
-    let is_list =
-        |it: &&Operation| it.method == Method::GET && matches!(it.access, Access::Tenant { .. } | Access::Union { .. });
     let collections: BTreeSet<String> = operations
         .iter()
-        .filter(is_list)
-        .filter_map(|it| Some(it.path.strip_prefix(BASE)?.trim_end_matches('/').to_owned()))
-        .filter(|path| !path.contains('{') && path.split('/').count() <= 2)
+        .filter(|it| it.method == Method::GET && Surface::of(&it.path) == Surface::Loop && !it.path.contains('{'))
+        .filter_map(|it| Some((it.path.strip_prefix(BASE)?.trim_end_matches('/'), &it.access)))
+        // What lies right here is the platform's, and behind a module's name its records.
+        .filter(|(path, access)| match path.split('/').count() {
+            1 => true,
+            2 => matches!(access, Access::Tenant { .. } | Access::Union { .. }),
+            _ => false,
+        })
+        .map(|(path, _)| path.to_owned())
         .collect();
     let collections = Arc::new(collections);
     Operation::get("api_root", BASE, move |call: Call| {

@@ -80,7 +80,7 @@ each_engine! {
         let (_, token) = invited(world, &owner, &squatter.email, "admin").await;
         let shown = world.client().post(LOOKUP).json(&json!({"token": token})).await.expect_status(200);
         assert_json!(shown.json(), {"has_account": true, "needs_password": true});
-        accept(world, json!({"token": token})).await.expect_refusal(401, "no_active_account");
+        accept(world, json!({"token": token})).await.expect_field("password", "required");
         accept(world, json!({"token": token, "password": "not this one"})).await.expect_refusal(401, "no_active_account");
         squatter.in_company("001").get("/api/v1/workspaces/").await.expect_refusal(403, "company_access_denied");
         accept(world, json!({"token": token, "password": "strongpass123"})).await.expect_status(200);
