@@ -258,8 +258,8 @@ each_engine! {
         shop.tell(&line, &messages(&json!([shop.text("wamid.A1", CUSTOMER, "Hi")]), &json!(null))).await.expect_status(200);
         let chat = owner.get("/api/v1/loopwave/chats/").await.expect_status(200).text_at("/results/0/id");
         let thread = format!("/api/v1/loopwave/chats/{chat}/messages/");
-        let files: [(&str, &str, &'static [u8], Option<&str>, &str); 6] = [
-            ("offer.png", "image/png", b"\x89PNG\r\n\x1a\nthe rest", Some("Look"), "image"),
+        let files = [
+            ("offer.png", "image/png", &b"\x89PNG\r\n\x1a\nthe rest"[..], Some("Look"), "image"),
             ("dance.gif", "image/gif", b"GIF89a the rest", None, "document"),
             ("wave.webp", "image/webp", b"RIFF\x20\0\0\0WEBPVP8 the rest", None, "sticker"),
             ("wave.webp", "image/webp", b"RIFF\x20\0\0\0WEBPVP8 the rest", Some("Hello!"), "document"),
