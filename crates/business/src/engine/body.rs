@@ -163,6 +163,14 @@ impl Reading {
         record.set_status(text);
     }
 
+    /// What a field is when nobody says. Amounts in a currency that was refused are nothing: the refusal stands.
+    fn preset(&self, cx: &Cx<'_, '_>, field: &Field, currency: Option<Currency>) -> Result<Value> {
+        match preset_value(cx, field, currency) {
+            Err(_) if self.problem.has_fields() => Ok(Value::Null),
+            made => made,
+        }
+    }
+
     /// One field of the definition: from the body, else from `data`, else its default.
     fn field(
         &mut self,
@@ -197,7 +205,7 @@ impl Reading {
                 } else if field.required && is_writable && self.mode != Mode::Patch {
                     self.blame(&field.name, required());
                 } else if self.mode == Mode::Create {
-                    record.values[place] = preset_value(cx, field, currency)?;
+                    record.values[place] = self.preset(cx, field, currency)?;
                 }
             }
         }
@@ -309,7 +317,7 @@ impl Reading {
                         }
                     }
                     None if is_new && field.required && is_writable => self.blame(&name(&field.name), required()),
-                    None if is_new => line.values[place] = preset_value(cx, field, currency)?,
+                    None if is_new => line.values[place] = self.preset(cx, field, currency)?,
                     None => {}
                 }
             }

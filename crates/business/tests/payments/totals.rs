@@ -18,6 +18,19 @@ fn decimal(value: i128, scale: usize) -> String {
 }
 
 each_engine! {
+    async fn a_currency_that_is_none_is_refused_wherever_it_stands(world: &World) {
+        let lines = json!([{"description": "x", "qty": "1", "unit_price": "10"}]);
+        for (body, field) in [
+            (json!({"title": "x", "data": {"amount": 25000, "currency": "EURO"}}), "data.currency"),
+            (json!({"title": "x", "data": {"amount": "abc"}}), "data.amount"),
+            (json!({"title": "x", "currency": "EURO"}), "currency"),
+            (json!({"title": "x", "currency": "EURO", "lines": lines}), "currency"),
+        ] {
+            let refused = world.owner.post("/api/v1/payments/invoices/").json(&body).await.expect_status(400).json();
+            assert!(refused["error"]["details"].get(field).is_some(), "{body}: {refused}");
+        }
+    }
+
     async fn totals_are_those_of_exact_fractions(world: &World) {
         let seed = u64::from(std::process::id());
         let dice = Dice::new(seed);
