@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -182,19 +182,7 @@ impl Program {
 
     /// The same, and then nobody reads what the server says on standard error: every line that it has to say fails from here on.
     pub fn serve_unheard(&self) -> Served {
-        let mut command = self.command(&["serve", "--json"]);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary can be started");
-        let mut line = String::new();
-        let printed = BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line);
-        printed.expect("standard output can be read");
-        let greeting: Value = serde_json::from_str(&line).expect("it starts");
-        let base = format!("http://{}", greeting["listening"].as_str().expect("an address"));
-        drop(child.stderr.take());
+        let (child, base, _) = Self::begin(self.command(&["serve", "--json"]));
         Served { child, base, log: None }
     }
 
@@ -206,7 +194,19 @@ impl Program {
         Self::start(command)
     }
 
-    fn start(mut command: Command) -> Served {
+    fn start(command: Command) -> Served {
+        let (child, base, mut complaints) = Self::begin(command);
+        // Read all the time: a full pipe would stop the server.
+        let log = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            let _ = complaints.read_to_end(&mut said);
+            said
+        });
+        Served { child, base, log: Some(log) }
+    }
+
+    /// The server once it has said where it listens, and what it says on standard error.
+    fn begin(mut command: Command) -> (Child, String, ChildStderr) {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -225,13 +225,8 @@ impl Program {
             let _ = complaints.read_to_string(&mut words);
             panic!("the server did not start: {line}{words}");
         };
-        // Read all the time: a full pipe would stop the server.
-        let log = std::thread::spawn(move || {
-            let mut said = Vec::new();
-            let _ = complaints.read_to_end(&mut said);
-            said
-        });
-        Served { child, base: format!("http://{address}"), log: Some(log) }
+        let base = format!("http://{address}");
+        (child, base, complaints)
     }
 }
 
