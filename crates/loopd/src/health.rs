@@ -28,7 +28,11 @@ pub fn operations(settings: &Settings) -> Vec<Operation> {
             .summary("Health")
             .rate(RateClass::Unlimited)
             .responds(200, "All is well.", health.clone())
-            .responds(503, "The database does not answer.", health),
+            .responds(
+                503,
+                "The database does not answer (`error`), or keeps nothing that is written (`read-only`).",
+                health,
+            ),
         Operation::get("health_live", "/health/live/", |_| async { Ok(Reply::text(200, "live\n")) })
             .rate(RateClass::Unlimited)
             .undocumented(),
@@ -42,13 +46,17 @@ pub fn operations(settings: &Settings) -> Vec<Operation> {
 }
 
 async fn report(call: &Call, environment: &'static str) -> Result<Reply> {
-    let is_up = call.kernel.db.ping().await.is_ok();
+    let db = &call.kernel.db;
+    let database = match db.ping().await {
+        Err(_) => "error",
+        Ok(()) if !db.keeps_writes().await => "read-only",
+        Ok(()) => "ok",
+    };
     let now = call.kernel.now().to_string();
     // Seconds are enough here: 2026-06-22T10:00:00Z (spec/loop.md 3.1).
     let timestamp = format!("{}Z", &now[..19]);
-    let database = if is_up { "ok" } else { "error" };
     Reply::json(
-        if is_up { 200 } else { 503 },
+        if database == "ok" { 200 } else { 503 },
         &json!({"app": "ok", "database": database, "environment": environment, "version": VERSION, "timestamp": timestamp}),
     )
 }
@@ -98,6 +106,10 @@ async fn look(kernel: &Kernel) -> Found {
     let mut words = String::new();
     let is_up = answers(kernel).await;
     let _ = writeln!(words, "database: {}", if is_up { "ok" } else { "does not answer" });
+    // What can still be read is worth reading, so this is no reason to leave.
+    if is_up && !kernel.db.keeps_writes().await {
+        words.push_str("writes: refused, the disk of the database is full or broken\n");
+    }
     // A schema that is newer than this version is no reason to leave: while nodes are upgraded one by one, the old ones go on.
     let pending = if is_up { migrate::plan(&kernel.db).await.map_or(0, |steps| steps.len()) } else { 0 };
     let _ = match pending {

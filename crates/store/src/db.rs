@@ -11,7 +11,7 @@ use crate::postgres::Postgres;
 use crate::queue::Queue;
 use crate::sqlite::Sqlite;
 use crate::stats::Counters;
-use crate::{Config, Engine, Reader, Stats, StoreError, Tx, View};
+use crate::{Config, Engine, Reader, Stats, StoreError, Tx, View, migrate};
 
 /// A cheap handle to the database; clones share everything. The threads end when the last clone is gone.
 #[derive(Clone)]
@@ -163,6 +163,28 @@ impl Db {
     pub async fn ping(&self) -> Result<(), StoreError> {
         let answer = self.read(View::System, |reader| Ok(reader.one("SELECT 1", &[], |row| row.i64(0))?)).await;
         answer.map(|_| ()).map_err(|problem| StoreError::Unavailable(problem.cause().unwrap_or("no answer").to_owned()))
+    }
+
+    /// Whether what is written is kept. Costs nothing while it is; after a write that was not (a full disk), another is tried, which needs
+    /// new room and leaves nothing behind. That smaller ones still find room within the file says nothing.
+    pub async fn keeps_writes(&self) -> bool {
+        let (_, counters) = self.line(Mode::Write);
+        if counters.refusing.get() == 0 {
+            return true;
+        }
+        let is_well = self.try_to_write().await.is_ok();
+        if is_well {
+            counters.refusing.set(0);
+        }
+        is_well
+    }
+
+    /// Writes what needs new room, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// 503 when it is not kept.
+    pub async fn try_to_write(&self) -> Result<(), Problem> {
+        self.write(View::System, migrate::try_to_write).await
     }
 
     /// SQLite: copies the database, as it is now, into the new file `to` while it is in use. Check it with

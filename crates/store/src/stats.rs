@@ -27,6 +27,8 @@ pub struct Stats {
     pub wait_timeouts: u64,
     /// Failures of the database itself: full, unreachable, time limit.
     pub failures: u64,
+    /// 1 after a write was not kept for want of room or for trouble with the file, until [`crate::Db::keeps_writes`] finds it well (gauge).
+    pub refusing: u64,
 }
 
 /// Where the threads count.
@@ -42,6 +44,7 @@ pub struct Counters {
     pub retries: Count,
     pub wait_timeouts: Count,
     pub failures: Count,
+    pub refusing: Count,
 }
 
 impl Counters {
@@ -58,6 +61,7 @@ impl Counters {
             retries: self.retries.get(),
             wait_timeouts: self.wait_timeouts.get(),
             failures: self.failures.get(),
+            refusing: self.refusing.get(),
         }
     }
 }

@@ -34,6 +34,10 @@ async fn steps_are_applied_once_and_in_order() {
         assert_eq!(migrate::plan_these(&db, &BOTH).await.unwrap()[0].name, "body");
         assert_eq!(migrate::run_these(&db, &clock(), &BOTH).await.unwrap()[0].number, 2);
         assert!(migrate::run_these(&db, &clock(), &BOTH).await.unwrap().is_empty());
+        // A try to write leaves nothing there.
+        db.try_to_write().await.unwrap();
+        assert!(db.keeps_writes().await && db.stats().refusing == 0);
+        assert!(migrate::plan_these(&db, &BOTH).await.unwrap().is_empty());
         db.write(View::System, |tx| {
             let id = loopd_types::Uuid::from_u128(7);
             tx.execute("INSERT INTO note (company_id, id, body) VALUES ($1, $2, $3)", &params![1, id, "text"])?;

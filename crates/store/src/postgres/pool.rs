@@ -178,6 +178,9 @@ impl Worker {
         }
         session.rollback();
         self.counters.rollbacks.add(1);
+        if matches!(failure, Some(StoreError::Full(_))) {
+            self.counters.refusing.set(1);
+        }
         match failure {
             Some(StoreError::Serialization) => {
                 session.forget_statements();

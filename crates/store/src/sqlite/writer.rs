@@ -235,6 +235,9 @@ impl Writer {
     fn refuse(&mut self, ran: Vec<Ran>, error: &StoreError) {
         self.counters.failures.add(1);
         tracing::error!(%error, jobs = ran.len(), "a batch of writes was not committed");
+        if !matches!(error, StoreError::Timeout(_)) {
+            self.counters.refusing.set(1);
+        }
         if !matches!(error, StoreError::Full(_) | StoreError::Timeout(_)) {
             self.connection = None;
         }

@@ -173,11 +173,19 @@ async fn a_full_sqlite_is_a_503_and_takes_writes_again_when_there_is_room() {
         }
     }
     assert!(refused > 0, "the file grew past its limit");
+    let health = world.client().get("/health/").await.expect_status(503).json();
+    assert_json!(health, {"app": "ok", "database": "read-only"});
+    eventually("readiness says so too, and stays", async || {
+        world.client().get("/health/ready/").await.expect_status(200).text().contains("writes: refused")
+    })
+    .await;
     // Reading goes on, and what was refused left nothing.
     owner.get(&format!("{APPOINTMENTS}{own}/")).await.expect_status(200);
     let page = owner.get(APPOINTMENTS).await.expect_status(200);
     assert_eq!(page.at("/count"), json!(1 + 30 - refused));
     limit("1073741823").await.expect("a pragma");
+    // Found out by looking, before anybody writes.
+    assert_json!(world.client().get("/health/").await.expect_status(200).json(), {"database": "ok"});
     owner.post(APPOINTMENTS).json(&body).await.expect_status(201);
     world.close().await;
 }
