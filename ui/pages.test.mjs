@@ -136,6 +136,21 @@ describe('pages', { concurrency: false }, () => {
     }
   });
 
+  it('the readers show one part of LOOP at a time, and another when it is chosen', async () => {
+    for (const { name, path, ready } of PAGES.filter(({ name }) => ['swagger', 'redoc'].includes(name))) {
+      await visit(path, async (page) => {
+        await page.locator(ready).first().waitFor({ timeout: 120_000 });
+        const shown = () => page.locator('[data-reader]').innerText();
+        assert.ok(!(await shown()).toLowerCase().includes('protector'), `${name} shows more than the foundation`);
+        await page.locator('#part').selectOption({ label: 'Protector' });
+        await page.waitForURL(/module=protector/);
+        await page.locator(ready).first().waitFor({ timeout: 120_000 });
+        assert.ok((await shown()).toLowerCase().includes('protector'), `${name} does not show what was chosen`);
+        assert.equal(await page.locator('#part').inputValue(), 'protector');
+      });
+    }
+  });
+
   it('the finder on the reference page hides what does not match', () => visit('/api/developers/', async (page) => {
     const resources = page.locator('.module [data-find]:visible');
     const all = await resources.count();

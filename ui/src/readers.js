@@ -10,7 +10,21 @@ const wanted = new URLSearchParams(location.search).get('api') ?? '';
 const links = [...document.querySelectorAll('[data-api]')];
 const chosen = links.find((link) => link.dataset.api === wanted) ?? links[0];
 chosen.setAttribute('aria-current', 'page');
-const schemaUrl = chosen.dataset.schema ?? place.dataset.schema;
+let schemaUrl = chosen.dataset.schema ?? place.dataset.schema;
+// The calls of a single section are shown at once; of many sections, their names are.
+let hasOneSection = false;
+
+// LOOP itself is read part by part: `?module=booking`, or the part that an anchor to one of its operations names.
+const parts = document.querySelector('[data-parts]');
+if (chosen === links[0]) {
+  const part = parts.querySelector('select');
+  const asked = new URLSearchParams(location.search).get('module') ?? location.hash.match(/^#\/?(?:tag\/)?([^/]+)/)?.[1];
+  if ([...part.options].some((option) => option.value === asked)) part.value = asked;
+  hasOneSection = part.value !== 'all' && part.value !== 'core';
+  if (part.value !== 'all') schemaUrl += `&module=${encodeURIComponent(part.value)}`;
+  part.addEventListener('change', () => location.assign(`${location.pathname}?module=${encodeURIComponent(part.value)}`));
+  parts.hidden = false;
+}
 
 function failed(reason) {
   place.querySelector('[data-reader-state]').textContent = `The API description could not be read: ${reason}`;
@@ -27,7 +41,7 @@ function swagger() {
     domNode: target,
     url: schemaUrl,
     deepLinking: true,
-    docExpansion: 'none',
+    docExpansion: hasOneSection ? 'list' : 'none',
     defaultModelsExpandDepth: 0,
     displayRequestDuration: true,
     filter: true,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -61,6 +61,7 @@ fn metrics_text(kernel: &Kernel, metrics: &Metrics) -> String {
             stats.wait_timeouts,
         ),
         ("loopd_db_failures_total", "counter", "Failures of the database itself.", stats.failures),
+        ("loopd_db_refusing", "gauge", "1 while the database keeps nothing that is written.", stats.refusing),
     ] {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
     }
@@ -105,8 +106,9 @@ pub async fn serve_metrics(address: SocketAddr, app: loopd_web::App, mut stop: w
     }
 }
 
-/// The OpenAPI document of LOOP, from the operations that are served.
-pub fn openapi_document(base_url: &str, registry: &Registry, operations: &[Operation]) -> Value {
+/// The OpenAPI document of LOOP, from the operations that are served; of all of them, or of one [`part`] without what only the others
+/// need.
+pub fn openapi_document(base_url: &str, registry: &Registry, operations: &[Operation], only: Option<&str>) -> Value {
     let tags = registry.modules().iter().map(|module| (module.slug.clone(), module.description.clone())).collect();
     let document = openapi::Document {
         title: "LOOP API".to_owned(),
@@ -118,11 +120,21 @@ pub fn openapi_document(base_url: &str, registry: &Registry, operations: &[Opera
         tags,
         schemas: components(registry),
     };
-    openapi::assemble(
-        Surface::Loop,
-        &document,
-        operations.iter().filter(|operation| Surface::of(&operation.path) == Surface::Loop),
-    )
+    let all = operations.iter().filter(|operation| Surface::of(&operation.path) == Surface::Loop);
+    match only {
+        None => openapi::assemble(Surface::Loop, &document, all),
+        Some(only) => {
+            let some = all.filter(|operation| part(registry, operation) == only);
+            openapi::without_unused(openapi::assemble(Surface::Loop, &document, some))
+        }
+    }
+}
+
+/// The part of LOOP that an operation belongs to: a module's or a sibling product's slug, or [`portal::CORE`].
+fn part<'o>(registry: &Registry, operation: &'o Operation) -> &'o str {
+    let tag = operation.tag.as_str();
+    let is_product = registry.modules().iter().any(|module| module.slug == tag) || portal::is_sibling(tag);
+    if is_product { tag } else { portal::CORE }
 }
 
 /// Every schema that operations refer to.
@@ -143,15 +155,21 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
     let served: Arc<OnceLock<Vec<Operation>>> = Arc::default();
     let info = portal_info::describe(settings, &registry, served.clone());
     let described = served.clone();
-    let rendered: Arc<OnceLock<(Rendered, Rendered)>> = Arc::default();
-    let document = Arc::new(move || {
-        rendered
-            .get_or_init(|| {
-                let operations = described.get().map_or(&[][..], Vec::as_slice);
-                let document = openapi_document(&base_url, &registry, operations);
-                (Rendered::new(document.to_string()), Rendered::new(yaml::render(&document)))
-            })
-            .clone()
+    let rendered = Mutex::new(BTreeMap::<Option<String>, (Rendered, Rendered)>::new());
+    let document = Arc::new(move |only: Option<&str>| -> Result<(Rendered, Rendered)> {
+        let is_part = |name: &str| {
+            name == portal::CORE || portal::is_sibling(name) || registry.modules().iter().any(|it| it.slug == name)
+        };
+        if !only.is_none_or(is_part) {
+            return Err(Problem::not_found());
+        }
+        let mut rendered = rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = rendered.entry(only.map(str::to_owned)).or_insert_with(|| {
+            let operations = described.get().map_or(&[][..], Vec::as_slice);
+            let document = openapi_document(&base_url, &registry, operations, only);
+            (Rendered::new(document.to_string()), Rendered::new(yaml::render(&document)))
+        });
+        Ok(made.clone())
     });
     let page = |id: &str, path: &str, summary: &str, make: fn(&PortalInfo, &Call) -> Result<Document>| {
         let info = info.clone();
@@ -194,13 +212,19 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
         page("favicon", "/favicon.ico", "The icon that browsers ask for", |_, call| file(call, "favicon.ico"))
             .undocumented(),
         Operation::get("schema", "/api/schema/", move |call: Call| {
-            let (json, yaml) = document();
-            async move { schema_reply(&call, json, yaml) }
+            let made = document(call.query().get("module"));
+            async move {
+                let (json, yaml) = made?;
+                schema_reply(&call, json, yaml)
+            }
         })
         .tag("service")
         .summary("This document")
         .rate(RateClass::Unlimited)
         .param(Param::query("format", schema::one_of(["json", "yaml"])))
+        .param(Param::query("module", schema::string()).describe(
+            "Only the operations of this module, or of `core`, the foundation under all of them, and the schemas that they need.",
+        ))
         .response(
             ResponseDoc::empty(200, "OpenAPI 3.1.")
                 .with(Content::of("application/vnd.oai.openapi", schema::string()))
@@ -208,7 +232,7 @@ pub fn pages(settings: &Settings, registry: &Arc<Registry>, operations: &[Operat
                 .with(Content::of("application/yaml", schema::string()))
                 .with(Content::json(schema::any())),
         )
-        .responds(404, "No such format.", schema::component("Error")),
+        .responds(404, "No such format or module.", schema::component("Error")),
     ];
     let pages: Vec<Operation> =
         pages.into_iter().chain(account::operations()).chain(forms::operations()).chain(paid).chain(mailbox).collect();
@@ -388,6 +412,8 @@ impl Background {
 async fn sweep(kernel: Arc<Kernel>, mut stop: watch::Receiver<bool>) {
     let mut next_sweep = kernel.now();
     while !*stop.borrow() {
+        // Finds out when a full disk has room again, whether or not anybody asks for the health.
+        kernel.db.keeps_writes().await;
         if let Err(problem) = kernel.flush_usage().await {
             tracing::warn!(cause = problem.cause(), "when keys were last used could not be written");
         }

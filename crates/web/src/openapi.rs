@@ -77,6 +77,56 @@ pub fn assemble<'o>(
     })
 }
 
+/// The document without the tags and schemas that nothing in it names: what is left of the whole when it was assembled from some of
+/// the operations.
+pub fn without_unused(mut document: Value) -> Value {
+    let mut named = BTreeSet::new();
+    let mut ahead: Vec<String> = Vec::new();
+    collect_schemas(&document["paths"], &mut ahead);
+    collect_schemas(&document["components"]["responses"], &mut ahead);
+    collect_schemas(&document["components"]["parameters"], &mut ahead);
+    while let Some(name) = ahead.pop() {
+        if named.contains(&name) {
+            continue;
+        }
+        collect_schemas(&document["components"]["schemas"][&name], &mut ahead);
+        named.insert(name);
+    }
+    let tags: BTreeSet<String> = operations(&document)
+        .flat_map(|(_, _, operation)| list(&operation["tags"]).filter_map(Value::as_str).map(str::to_owned))
+        .collect();
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.retain(|name, _| named.contains(name));
+    }
+    if let Some(all) = document["tags"].as_array_mut() {
+        all.retain(|tag| tag["name"].as_str().is_some_and(|name| tags.contains(name)));
+    }
+    document
+}
+
+/// Names of the schemas that `value` refers to.
+fn collect_schemas(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            let to = map.get("$ref").and_then(Value::as_str);
+            names.extend(to.and_then(|to| to.strip_prefix("#/components/schemas/")).map(str::to_owned));
+            map.values().for_each(|inner| collect_schemas(inner, names));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| collect_schemas(inner, names)),
+        _ => {}
+    }
+}
+
+/// Path, method and operation of everything that a document describes.
+fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    document["paths"].as_object().into_iter().flatten().flat_map(|(path, item)| {
+        item.as_object()
+            .into_iter()
+            .flatten()
+            .map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+    })
+}
+
 fn tag((name, description): (String, String)) -> Value {
     if description.is_empty() { json!({"name": name}) } else { json!({"name": name, "description": description}) }
 }
@@ -346,30 +396,30 @@ pub fn lint(document: &Value) -> Vec<String> {
     check_refs(document, document, &mut faults);
     let mut ids = BTreeSet::new();
     let tags: BTreeSet<&str> = list(&document["tags"]).filter_map(|tag| tag["name"].as_str()).collect();
-    let Some(paths) = document["paths"].as_object() else { return vec!["there are no paths".into()] };
-    for (path, item) in paths {
-        for (method, operation) in item.as_object().into_iter().flatten() {
-            let place = format!("{} {path}", method.to_uppercase());
-            match operation["operationId"].as_str() {
-                Some(id) if !id.is_empty() && ids.insert(id.to_owned()) => {}
-                Some(id) => faults.push(format!("{place}: operation id `{id}` is empty or used twice")),
-                None => faults.push(format!("{place}: no operation id")),
-            }
-            if operation["summary"].as_str().is_none_or(str::is_empty) {
-                faults.push(format!("{place}: no summary"));
-            }
-            for tag in list(&operation["tags"]).filter_map(Value::as_str).filter(|tag| !tags.contains(tag)) {
-                faults.push(format!("{place}: tag `{tag}` is not declared"));
-            }
-            check_parameters(document, &place, path, operation, &mut faults);
-            let statuses: Vec<&str> =
-                operation["responses"].as_object().into_iter().flatten().map(|(s, _)| s.as_str()).collect();
-            if !statuses.iter().any(|status| status.starts_with('2') || status.starts_with('3')) {
-                faults.push(format!("{place}: no success is documented"));
-            }
-            if !statuses.iter().any(|status| status.starts_with('4')) {
-                faults.push(format!("{place}: no refusal is documented"));
-            }
+    if !document["paths"].is_object() {
+        return vec!["there are no paths".into()];
+    }
+    for (path, method, operation) in operations(document) {
+        let place = format!("{} {path}", method.to_uppercase());
+        match operation["operationId"].as_str() {
+            Some(id) if !id.is_empty() && ids.insert(id.to_owned()) => {}
+            Some(id) => faults.push(format!("{place}: operation id `{id}` is empty or used twice")),
+            None => faults.push(format!("{place}: no operation id")),
+        }
+        if operation["summary"].as_str().is_none_or(str::is_empty) {
+            faults.push(format!("{place}: no summary"));
+        }
+        for tag in list(&operation["tags"]).filter_map(Value::as_str).filter(|tag| !tags.contains(tag)) {
+            faults.push(format!("{place}: tag `{tag}` is not declared"));
+        }
+        check_parameters(document, &place, path, operation, &mut faults);
+        let statuses: Vec<&str> =
+            operation["responses"].as_object().into_iter().flatten().map(|(s, _)| s.as_str()).collect();
+        if !statuses.iter().any(|status| status.starts_with('2') || status.starts_with('3')) {
+            faults.push(format!("{place}: no success is documented"));
+        }
+        if !statuses.iter().any(|status| status.starts_with('4')) {
+            faults.push(format!("{place}: no refusal is documented"));
         }
     }
     faults

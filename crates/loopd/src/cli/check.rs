@@ -54,7 +54,7 @@ pub fn modules(settings: &Settings, command: &Modules, output: &Output) -> anyho
 pub fn openapi(settings: &Settings, yaml: bool) -> anyhow::Result<()> {
     let registry = Arc::new(app::registry(settings, &Ports::default())?);
     let operations = app::documented(settings, &registry, &app::pay(settings)?, &app::wave(settings)?);
-    let document = service::openapi_document(&settings.public_url(), &registry, &operations);
+    let document = service::openapi_document(&settings.public_url(), &registry, &operations, None);
     if yaml {
         print(&loopd_web::yaml::render(&document));
     } else {

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::{
+    CORE,
     components::{Frame, badge, code_block, code_tabs, literal, method_badge, points, table},
     document::Document,
     examples::{EXAMPLES, Example, Headers},
@@ -127,8 +128,8 @@ fn base_url(info: &PortalInfo) -> Markup {
 fn openapi() -> Markup {
     let rows = [
         ("/api/docs/", "Swagger UI: try calls in the browser"),
-        ("/api/redoc/", "ReDoc: read the whole API on one page"),
-        ("/api/schema/", "The OpenAPI document, for generators and tools"),
+        ("/api/redoc/", "ReDoc: read the API, product by product or all on one page"),
+        ("/api/schema/", "The OpenAPI document, for generators and tools; ?module=booking for one product's"),
         ("/api-reference/openapi.json", "Loopwave's own document"),
         ("/v0/openapi.json", "Loomal's own document"),
         ("/health/", "Health: app, database, environment, version, timestamp"),
@@ -265,6 +266,7 @@ fn core(info: &PortalInfo) -> Markup {
         "Core resources",
         html! {
             p { "The foundation under every product." }
+            p.note { "Every call: " (in_readers(CORE)) }
             @for resource in &info.core { (resources::fold(&format!("core-{}", resource.path.trim_matches('/')), resource)) }
         },
     )
@@ -302,11 +304,20 @@ fn module_block(module: &ModuleDoc) -> Markup {
         section.module id=(module.slug) aria-labelledby={ (module.slug) "-title" } {
             header { h3 id={ (module.slug) "-title" } { (module.name) } code { "/api/v1/" (module.slug) "/" } }
             p { (module.summary) }
+            p.note { "Every call: " (in_readers(&module.slug)) }
             @for resource in &module.resources { (resources::fold(&anchor(resource), resource)) }
             @if !module.actions.is_empty() {
                 div.resource.open { (resources::actions(&format!("Further endpoints of {}", module.name), &module.actions)) }
             }
         }
+    }
+}
+
+/// Where all operations of a part of the API are described.
+fn in_readers(part: &str) -> Markup {
+    html! {
+        a href={ "/api/docs/?module=" (part) } { "Swagger UI" } " · " a href={ "/api/redoc/?module=" (part) } { "ReDoc" } " · "
+        a href={ "/api/schema/?module=" (part) } { "OpenAPI" }
     }
 }
 

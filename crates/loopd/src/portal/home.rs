@@ -152,6 +152,17 @@ fn product_apis(info: &PortalInfo) -> Markup {
                 }
                 "and all remaining sector modules share the same tenant and authentication model."
             }
+            @let sectors: Vec<_> = info.sector_modules().collect();
+            @if !sectors.is_empty() {
+                p.note {
+                    "Sector modules of this installation: "
+                    @for (index, module) in sectors.iter().enumerate() {
+                        @if index > 0 { ", " }
+                        a href={ "/api/developers/#" (module.slug) } { (module.name) }
+                    }
+                    "."
+                }
+            }
         },
     )
 }

@@ -1,5 +1,7 @@
 //! What the pages need to know about this installation, as plain values.
 
+use super::examples::PRODUCTS;
+
 /// Everything the pages say that is not the same on every installation.
 #[derive(Debug, Clone)]
 pub struct PortalInfo {
@@ -28,6 +30,11 @@ impl PortalInfo {
         let mut letters = self.environment.chars();
         let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
         format!("{first}{} API", letters.as_str())
+    }
+
+    /// The modules that are none of the named products.
+    pub fn sector_modules(&self) -> impl Iterator<Item = &ModuleDoc> {
+        self.modules.iter().filter(|module| !PRODUCTS.iter().any(|name| name.eq_ignore_ascii_case(&module.slug)))
     }
 
     /// The module that answers under `/api/v1/<slug>/`, when this installation has it.

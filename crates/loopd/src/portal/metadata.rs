@@ -61,8 +61,7 @@ fn products(info: &PortalInfo) -> Vec<Value> {
         let slug = name.to_ascii_lowercase();
         product(name, &slug, info.module(&slug))
     });
-    let is_sector = |module: &&ModuleDoc| !PRODUCTS.iter().any(|name| name.eq_ignore_ascii_case(&module.slug));
-    let sector = info.modules.iter().filter(is_sector).map(|module| product(&module.name, &module.slug, Some(module)));
+    let sector = info.sector_modules().map(|module| product(&module.name, &module.slug, Some(module)));
     named.chain(sector).collect()
 }
 

@@ -26,6 +26,14 @@ mod tests;
 pub use document::Document;
 pub use info::{Access, ActionDoc, FieldDoc, ModuleDoc, PortalInfo, ResourceDoc, Viewer, Write};
 
+/// What the part of the API under all modules is called where one part of it is asked for: accounts, companies, roles, billing.
+pub const CORE: &str = "core";
+
+/// Whether `slug` is a product with an API of its own, which people look after in LOOP's dialect.
+pub fn is_sibling(slug: &str) -> bool {
+    siblings::SIBLINGS.iter().any(|sibling| sibling.slug == slug)
+}
+
 /// `GET /`: the portal's page, or its metadata for `?format=json`.
 ///
 /// `format` is the query parameter as it came. `None` is returned for any other format, for which the caller answers

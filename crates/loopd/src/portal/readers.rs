@@ -5,6 +5,7 @@
 use maud::{Markup, html};
 
 use super::{
+    CORE,
     components::{Frame, icon},
     document::Document,
     info::PortalInfo,
@@ -34,13 +35,13 @@ pub(super) fn swagger(info: &PortalInfo) -> Document {
         policy: SWAGGER_POLICY,
         is_wide: true,
     };
-    frame.render(info, reader("swagger", "Swagger UI", "/api/docs/"))
+    frame.render(info, reader(info, "swagger", "Swagger UI", "/api/docs/"))
 }
 
 pub(super) fn redoc(info: &PortalInfo) -> Document {
     let frame = Frame {
         title: "LOOP API in ReDoc",
-        description: "The whole LOOP API on one page.",
+        description: "The LOOP API to read, product by product or all of it on one page.",
         path: "/api/redoc/",
         styles: &[],
         libraries: &["redoc.js"],
@@ -48,11 +49,13 @@ pub(super) fn redoc(info: &PortalInfo) -> Document {
         policy: REDOC_POLICY,
         is_wide: true,
     };
-    frame.render(info, reader("redoc", "ReDoc", "/api/redoc/"))
+    frame.render(info, reader(info, "redoc", "ReDoc", "/api/redoc/"))
 }
 
 /// The place where the reader draws, and what is there before it does (or when it never can).
-fn reader(kind: &str, name: &str, path: &str) -> Markup {
+///
+/// Over a thousand operations take a reader half a minute to draw, so a part is shown until somebody asks for all.
+fn reader(info: &PortalInfo, kind: &str, name: &str, path: &str) -> Markup {
     html! {
         h1.unseen { "LOOP API in " (name) }
         nav.apis aria-label="APIs" {
@@ -62,6 +65,7 @@ fn reader(kind: &str, name: &str, path: &str) -> Markup {
                     li { a href={ (path) "?api=" (sibling.slug) } data-api=(sibling.slug) data-schema=(sibling.document) { (sibling.name) } }
                 }
             }
+            (parts(info))
         }
         div.reader data-reader=(kind) data-schema=(SCHEMA) {
             div.reader-wait {
@@ -69,6 +73,21 @@ fn reader(kind: &str, name: &str, path: &str) -> Markup {
                 p data-reader-state { "Opening the API description…" }
                 noscript { p { (name) " needs JavaScript. Everything it shows is on these pages too:" } }
                 p { a href="/api/developers/" { "The reference" } " · " a href="/api/schema/" { "The OpenAPI document" } }
+            }
+        }
+    }
+}
+
+/// Which part of LOOP to show; the page's script follows it.
+fn parts(info: &PortalInfo) -> Markup {
+    html! {
+        p.parts data-parts hidden {
+            label for="part" { "Show" }
+            select #part {
+                option value=(CORE) { "Foundation: accounts, companies, billing" }
+                @for module in &info.modules { option value=(module.slug) { (module.name) } }
+                @for sibling in &SIBLINGS { option value=(sibling.slug) { (sibling.name) " for signed-in people" } }
+                option value="all" { "All of LOOP (slow)" }
             }
         }
     }

@@ -78,7 +78,7 @@ fn block(info: &PortalInfo, sibling: &Sibling) -> Markup {
         ("Made by owners and admins", html! { code { "POST " (made_at) } " or " code { (made_by) } }),
         (
             "For signed-in people",
-            html! { code { (manage) } " in LOOP's own dialect, in " a href="/api/docs/" { "LOOP's description" } },
+            html! { code { (manage) } " in LOOP's own dialect, in " a href={ "/api/docs/?module=" (slug) } { "LOOP's description" } },
         ),
         (
             "Every call",

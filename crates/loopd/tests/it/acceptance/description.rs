@@ -33,6 +33,33 @@ each_engine! {
     }
 }
 
+each_engine! {
+    async fn each_part_of_the_schema_is_sound_and_together_they_are_the_whole(world: &World) {
+        let client = world.client();
+        let ids = |document: &serde_json::Value| -> BTreeSet<String> {
+            Described::all(document).into_iter().map(|operation| operation.id).collect()
+        };
+        let whole = client.get("/api/schema/?format=json").await.expect_status(200).json();
+        let products = world.engine.registry.modules().iter().map(|module| module.slug.as_str());
+        let mut together = BTreeSet::new();
+        for part in products.chain(["core", "loopwave", "loomal"]) {
+            let answer = client.get(&format!("/api/schema/?format=json&module={part}")).await.expect_status(200);
+            let document = answer.json();
+            assert_eq!(loopd_web::openapi::lint(&document), Vec::<String>::new(), "{part}");
+            let all = document["components"]["schemas"].as_object().expect("schemas");
+            let text = answer.text();
+            for name in all.keys() {
+                assert!(text.contains(&format!("\"#/components/schemas/{name}\"")), "{part} has {name} for nothing");
+            }
+            for id in ids(&document) {
+                assert!(together.insert(id.clone()), "{id} stands in {part} and in another part");
+            }
+        }
+        assert_eq!(together, ids(&whole));
+        client.get("/api/schema/?module=nothing").await.expect_status(404);
+    }
+}
+
 /// Addresses that a page would load: `src`, `href` of links that are no anchors, `url(…)`.
 fn addresses(page: &str) -> Vec<String> {
     let mut found = Vec::new();
