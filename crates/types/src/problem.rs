@@ -219,6 +219,13 @@ impl Problem {
             None => self.0.fields.push((name, vec![error])),
         }
     }
+    /// Says of every complaint that its field stands below `place`: `qty` of `lines.2` is `lines.2.qty`.
+    pub fn within(mut self, place: &str) -> Self {
+        for (name, _) in &mut self.0.fields {
+            *name = format!("{place}.{name}");
+        }
+        self
+    }
     /// Adds a machine-readable detail that is no field's complaint (`{"from": …, "allowed": […]}`).
     pub fn with_extra(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.0.extra.insert(key.to_owned(), value.into());

@@ -18,6 +18,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use http_body_util::BodyExt as _;
+use loopd_kernel::limit::Decision;
 use loopd_kernel::refusal::Refused;
 use loopd_kernel::trace::{self, Current};
 use loopd_kernel::{Actor, Kernel, audit};
@@ -403,7 +404,9 @@ impl App {
         if let Some(operator) = trail.impersonator {
             headers.insert("x-loop-impersonated-by", crate::reply::header_value(&operator.to_string()));
         }
-        if let Some(decision) = &trail.decision
+        // A refusal of another limit than the call's own (a lock after wrong passwords) would be told with figures that do not fit it.
+        let fits = |decision: &&Decision| reply.status != 429 || !decision.allowed;
+        if let Some(decision) = trail.decision.as_ref().filter(fits)
             && !headers.contains_key(&RATE_LIMIT)
         {
             headers.insert(RATE_LIMIT, decision.limit.into());

@@ -27,9 +27,9 @@ pub(crate) fn settle(record: &mut Record) -> Result<()> {
     for (list, lines) in definition.lines.iter().enumerate() {
         let Some(Rule { run: Some(each), .. }) = lines.lines.each else { continue };
         let mut rows = std::mem::take(&mut record.lines[list]);
-        for row in &mut rows {
+        for (index, row) in rows.iter_mut().enumerate() {
             let before = (!record.lines_changed).then(|| row.clone());
-            each(record, row)?;
+            each(record, row).map_err(|problem| problem.within(&format!("{}.{index}", lines.name)))?;
             record.lines_changed |= before.is_some_and(|before| before != *row);
         }
         record.lines[list] = rows;

@@ -123,8 +123,9 @@ each_engine! {
         send("services", json!({"title": "x", "duration_min": 0})).await.expect_field("duration_min", "min_value");
         send("services", json!({"title": "x", "buffer_after_min": 1441})).await.expect_field("buffer_after_min", "max_value");
         send("schedules", json!({"weekly_hours": {"mon": [["9", "10"]]}})).await.expect_field("weekly_hours", "invalid");
-        send("schedules", json!({"exceptions": {"2026-07-01": []}})).await.expect_field("exceptions", "invalid");
-        send("schedules", json!({"valid_from": "2026-07-02", "valid_until": "2026-07-01"})).await.expect_field("valid_until", "invalid");
+        send("schedules", json!({"weekly": {"mon": [["09:00", "10:00"]]}})).await.expect_field("weekly_hours", "required");
+        send("schedules", json!({"weekly_hours": {}, "exceptions": {"2026-07-01": []}})).await.expect_field("exceptions", "invalid");
+        send("schedules", json!({"weekly_hours": {}, "valid_from": "2026-07-02", "valid_until": "2026-07-01"})).await.expect_field("valid_until", "invalid");
         send("staff-members", json!({"title": "x", "working_hours": {"day": []}})).await.expect_field("working_hours", "invalid");
         send("time-off", json!({"starts_at": "2026-07-02T00:00:00Z", "ends_at": "2026-07-01T00:00:00Z"})).await.expect_field("ends_at", "invalid");
     }

@@ -131,7 +131,7 @@ fn total(order: &Record) -> Value {
 
 fn amount(_: &Record, line: &mut Line) -> Result<()> {
     let amount = line.int("quantity").unwrap_or(0).checked_mul(line.minor("unit_price"));
-    line.set("amount", amount.ok_or_else(|| Problem::field("lines", "max_value", "Too much."))?);
+    line.set("amount", amount.ok_or_else(|| Problem::field("quantity", "max_value", "Too much."))?);
     Ok(())
 }
 

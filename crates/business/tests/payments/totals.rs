@@ -65,16 +65,17 @@ each_engine! {
     }
 
     async fn nonsense_in_lines_is_refused(world: &World) {
-        let with = |line: Json| json!({"title": "Invoice", "lines": [line]});
+        let with = |line: Json| json!({"title": "Invoice", "lines": [{"unit_price": "5"}, line]});
         for (line, field, code) in [
-            (json!({"unit_price": "-1"}), "lines", "min_value"),
-            (json!({"unit_price": "10", "qty": "-1"}), "lines", "min_value"),
-            (json!({"unit_price": "10", "discount": "-1"}), "lines", "min_value"),
-            (json!({"unit_price": "10", "discount": "11"}), "lines", "max_value"),
-            (json!({"unit_price": "10", "tax_rate": "101"}), "lines", "max_value"),
-            (json!({"unit_price": "9000000000000000000"}), "lines", "max_value"),
-            (json!({"unit_price": "1000000000000000", "qty": "900000"}), "lines", "max_value"),
-            (json!({"qty": "1"}), "lines.0.unit_price", "required"),
+            (json!({"unit_price": "-1"}), "lines.1.unit_price", "min_value"),
+            (json!({"unit_price": "10", "qty": "-1"}), "lines.1.qty", "min_value"),
+            (json!({"unit_price": "10", "discount": "-1"}), "lines.1.discount", "min_value"),
+            (json!({"unit_price": "10", "discount": "11"}), "lines.1.discount", "max_value"),
+            (json!({"unit_price": "10", "tax_rate": "-1"}), "lines.1.tax_rate", "min_value"),
+            (json!({"unit_price": "10", "tax_rate": "101"}), "lines.1.tax_rate", "max_value"),
+            (json!({"unit_price": "9000000000000000000"}), "lines.1.unit_price", "max_value"),
+            (json!({"unit_price": "1000000000000000", "qty": "900000"}), "lines.1.qty", "max_value"),
+            (json!({"qty": "1"}), "lines.1.unit_price", "required"),
         ] {
             world.post("invoices", with(line)).await.expect_field(field, code);
         }

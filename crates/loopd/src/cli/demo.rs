@@ -186,9 +186,9 @@ async fn booking(filler: &mut Filler) {
         return;
     }
     let midnight = filler.engine.kernel.now().micros().div_euclid(DAY_US) * DAY_US;
-    for day in 0..7i64 {
+    for day in -PAST_DAYS..7 {
         for slot in 0..6i64 {
-            let nth = usize::try_from(day * 6 + slot).unwrap_or(0);
+            let nth = usize::try_from((day + PAST_DAYS) * 6 + slot).unwrap_or(0);
             let (service, name, minutes) = services[nth % services.len()];
             // 08:00 to 15:00 UTC, 75 minutes apart: nobody is double-booked.
             let start = Timestamp(midnight + day * DAY_US + 8 * HOUR_US + slot * 75 * MINUTE_US);
@@ -198,18 +198,32 @@ async fn booking(filler: &mut Filler) {
                 "ends_at": start.plus(minutes * MINUTE_US).to_string(),
             });
             let made = filler.make("booking/appointments", body).await;
-            if let Some(id) = made.filter(|_| nth % 2 == 0) {
-                filler.act("booking/appointments", id, "confirm", json!({})).await;
+            let Some(id) = made else { continue };
+            // Who was expected came, but for every ninth.
+            let steps: &[&str] = match (day < 0, nth % 9) {
+                (true, 4) => &["confirm", "no-show"],
+                (true, _) => &["confirm", "check-in", "complete"],
+                (false, _) if nth % 2 == 0 => &["confirm"],
+                (false, _) => &[],
+            };
+            for step in steps {
+                filler.act("booking/appointments", id, step, json!({})).await;
             }
         }
     }
 }
 
+/// How far back the demo's appointments go: a week to compare this one with.
+const PAST_DAYS: i64 = 7;
+
 async fn payments(filler: &mut Filler) {
+    let today = filler.engine.kernel.now();
     for (nth, (name, _)) in CUSTOMERS.iter().enumerate() {
         let (service, _, price) = SERVICES[nth % SERVICES.len()];
+        // Some are late already, the others have two weeks.
+        let due = today.plus(if nth % 4 == 1 { -3 * DAY_US } else { 14 * DAY_US }).to_string();
         let body = json!({
-            "title": format!("{service} for {name}"), "currency": "RWF",
+            "title": format!("{service} for {name}"), "currency": "RWF", "due_date": due[..10],
             "lines": [{"description": service, "qty": "1", "unit_price": price, "tax_rate": "18"}],
         });
         let Some(invoice) = filler.make("payments/invoices", body).await else { continue };

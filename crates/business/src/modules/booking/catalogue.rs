@@ -85,7 +85,8 @@ pub fn schedules() -> Resource {
         .field(reference("resource", "booking/resources").help("Or of which resource; of the whole company when neither is given."))
         .field(
             object("weekly_hours")
-                .help("Hours by weekday: {\"mon\": [[\"08:00\", \"12:00\"], [\"13:00\", \"17:00\"]]}. An end before its beginning lies in the next day.")
+                .required()
+                .help("Hours by weekday, none for a schedule of `exceptions` alone: {\"mon\": [[\"08:00\", \"12:00\"], [\"13:00\", \"17:00\"]]}. An end before its beginning lies in the next day.")
                 .example(serde_json::json!({"mon": [["08:00", "12:00"], ["13:00", "17:00"]]})),
         )
         .field(json("exceptions").help(

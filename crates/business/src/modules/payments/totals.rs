@@ -27,21 +27,26 @@ pub struct LineTotals {
 /// Computes one line. `qty` is scaled by 10^[`QTY_SCALE`], `rate` is a stored percentage, the rest are minor units.
 ///
 /// # Errors
-/// 400 on `lines` when a figure is negative or too large, or the discount exceeds what it is taken from.
+/// 400 on the figure that is negative or too large, or on a discount that exceeds what it is taken from.
 pub fn line(qty: i64, unit_price: i64, rate: i64, discount: i64) -> Result<LineTotals> {
-    if qty < 0 || unit_price < 0 || discount < 0 || rate < 0 {
-        return Err(refuse("min_value", "Quantity, price, tax rate and discount of a line must not be negative."));
+    for (figure, name) in [(qty, "qty"), (unit_price, "unit_price"), (rate, "tax_rate"), (discount, "discount")] {
+        if figure < 0 {
+            return Err(Problem::field(name, "min_value", "Ensure this value is greater than or equal to 0."));
+        }
     }
-    if unit_price > MOST_MINOR || rate > WHOLE {
-        return Err(refuse("max_value", "The price or the tax rate of a line is too large."));
+    if unit_price > MOST_MINOR {
+        return Err(Problem::field("unit_price", "max_value", "The price is too large."));
+    }
+    if rate > WHOLE {
+        return Err(Problem::field("tax_rate", "max_value", "Ensure this value is less than or equal to 100."));
     }
     let gross = half_up(i128::from(qty) * i128::from(unit_price), QTY_ONE);
     if gross > i128::from(MOST_MINOR) {
-        return Err(refuse("max_value", "The amount of a line is too large."));
+        return Err(Problem::field("qty", "max_value", "Quantity times price is too large."));
     }
     let gross = i64::try_from(gross).unwrap_or(MOST_MINOR);
     if discount > gross {
-        return Err(refuse("max_value", "The discount of a line is larger than its amount."));
+        return Err(Problem::field("discount", "max_value", "The discount is larger than the amount of the line."));
     }
     let net = gross - discount;
     let tax = share(net, rate, WHOLE);
@@ -62,10 +67,6 @@ pub fn share(amount: i64, part: i64, whole: i64) -> i64 {
 fn half_up(numerator: i128, denominator: i128) -> i128 {
     let (whole, rest) = (numerator / denominator, numerator % denominator);
     whole + i128::from(rest * 2 >= denominator)
-}
-
-fn refuse(code: &'static str, message: &'static str) -> Problem {
-    Problem::field("lines", code, message)
 }
 
 #[cfg(test)]
