@@ -13,5 +13,6 @@ python3 bench/inbox.py
 python3 bench/inbound.py
 python3 bench/x402.py
 scripts/with-services.sh cargo bench -p loopd-pay --bench settle
+cargo bench -p loopd --bench create
 cargo bench -p loopd --bench redeem
 cargo bench -p loopd --bench inbound

@@ -7,6 +7,7 @@
 //! it; then at a fixed rate, half of what is wanted, each answer timed from the moment at which its webhook was due. Search is filled
 //! beside all this, and how long it takes to catch up is told.
 
+#[expect(dead_code, reason = "another bench needs the rest")]
 mod load;
 
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use loopd_kernel::webhook::sign;
 use loopd_types::Secret;
 use loopd_wave::search::index;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use load::{Pace, Server, drive, report};
 
@@ -54,16 +55,7 @@ async fn run() {
 
 /// A company's numbers of the Cloud API: Meta's ids, and what our API calls them.
 async fn lines(server: &Server) -> Vec<(String, String)> {
-    let host = server.address.as_str();
-    let call = async |path: &str, headers: &[(&str, &str)], body: &Value| {
-        let answer = load::ask(host, &load::post(path, host, headers, &body.to_string())).await;
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
-        assert!(head.contains(" 201 "), "{answer}");
-        serde_json::from_str::<Value>(body).expect("JSON")
-    };
-    let person = json!({"email": "a@example.com", "username": "a", "password": "strongpass123", "company_name": "A"});
-    let owner = call("/api/v1/auth/register/", &[], &person).await;
-    let bearer = format!("Bearer {}", owner["access"].as_str().expect("a token"));
+    let bearer = load::owner(server).await;
     let mut made = Vec::new();
     for place in 0..NUMBERS {
         let id = format!("10654035224292{place}");
@@ -72,7 +64,7 @@ async fn lines(server: &Server) -> Vec<(String, String)> {
             "app_secret": APP_SECRET, "verify_token": "a token",
         });
         let headers = [("Authorization", bearer.as_str()), ("X-Company-ID", "001")];
-        let number = call("/api/v1/loopwave/numbers/", &headers, &number).await;
+        let number = load::make(&server.address, "/api/v1/loopwave/numbers/", &headers, &number).await;
         made.push((id, number["number"].as_str().expect("a name").to_owned()));
     }
     made

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use loopd::app::{self, World};
 use loopd::settings::Settings;
+use loopd_business::engine::Engine;
 use loopd_kernel::Kernel;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +22,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub struct Server {
     pub address: String,
     pub kernel: Arc<Kernel>,
+    pub engine: Engine,
     _folder: TempDir,
 }
 
@@ -39,9 +42,27 @@ pub async fn serve(more: &[(&str, &str)]) -> Server {
         own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let settings = Settings::load(None, &given).expect("settings");
     let server = app::build(settings, World::default()).await.expect("a server");
-    let kernel = server.kernel.clone();
+    let (kernel, engine) = (server.kernel.clone(), server.engine.clone());
     tokio::spawn(server.serve(listener, std::future::pending()));
-    Server { address, kernel, _folder: folder }
+    Server { address, kernel, engine, _folder: folder }
+}
+
+/// POSTs JSON; the answer's.
+///
+/// # Panics
+/// When it is not 201.
+pub async fn make(host: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Value {
+    let answer = ask(host, &post(path, host, headers, &body.to_string())).await;
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    assert!(head.contains(" 201 "), "{answer}");
+    serde_json::from_str(body).expect("JSON")
+}
+
+/// Registers the owner of company 001, and gives what goes into `Authorization`.
+pub async fn owner(server: &Server) -> String {
+    let person = json!({"email": "a@example.com", "username": "a", "password": "strongpass123", "company_name": "A"});
+    let made = make(&server.address, "/api/v1/auth/register/", &[], &person).await;
+    format!("Bearer {}", made["access"].as_str().expect("a token"))
 }
 
 /// A POST as it goes over the wire.
@@ -59,6 +80,13 @@ pub struct Took {
     each: Vec<Duration>,
     all: Duration,
     connections: usize,
+}
+
+impl Took {
+    /// One of them, when all share the time that all took.
+    pub fn of_one(&self) -> Duration {
+        self.all.div_f64(self.each.len() as f64)
+    }
 }
 
 /// When requests are sent.
