@@ -12,5 +12,4 @@ pub mod secure;
 mod service;
 pub mod settings;
 
-/// This deployment's version as people quote it: date and build number of that day.
-pub const VERSION: &str = "2026-11-22.1";
+pub use loopd_types::VERSION;

@@ -18,3 +18,6 @@ pub use problem::{FieldError, Kind, NON_FIELD, Problem, Result};
 pub use rng::{OsRng, Rng, SeededRng};
 pub use secret::{Secret, hex, random_token, sha256, sha256_hex};
 pub use uuid::Uuid;
+
+/// This deployment's version as people quote it: date and build number of that day.
+pub const VERSION: &str = "2026-11-23.1";

@@ -181,7 +181,7 @@ fn rows(
     let manifest = Manifest {
         format: FORMAT.into(),
         version: VERSION,
-        loopd: env!("CARGO_PKG_VERSION").into(),
+        loopd: loopd_types::VERSION.into(),
         schema: migrate::newest(),
         company: about,
         members,

@@ -36,8 +36,12 @@ pub fn ask(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Js
     let since = input.moment("since").flatten();
     let until = input.moment("until").flatten();
     let which = input.choice("which", &WHICH).unwrap_or_else(|| "failed".to_owned());
-    if since.is_none() {
-        input.refuse("since", "required", "This field is required.");
+    match since {
+        None => input.refuse("since", "required", "This field is required."),
+        Some(since) if since > until.unwrap_or(kernel.now()) => {
+            input.refuse("until", "invalid", "A range ends after it begins, and begins before now.");
+        }
+        Some(_) => {}
     }
     input.finish()?;
     let target = endpoint::require(tx, tenant.company, id)?;

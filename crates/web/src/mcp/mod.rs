@@ -224,7 +224,7 @@ fn discover() -> Value {
 }
 
 fn server_info() -> Value {
-    json!({"name": "loopd", "title": "Loopd", "version": env!("CARGO_PKG_VERSION")})
+    json!({"name": "loopd", "title": "Loopd", "version": loopd_types::VERSION})
 }
 
 #[cfg(test)]
