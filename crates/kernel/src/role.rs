@@ -45,6 +45,8 @@ pub const BUILT_IN: [BuiltIn; 6] = [
             "core.workspaces.view",
             "core.memberships.view",
             "core.roles.view",
+            // Of events, those of what they may see.
+            "core.platform-events.view",
             "core.imports.view",
             "core.files.*",
         ],
@@ -61,6 +63,8 @@ pub const BUILT_IN: [BuiltIn; 6] = [
             "core.companies.view",
             "core.workspaces.view",
             "core.memberships.view",
+            // Of events, those of what they may see.
+            "core.platform-events.view",
             "core.imports.view",
             "core.files.view",
             "core.files.create",
@@ -76,6 +80,8 @@ pub const BUILT_IN: [BuiltIn; 6] = [
             "!core.*",
             "core.companies.view",
             "core.workspaces.view",
+            // Of events, those of what they may see.
+            "core.platform-events.view",
             "core.memberships.view",
             "core.files.view",
         ],

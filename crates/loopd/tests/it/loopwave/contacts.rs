@@ -61,7 +61,9 @@ each_engine! {
         let changed = agent.patch(&item).json(&change).await.expect_status(200);
         let identities = agent.get(&format!("{item}identities/")).await.expect_status(200);
         let mut texts = vec![changed.text(), identities.text(), agent.get(CONTACTS).await.text()];
-        texts.push(agent.get("/api/v1/platform-events/").query("type", "loopwave.contacts.*").await.text());
+        let events = agent.get("/api/v1/platform-events/").query("type", "loopwave.contacts.*").await.expect_status(200);
+        assert!(events.at("/results").as_array().is_some_and(|all| !all.is_empty()), "agents follow what they see");
+        texts.push(events.text());
         texts.push(owner.get("/api/v1/audit-logs/").query("resource", "contacts").await.text());
         for text in texts { assert!(!text.contains("8812345"), "{text}"); }
         assert_eq!(agent.get(CONTACTS).query("search", "788123456").await.json()["count"], 0);
