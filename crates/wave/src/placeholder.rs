@@ -1,5 +1,9 @@
 //! `{{name}}` in texts that go to many.
 
+use std::cell::RefCell;
+
+use loopd_types::Problem;
+
 /// The text with each `{{word}}` replaced by what `value` says of it; blanks within the braces do not matter. A word that nobody knows
 /// stays as it was written, so that a slip is seen.
 pub fn render(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
@@ -17,6 +21,28 @@ pub fn render(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// Complaints about every word in braces of `text` that is not among `known`, under `field`: nobody would fill it in, and customers would
+/// see the slip first.
+pub fn check(text: &str, known: &[&str], field: &str, problem: &mut Problem) {
+    for word in unknown(text, known) {
+        let known: Vec<String> = known.iter().map(|name| format!("{{{{{name}}}}}")).collect();
+        let words = format!("{{{{{word}}}}} is not known; there are {}.", known.join(", "));
+        problem.add_field(field, "unknown_word", words);
+    }
+}
+
+/// The words in braces that are not among `known`.
+pub fn unknown(text: &str, known: &[&str]) -> Vec<String> {
+    let unknown = RefCell::new(Vec::new());
+    render(text, |word| {
+        if !known.contains(&word_of(word)) {
+            unknown.borrow_mut().push(word.to_owned());
+        }
+        None
+    });
+    unknown.into_inner()
 }
 
 /// The word itself, without what is said in its place where nothing is known: `name` of `name|friend`.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::skip::{Skip, counted};
 use super::{MODES, TRIGGERS, Words, store};
-use crate::{PRODUCT, number};
+use crate::{PRODUCT, number, placeholder};
 
 pub const AUTOMATIONS: Rows = Rows::of(PRODUCT, "automations", "LoopwaveAutomation", &store::LISTING);
 
@@ -133,8 +133,10 @@ fn read(tx: &mut Tx<'_>, tenant: &Tenant, body: Json, mut words: Words, partial:
     if words.trigger == "keyword" && words.matches.is_empty() {
         input.refuse("match", "required", "A keyword rule says what it looks for.");
     }
+    let mut problem = Problem::validation();
+    placeholder::check(&words.response, &["name"], "response", &mut problem);
     input.finish()?;
-    Ok(words)
+    if problem.has_fields() { Err(problem) } else { Ok(words) }
 }
 
 fn body_schema() -> Json {

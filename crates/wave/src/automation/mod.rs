@@ -176,7 +176,8 @@ pub(crate) fn say(
     text: &str,
 ) -> Result<()> {
     let name = chat.name.as_deref().filter(|name| !mask::is_number(name)).unwrap_or_default();
-    let text = placeholder::render(text, |word| (word == "name").then(|| name.to_owned()));
+    let known = |word: &str| (word == "name").then(|| name.to_owned());
+    let text = placeholder::render(text, |text| placeholder::or_else(text, known));
     let due_at = kernel.now().plus(delay_us(kernel.rng.as_ref()));
     let to = chat.address()?;
     // The message that is answered belongs into the chat before its answer does.

@@ -2,7 +2,7 @@
 
 use loopd_kernel::{Kernel, Tenant, audit};
 use loopd_store::{Reader, Tx};
-use loopd_types::{Problem, Result, Timestamp, Uuid};
+use loopd_types::{MINUTE_US, Problem, Result, Timestamp, Uuid};
 
 use super::Status;
 use super::say::WORDS;
@@ -10,7 +10,10 @@ use super::store::{self, Broadcast};
 use super::turn::{finish, go_on, line, pause, told};
 use crate::number::Number;
 use crate::template::{self, Asked};
-use crate::{PRODUCT, message, window};
+use crate::{PRODUCT, message, placeholder, window};
+
+/// How long ago the moment of a start may be: clocks differ.
+const LATE_US: i64 = 5 * MINUTE_US;
 
 /// What people do with a broadcast.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,7 +57,7 @@ impl Act {
 /// Does it.
 ///
 /// # Errors
-/// 404; 409 `invalid_transition` from where it cannot be done, with what can.
+/// 400 on `scheduled_at` for a moment that is over; 404; 409 `invalid_transition` from where it cannot be done, with what can.
 pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, act: Act) -> Result<()> {
     let now = kernel.now();
     let mut broadcast = store::lock(tx, tenant.company, id)?;
@@ -66,6 +69,9 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, act: Act
     }
     let before = broadcast.status;
     match act {
+        Act::Start(Some(at)) if at < now.plus(-LATE_US) => {
+            return Err(Problem::field("scheduled_at", "invalid", "This moment is over."));
+        }
         Act::Start(at) => {
             broadcast.status = Status::Queued;
             broadcast.scheduled_at = at;
@@ -102,6 +108,13 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, new: 
         let number = line(tx, tenant, new.number)?.ok_or_else(message::no_ready_session)?;
         new.message = said(tx, &number, asked)?;
         new.number = Some(number.id);
+    }
+    let mut problem = Problem::validation();
+    if new.template.is_none() {
+        placeholder::check(&new.message, &WORDS, "message", &mut problem);
+    }
+    if problem.has_fields() {
+        return Err(problem);
     }
     let now = kernel.now();
     store::insert(tx, tenant.company, id, &new, tenant.actor.user, now)?;

@@ -7,6 +7,7 @@ use loopd_store::Tx;
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::rows::{Rows, handled, list, list_params, nothing};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
+use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::act::{self, Act};
@@ -14,7 +15,7 @@ use super::store::{self, LISTING, New};
 use super::wire::{self, MANAGED, PUBLIC, Wanted};
 use super::{RECIPIENTS_MOST, store::RECIPIENTS};
 use crate::contact::LIFECYCLES;
-use crate::contact::store::{Filter, people};
+use crate::contact::store::people;
 use crate::key::{DOOR, LIVE};
 use crate::{PRODUCT, number, segment};
 
@@ -37,10 +38,14 @@ pub fn operations() -> Vec<Operation> {
     let mut body = wire::body_schema(MANAGED);
     body["properties"]["audience"] = schema::object([
         ("segment", schema::uuid().describe("A saved segment, instead of stages and tags.")),
-        ("lifecycle", schema::array(schema::one_of(LIFECYCLES))),
+        ("lifecycle", schema::array(schema::one_of(LIFECYCLES)).describe("Any of these stages.")),
         ("tags", schema::array(schema::text(1, 60)).describe("All of them.")),
+        ("everybody", schema::boolean().describe("All contacts, and no other condition.")),
     ])
-    .describe("Instead of `recipients`: contacts of these stages and with these tags, as they are now, without those who opted out.");
+    .describe(
+        "Instead of `recipients`: contacts of these stages and with these tags, those of a segment, or everybody, as they are now, \
+         without those who opted out. An audience that names nobody, or a condition that there is not, is refused.",
+    );
     let mut all = vec![
         Operation::post("loopwave_broadcast_create", "/api/v1/broadcasts", publish)
             .tag("loopwave")
@@ -145,40 +150,76 @@ async fn publish(call: Call) -> Result<Reply> {
     .await
 }
 
+/// Whom a broadcast goes to when nobody is named.
+#[derive(Clone)]
+enum Audience {
+    Segment(Uuid),
+    /// Everybody, where there is no condition.
+    Contacts(segment::Conditions),
+}
+
+/// As a body says it. A condition that nobody knows would widen it to everybody, so it is none.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Named {
+    segment: Option<String>,
+    lifecycle: Option<Vec<String>>,
+    tags: Option<Vec<String>>,
+    everybody: bool,
+}
+
+/// Takes `audience`; `None` after a complaint.
+fn audience(input: &mut Input) -> Option<Audience> {
+    let named: Named = input.typed("audience", "an audience")?;
+    let has_conditions = named.lifecycle.is_some() || named.tags.is_some();
+    let conditions =
+        segment::Conditions { lifecycle: named.lifecycle.unwrap_or_default(), tags: named.tags.unwrap_or_default() };
+    let mut problem = Problem::validation();
+    conditions.check("audience", &mut problem);
+    for error in problem.fields().iter().flat_map(|(_, errors)| errors) {
+        input.refuse("audience", error.code.clone(), error.message.clone());
+    }
+    let is_empty = conditions == segment::Conditions::default();
+    match (named.segment, named.everybody) {
+        (Some(id), false) if !has_conditions => match Uuid::parse_str(&id) {
+            Ok(id) => return Some(Audience::Segment(id)),
+            Err(_) => input.refuse("audience", "invalid", "Name a segment by its id."),
+        },
+        (None, true) if !has_conditions => return Some(Audience::Contacts(conditions)),
+        (None, false) if !is_empty => return Some(Audience::Contacts(conditions)),
+        (None, false) => input.refuse(
+            "audience",
+            "required",
+            "Say whom: a `segment`, stages in `lifecycle`, `tags`, or `{\"everybody\": true}`.",
+        ),
+        _ => {
+            input.refuse("audience", "invalid", "Name a segment, or stages and tags, or everybody; only one of these.")
+        }
+    }
+    None
+}
+
 async fn draft(call: Call) -> Result<Reply> {
     let mut input = Input::new(call.json()?, false)?;
-    let audience = input.object("audience", 16 * 1024);
+    let audience = input.has("audience").then(|| audience(&mut input));
     let wanted = wire::read(&mut input, MANAGED, audience.is_none())?;
     if audience.is_some() && wanted.as_ref().is_some_and(|wanted| !wanted.recipients.is_empty()) {
         input.refuse("audience", "invalid", "Name recipients or an audience, not both.");
     }
-    let words = |name: &str| -> Vec<String> {
-        let list = audience.as_ref().and_then(|it| it.get(name)).and_then(Json::as_array);
-        list.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
-    };
-    let (lifecycles, tags) = (words("lifecycle"), words("tags"));
-    let wanted_segment = audience.as_ref().and_then(|it| it.get("segment")).filter(|it| !it.is_null());
-    let segment = wanted_segment.and_then(Json::as_str).and_then(|id| Uuid::parse_str(id).ok());
-    if wanted_segment.is_some() && (segment.is_none() || !lifecycles.is_empty() || !tags.is_empty()) {
-        input.refuse("audience", "invalid", "Name a segment by its id, or stages and tags; not both.");
-    }
-    if let Some(unknown) = lifecycles.iter().find(|word| !LIFECYCLES.contains(&word.as_str())) {
-        input.refuse("audience", "invalid_choice", format!("\"{unknown}\" is no stage of a contact."));
-    }
     input.finish()?;
     let wanted = wanted.ok_or_else(|| Problem::internal("input that was checked is gone"))?;
     let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.kernel.new_id());
-    let has_audience = audience.is_some();
+    let audience = audience.flatten();
     call.commit(tenant.view(), move |tx| {
         let mut wanted = wanted.clone();
-        if has_audience {
-            let filter = match segment {
-                Some(id) => {
-                    let found = segment::store::get(tx, tenant.company, id);
+        if let Some(audience) = &audience {
+            let filter = match audience {
+                Audience::Segment(id) => {
+                    let found = segment::store::get(tx, tenant.company, *id);
                     let unknown = || Problem::field("audience", "does_not_exist", "There is no such segment.");
                     found.map_err(|_| unknown())?.filter.conditions()
                 }
-                None => Filter { lifecycles: lifecycles.clone(), tags: tags.clone(), ..Filter::default() },
+                Audience::Contacts(conditions) => conditions.conditions(),
             };
             wanted.recipients = people(tx, tenant.company, &filter, RECIPIENTS_MOST)?;
             if wanted.recipients.is_empty() {

@@ -234,6 +234,17 @@ pub fn lifted(tx: &mut Tx<'_>, company: CompanyId, number: Uuid, now: Timestamp)
     )
 }
 
+/// What held broadcasts back (quiet hours, a cap) has changed: each looks again now.
+///
+/// # Errors
+/// The database's.
+pub fn look_again(tx: &mut Tx<'_>, company: CompanyId, now: Timestamp) -> Result<(), StoreError> {
+    tx.push(
+        "UPDATE wave_broadcasts SET next_at = $2 WHERE company_id = $1 AND status = 'sending' AND next_at > $2",
+        params![company, now],
+    )
+}
+
 /// How many of those whom a broadcast still goes to have not written to a number since then.
 ///
 /// # Errors

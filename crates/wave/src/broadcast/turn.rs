@@ -66,7 +66,12 @@ fn send_next(
         return Ok(());
     }
     let preferences = preference::load(tx, tenant.company)?;
-    let Some(number) = line(tx, tenant, broadcast.number)?.filter(Number::is_ready) else {
+    let number = line(tx, tenant, broadcast.number)?;
+    if number.is_none() && broadcast.number.is_some() {
+        pause(broadcast, "Its number is no longer linked.");
+        return Ok(());
+    }
+    let Some(number) = number.filter(Number::is_ready) else {
         broadcast.pause_reason = Some("The number is not ready. It goes on when it is.".to_owned());
         broadcast.next_at = Some(now.plus(LOOK_AGAIN_US));
         return Ok(());
@@ -83,6 +88,7 @@ fn send_next(
     broadcast.pause_reason = None;
     let pacing = &preferences.pacing;
     if let Some(until) = pacing.quiet_until(now, tenant.timezone()) {
+        broadcast.pause_reason = Some("Quiet hours. It goes on when they are over.".to_owned());
         broadcast.next_at = Some(until);
         return Ok(());
     }
@@ -93,7 +99,10 @@ fn send_next(
         return Ok(());
     }
     let age = number.warm_since.map_or(0, |since| day - day_of(since, tenant.timezone()));
-    if pace.sent >= pacing.cap_on(age) {
+    let cap = pacing.cap_on(age);
+    if pace.sent >= cap {
+        broadcast.pause_reason =
+            Some(format!("The number has sent the {cap} that it may send today. It goes on tomorrow."));
         broadcast.next_at = Some(next_day(now, tenant.timezone()));
         return Ok(());
     }
@@ -102,6 +111,8 @@ fn send_next(
     if broadcast.template.is_some()
         && let Some(until) = outgoing::store::waits_until(tx, tenant.company, number.id, limit::TIER_LIMITED)?
     {
+        broadcast.pause_reason =
+            Some("WhatsApp lets the number write first to no more people today. It goes on by itself.".to_owned());
         broadcast.next_at = Some(until.max(now.plus(LOOK_AGAIN_US)));
         return Ok(());
     }

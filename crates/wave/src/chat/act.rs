@@ -18,16 +18,24 @@ pub struct Change {
     pub status: Option<String>,
     /// `Some(None)`: nobody has it.
     pub assignee: Option<Option<Uuid>>,
+    /// Who must have it still, for that.
+    pub from: Option<Option<Uuid>>,
     pub labels: Option<Vec<String>>,
 }
 
 /// Changes a chat. What is so already is not changed, and nobody is told of it.
 ///
 /// # Errors
-/// 404; 400 for an assignee who does not work in this company.
+/// 404; 400 for an assignee who does not work in this company; 409 `assigned_meanwhile`.
 pub fn change(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, wanted: &Change) -> Result<Chat> {
     let mut chat = store::lock(tx, tenant.company, id)?;
     let before = chat.clone();
+    if wanted.from.is_some_and(|from| from != chat.assignee_id && wanted.assignee != Some(chat.assignee_id)) {
+        let name = chat.assignee_name.clone().unwrap_or_else(|| "Nobody".to_owned());
+        return Err(Problem::conflict("assigned_meanwhile", format!("{name} has this chat by now."))
+            .with_extra("assignee_id", chat.assignee_id.map(|id| id.to_string()))
+            .with_extra("assignee", chat.assignee_name.clone()));
+    }
     if let Some(status) = &wanted.status {
         set_status(&mut chat, kernel, status);
     }

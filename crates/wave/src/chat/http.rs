@@ -37,7 +37,8 @@ pub fn operations() -> Vec<Operation> {
         )
         .param(Param::path("chatId", schema::string().example("919812345678@s.whatsapp.net")))
         .param(cursor::limit_param(LIMIT, LIMIT_MOST))
-        .param(Param::query("before", schema::string()).describe("The `nextCursor` of the page before."))
+        .param(Param::query("cursor", schema::string()).describe("The `nextCursor` of the page before."))
+        .param(Param::query("before", schema::string()).describe("The same, by another name."))
         .responds(200, "One page.", page_of(message::wire::row_schema())),
     ]
 }
@@ -62,8 +63,8 @@ async fn list(call: Call) -> Result<Reply> {
         .read(View::Company(company), move |reader| {
             let number = match &wanted {
                 None => None,
-                Some(name) => match number::find_public(reader, company, name)? {
-                    Some(number) => Some(number.id),
+                Some(name) => match number::find_ever(reader, company, name)? {
+                    Some(id) => Some(id),
                     None => return Ok(Vec::new()),
                 },
             };
@@ -78,7 +79,8 @@ async fn list(call: Call) -> Result<Reply> {
 }
 
 async fn messages(call: Call) -> Result<Reply> {
-    let page = Page::read_named(call.query(), "before", LIMIT, LIMIT_MOST)?;
+    let cursor = if call.query().get("cursor").is_some() { "cursor" } else { "before" };
+    let page = Page::read_named(call.query(), cursor, LIMIT, LIMIT_MOST)?;
     let (company, name) = (call.tenant()?.company, call.param("chatId").to_owned());
     let (chat, mut rows) = call
         .kernel

@@ -33,7 +33,7 @@ pub fn rendered(reader: &mut Reader<'_>, tenant: &Tenant, chat: &Chat, text: &st
     let agent = agent::caller(reader, tenant)?.map(|agent| agent.name).unwrap_or_default();
     let line = number::find(reader, tenant.company, chat.number_id)?.map(|number| number.label).unwrap_or_default();
     let name = chat.name.as_deref().filter(|name| !mask::is_number(name)).unwrap_or_default();
-    Ok(placeholder::render(text, |word| {
+    let known = |word: &str| {
         Some(match word {
             "name" => name.to_owned(),
             "first_name" => name.split_whitespace().next().unwrap_or_default().to_owned(),
@@ -42,26 +42,13 @@ pub fn rendered(reader: &mut Reader<'_>, tenant: &Tenant, chat: &Chat, text: &st
             "number" => line.clone(),
             _ => return None,
         })
-    }))
+    };
+    Ok(placeholder::render(text, |text| placeholder::or_else(text, known)))
 }
 
-/// Adds a complaint for every word in braces that is never filled in: a slip would be seen by customers first.
+/// Adds a complaint for every word in braces that is never filled in.
 pub fn check_words(text: &str, problem: &mut Problem) {
-    let unknown = std::cell::RefCell::new(Vec::new());
-    placeholder::render(text, |word| {
-        if !WORDS.iter().any(|(known, _)| *known == word) {
-            unknown.borrow_mut().push(word.to_owned());
-        }
-        None
-    });
-    for word in unknown.into_inner() {
-        let known: Vec<String> = WORDS.iter().map(|(name, _)| format!("{{{{{name}}}}}")).collect();
-        problem.add_field(
-            "text",
-            "unknown_word",
-            format!("{{{{{word}}}}} is not known; there are {}.", known.join(", ")),
-        );
-    }
+    placeholder::check(text, &WORDS.map(|(name, _)| name), "text", problem);
 }
 
 /// A shortcut as people type it behind a slash: lower case letters, digits, `-` and `_`.

@@ -83,21 +83,27 @@ fn read_change(body: Json) -> Result<Change> {
         input.refuse("name", "blank", "This field may not be blank.");
     }
     let scopes = read_scopes(&mut input);
-    if scopes.as_ref().is_some_and(Vec::is_empty) {
-        input.refuse("scopes", "empty", "This list may not be empty; `*` is everything.");
-    }
+    refuse_no_scopes(&mut input, scopes.as_ref());
     let is_enabled = input.boolean("enabled");
     input.finish()?;
     Ok(Change { name, scopes, is_enabled })
+}
+
+/// A list without a scope opens nothing; nobody means that, and nobody may take it for everything.
+fn refuse_no_scopes(input: &mut Input, scopes: Option<&Vec<String>>) {
+    if scopes.is_some_and(Vec::is_empty) {
+        input.refuse("scopes", "empty", "This list may not be empty; `*` is everything.");
+    }
 }
 
 async fn create(call: Call) -> Result<Reply> {
     let mut input = Input::new(call.json()?, false)?;
     let name = input.required_text("name", NAME_MOST);
     let scopes = read_scopes(&mut input);
+    refuse_no_scopes(&mut input, scopes.as_ref());
     input.finish()?;
     let name = name.ok_or_else(|| Problem::internal("input that was checked is gone"))?;
-    let scopes = scopes.filter(|scopes| !scopes.is_empty()).unwrap_or_else(|| vec!["*".to_owned()]);
+    let scopes = scopes.unwrap_or_else(|| vec!["*".to_owned()]);
     let (kernel, tenant) = (call.kernel.clone(), call.tenant()?.clone());
     call.commit(tenant.view(), move |tx| {
         let minted = store::create(tx, &kernel, &tenant, &name, &scopes)?;

@@ -101,6 +101,14 @@ pub fn find_public(reader: &mut Reader<'_>, company: CompanyId, name: &str) -> R
     reader.first(&sql, &params![company, name], read)
 }
 
+/// As [`find_public`], also of a number that is no longer linked: its chats and figures are still there. Gives its id.
+pub fn find_ever(reader: &mut Reader<'_>, company: CompanyId, name: &str) -> Result<Option<Uuid>, StoreError> {
+    let id = Uuid::parse_str(name).ok();
+    // A name is given once; of a telephone that was linked again, each time has its own.
+    let sql = "SELECT id FROM wave_numbers WHERE company_id = $1 AND (id = $2 OR public_id = $3) LIMIT 1";
+    reader.first(sql, &params![company, id, name], |row| row.uuid(0))
+}
+
 /// By what its engine calls it.
 pub fn find_address(
     reader: &mut Reader<'_>,

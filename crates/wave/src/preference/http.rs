@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::{Preferences, load, save};
 use crate::assign::Rules;
-use crate::broadcast::Pacing;
+use crate::broadcast::{self, Pacing};
 use crate::notice::Templates;
 use crate::{PRODUCT, intake, number};
 
@@ -97,13 +97,16 @@ async fn update(call: Call) -> Result<Reply> {
     let (kernel, tenant, body) = (call.kernel.clone(), call.tenant()?.clone(), call.json()?);
     call.commit(tenant.view(), move |tx| {
         let mut next = load(tx, tenant.company)?;
-        let known = next.number_rules.clone();
+        let (known, pacing) = (next.number_rules.clone(), next.pacing.clone());
         change(&kernel, &mut next, body.clone())?;
         for name in next.number_rules.keys().filter(|name| !known.contains_key(*name)) {
             let unknown = || Problem::field("number_rules", "does_not_exist", format!("There is no number {name}."));
             number::find_public(tx, tenant.company, name)?.ok_or_else(unknown)?;
         }
         save(tx, &kernel, &tenant, &next)?;
+        if next.pacing != pacing {
+            broadcast::store::look_again(tx, tenant.company, kernel.now())?;
+        }
         Reply::json(200, &next)
     })
     .await

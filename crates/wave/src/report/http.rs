@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use loopd_store::Reader;
 use loopd_types::{DAY_US, Problem, Result, Timestamp, Uuid};
@@ -61,6 +62,7 @@ pub fn operations() -> Vec<Operation> {
         ("results", schema::array(schema::component(NAME))),
     ])
     .required(["from", "to", "timezone", "total", "results"]);
+    let moment = || json!({"anyOf": [schema::date_time(), schema::date()]});
     let answers = ResponseDoc::empty(200, "The report.")
         .with(Content::of("application/json", report))
         .with(Content::of("text/csv", schema::string()));
@@ -74,8 +76,8 @@ pub fn operations() -> Vec<Operation> {
             )
             .tenant(Some(PRODUCT), &format!("{PRODUCT}.reports.view"))
             .param(Param::query("by", schema::one_of(GROUPS)).describe("day unless said."))
-            .param(Param::query("from", schema::date_time()))
-            .param(Param::query("to", schema::date_time()).describe("Before this moment; 366 days after `from` at most, 32 by hour."))
+            .param(Param::query("from", moment()).describe("From this moment, or from the beginning of this day in `timezone`."))
+            .param(Param::query("to", moment()).describe("Before this moment, or before this day; 366 days after `from` at most, 32 by hour."))
             .param(Param::query("timezone", schema::string().example("Africa/Kigali")).describe("Whose days and hours; the company's unless said."))
             .param(Param::query("number", schema::string()).describe("Of this number of ours: `n1a2b3c4`."))
             .param(Param::query("agent", schema::uuid()).describe("Of this user."))
@@ -119,8 +121,17 @@ fn asked(call: &Call) -> Result<Asked> {
             false
         }
     };
-    let (until, agent) = (query.time("to")?.unwrap_or_else(|| call.kernel.now().plus(1)), query.uuid("agent")?);
-    let from = query.time("from")?.unwrap_or_else(|| until.plus(-DAYS * DAY_US));
+    let moment = |name: &str| match text(name).and_then(|text| text.parse::<Date>().ok().filter(|_| text.len() == 10)) {
+        // A bare day begins at its midnight there.
+        Some(day) => {
+            let begins =
+                day.to_zoned(zone.clone()).map_err(|_| Problem::field(name, "invalid", "There is no such day."))?;
+            Ok(Some(Timestamp(begins.timestamp().as_microsecond())))
+        }
+        None => query.time(name),
+    };
+    let (until, agent) = (moment("to")?.unwrap_or_else(|| call.kernel.now().plus(1)), query.uuid("agent")?);
+    let from = moment("from")?.unwrap_or_else(|| until.plus(-DAYS * DAY_US));
     let most = if by == "hour" { HOURLY_MOST } else { DAYS_MOST };
     // Moments far from now are no numbers to reckon with.
     let days = (i128::from(until.0) - i128::from(from.0)) / i128::from(DAY_US);
@@ -147,8 +158,8 @@ async fn report_of(call: Call) -> Result<Reply> {
     let work = move |reader: &mut Reader<'_>| {
         let number = match &wanted.number {
             None => None,
-            Some(name) => match number::find_public(reader, company, name)? {
-                Some(number) => Some(number.id),
+            Some(name) => match number::find_ever(reader, company, name)? {
+                Some(id) => Some(id),
                 None => return Ok((Vec::new(), HashMap::new())),
             },
         };

@@ -114,7 +114,7 @@ fn filter(input: &mut Input) -> Result<Option<Conditions>> {
     let wanted: Option<Conditions> = input.typed("filter", "conditions on contacts");
     let mut problem = Problem::validation();
     if let Some(wanted) = &wanted {
-        wanted.check(&mut problem);
+        wanted.check("filter", &mut problem);
     }
     if problem.has_fields() { Err(problem) } else { Ok(wanted) }
 }

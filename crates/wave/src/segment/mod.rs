@@ -27,14 +27,14 @@ const TAGS_MOST: usize = 20;
 const TAG_MOST: usize = 60;
 
 impl Conditions {
-    /// Adds what is wrong with them.
-    pub fn check(&self, problem: &mut Problem) {
+    /// Adds what is wrong with them, under the name of the field that holds them.
+    pub fn check(&self, field: &str, problem: &mut Problem) {
         if let Some(unknown) = self.lifecycle.iter().find(|stage| !LIFECYCLES.contains(&stage.as_str())) {
-            problem.add_field("filter", "invalid_choice", format!("\"{unknown}\" is no stage of a contact."));
+            problem.add_field(field, "invalid_choice", format!("\"{unknown}\" is no stage of a contact."));
         }
         let is_tag = |tag: &String| !tag.trim().is_empty() && tag.chars().count() <= TAG_MOST && !tag.contains('\0');
         if self.tags.len() > TAGS_MOST || !self.tags.iter().all(is_tag) {
-            problem.add_field("filter", "invalid", format!("Up to {TAGS_MOST} tags of 1 to {TAG_MOST} characters."));
+            problem.add_field(field, "invalid", format!("Up to {TAGS_MOST} tags of 1 to {TAG_MOST} characters."));
         }
     }
 

@@ -100,16 +100,9 @@ impl Asked {
 
     /// Words in double braces that are not among `known`: nobody would fill them in, and customers would see the slip first.
     pub fn unknown_words(&self, known: &[&str]) -> Vec<String> {
-        let unknown = RefCell::new(Vec::new());
-        self.clone().each_text(&mut |text| {
-            placeholder::render(text, |word| {
-                if !known.contains(&placeholder::word_of(word)) {
-                    unknown.borrow_mut().push(word.to_owned());
-                }
-                None
-            });
-        });
-        unknown.into_inner()
+        let mut unknown = Vec::new();
+        self.clone().each_text(&mut |text| unknown.extend(placeholder::unknown(text, known)));
+        unknown
     }
 
     fn each_text(&mut self, work: &mut impl FnMut(&mut String)) {

@@ -200,6 +200,7 @@ each_engine! {
         settle().await;
         let waiting = row(&owner, &id).await;
         assert_eq!((&waiting["sent_count"], &waiting["status"]), (&json!(2), &json!("sending")));
+        assert!(waiting["pause_reason"].as_str().is_some_and(|why| why.contains("2 that it may send today")), "{waiting}");
         // The tests' day is 22 June, noon in Kigali: the next day begins at ten in the evening UTC, and its quiet hours end at six.
         let owner_again = async |hours: i64| {
             world.clock.advance(hours * HOUR_US);
@@ -207,10 +208,35 @@ each_engine! {
         };
         let owner = owner_again(13).await;
         settle().await;
-        assert_eq!(row(&owner, &id).await["sent_count"], 2, "it is night");
+        let night = row(&owner, &id).await;
+        assert_eq!(night["sent_count"], 2, "it is night");
+        assert!(night["pause_reason"].as_str().is_some_and(|why| why.starts_with("Quiet hours")), "{night}");
         world.clock.advance(8 * HOUR_US);
         let owner = world.sign_in(&owner.email, &owner.code).await;
         until(world, &owner, &id, 0, "the others are sent", |it| it["status"] == "completed").await;
+    }
+
+    async fn a_broadcast_that_waits_looks_again_when_what_held_it_changes(world: &World) {
+        let owner = world.owner().await;
+        let key = world.wave_key(&owner, &["broadcasts:write"]).await;
+        let line = world.line(&owner, "250788000001").await;
+        // It is noon in Kigali.
+        pace(&owner, json!({"gap_min_seconds": 0, "gap_max_seconds": 0, "quiet_from_hour": 10, "quiet_to_hour": 18})).await;
+        let waiting = publish(&key, &people(2)).await;
+        until(world, &owner, &waiting, 0, "it waits", |it| !it["pause_reason"].is_null()).await;
+        pace(&owner, json!({"quiet_from_hour": 20, "quiet_to_hour": 8, "warm_up_start": 1})).await;
+        until(world, &owner, &waiting, 0, "it begins", |it| it["sent_count"] == 1).await;
+        pace(&owner, json!({"warm_up_start": 3})).await;
+        let done = until(world, &owner, &waiting, 0, "it goes on", |it| it["status"] == "completed").await;
+        assert_eq!((&done["sent_count"], &done["pause_reason"]), (&json!(2), &json!(null)));
+        // Without its number it cannot go on by itself.
+        let body = json!({"name": "More", "message": "Hi", "recipients": people(3), "from": line.number});
+        let other = key.post("/api/v1/broadcasts").json(&body).await.expect_status(201).text_at("/id");
+        until(world, &owner, &other, 0, "it waits for tomorrow", |it| !it["pause_reason"].is_null()).await;
+        owner.delete(&format!("/api/v1/loopwave/numbers/{}/", line.id)).await.expect_status(204);
+        pace(&owner, json!({"warm_up_start": 5})).await;
+        let paused = until(world, &owner, &other, 0, "it is paused", |it| it["status"] == "paused").await;
+        assert_eq!(paused["pause_reason"], "Its number is no longer linked.");
     }
 
     async fn what_is_no_broadcast_is_refused(world: &World) {
@@ -227,6 +253,12 @@ each_engine! {
         agent.post(BASE).json(&draft).await.expect_refusal(403, "permission_denied");
         owner.post(BASE).json(&json!({"name": "N", "message": "M", "audience": {"tags": ["nobody"]}})).await.expect_field("audience", "empty");
         owner.patch("/api/v1/loopwave/preferences/").json(&json!({"pacing": {"gap_min_seconds": 50, "gap_max_seconds": 10}})).await.expect_field("pacing", "invalid");
+        for message in ["Hi {{nme}}", "Hi {{phone}}"] {
+            let body = json!({"name": "N", "message": message, "recipients": [{"chat_id": "250788123456"}]});
+            owner.post(BASE).json(&body).await.expect_field("message", "unknown_word");
+        }
+        let past = json!({"name": "N", "message": "M", "recipients": [{"chat_id": "250788123456"}], "scheduled_at": "2020-01-01T00:00:00Z"});
+        owner.post(BASE).json(&past).await.expect_field("scheduled_at", "invalid");
         let made = owner.post(BASE).json(&draft).await.expect_status(201);
         assert_eq!(made.text_at("/status"), "draft");
         agent.post(&format!("{BASE}{}/start/", made.text_at("/id"))).await.expect_refusal(403, "permission_denied");

@@ -32,6 +32,35 @@ fn texts(answer: &Answer, field: &str) -> Vec<String> {
 }
 
 each_engine! {
+    async fn of_many_who_take_a_chat_one_has_it(world: &World) {
+        let owner = world.owner().await;
+        let line = world.line(&owner, "250788000001").await;
+        let take = format!("{}assign/", item(&chat(&line, &owner, CUSTOMER, "Hi").await));
+        let mut agents = Vec::new();
+        for name in ["ada", "ben", "eve"] {
+            agents.push(world.member(&owner, name, "staff").await);
+        }
+        let at_once = agents.iter().map(|agent| {
+            let (agent, take) = (agent.clone(), take.clone());
+            tokio::spawn(async move { agent.post(&take).json(&json!({"assignee": "me", "from": null})).await })
+        });
+        let mut winners = Vec::new();
+        for (answer, agent) in at_once.collect::<Vec<_>>().into_iter().zip(&agents) {
+            let answer = answer.await.expect("an answer");
+            match answer.status {
+                200 => winners.push(agent),
+                _ => drop(answer.expect_refusal(409, "assigned_meanwhile")),
+            }
+        }
+        assert_eq!(winners.len(), 1);
+        let has_it = winners[0];
+        // Who has it already takes it again.
+        has_it.post(&take).json(&json!({"assignee": "me", "from": null})).await.expect_status(200);
+        owner.post(&take).json(&json!({"assignee": null, "from": owner.user})).await.expect_refusal(409, "assigned_meanwhile");
+        owner.post(&take).json(&json!({"assignee": null, "from": has_it.user})).await.expect_status(200);
+        owner.post(&take).json(&json!({"assignee": "me", "from": "nobody"})).await.expect_field("from", "invalid");
+    }
+
     async fn an_agent_reads_answers_and_resolves_and_a_customer_opens_again(world: &World) {
         let owner = world.owner().await;
         let agent = world.member(&owner, "ada", "staff").await;

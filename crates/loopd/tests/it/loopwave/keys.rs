@@ -20,6 +20,8 @@ each_engine! {
         bearer.get("/api/v1/chats").await.expect_status(200);
         bearer.post("/api/v1/messages").json(&json!({"to": "250788123456", "text": "Hi"})).await.expect_status(403);
         owner.patch(&one).json(&json!({"scopes": ["root"]})).await.expect_field("scopes", "invalid_choice");
+        owner.patch(&one).json(&json!({"scopes": []})).await.expect_field("scopes", "empty");
+        owner.post(base).json(&json!({"name": "Nothing", "scopes": []})).await.expect_field("scopes", "empty");
         owner.patch(&one).json(&json!({"enabled": false})).await.expect_status(200);
         let off = bearer.get("/api/v1/health").await.expect_status(401);
         assert_eq!(off.text_at("/error"), "invalid_api_key");

@@ -31,8 +31,10 @@ async fn line(owner: &Client) -> String {
 /// Starts a broadcast to so many people.
 async fn broadcast(owner: &Client, name: &str, people: usize) -> String {
     let recipients: Vec<Value> = (1..=people).map(|n| json!({"chat_id": format!("25078812{n:04}")})).collect();
-    let body = json!({"name": name, "message": format!("{name} for you"), "recipients": recipients, "scheduled_at": "2020-01-01T00:00:00Z"});
-    owner.post(BROADCASTS).json(&body).await.expect_status(201).text_at("/id")
+    let body = json!({"name": name, "message": format!("{name} for you"), "recipients": recipients});
+    let id = owner.post(BROADCASTS).json(&body).await.expect_status(201).text_at("/id");
+    owner.post(&format!("{BROADCASTS}{id}/start/")).await.expect_status(200);
+    id
 }
 
 async fn is_done(client: &Client, id: &str) -> bool {

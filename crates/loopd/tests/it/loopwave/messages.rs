@@ -59,8 +59,23 @@ each_engine! {
         let thread = key.get(&format!("/api/v1/chats/{CUSTOMER}/messages")).query("limit", "1").await.expect_status(200).json();
         assert_eq!((&thread["data"][0]["text"], &thread["data"][0]["status"]), (&json!("Hello?"), &json!("received")));
         let next = thread["nextCursor"].as_str().expect("there is more");
-        let rest = key.get(&format!("/api/v1/chats/{CUSTOMER}/messages")).query("before", next).await.json();
-        assert_eq!((&rest["data"][0]["text"], &rest["nextCursor"]), (&json!("Is it open?"), &json!(null)));
+        for name in ["cursor", "before"] {
+            let rest = key.get(&format!("/api/v1/chats/{CUSTOMER}/messages")).query(name, next).await.json();
+            assert_eq!((&rest["data"][0]["text"], &rest["nextCursor"]), (&json!("Is it open?"), &json!(null)), "{name}");
+        }
+        for (client, path) in [
+            (&key, format!("/api/v1/chats/{CUSTOMER}/messages?after={next}")),
+            (&key, "/api/v1/chats?unread=true".to_owned()),
+            (&*owner, "/api/v1/loopwave/chats/?unraed=true".to_owned()),
+            (&*owner, "/api/v1/loopwave/search/?q=open&form=2020-01-01T00:00:00Z".to_owned()),
+            (&*owner, "/api/v1/loopwave/reports/?group=agent".to_owned()),
+        ] {
+            assert_eq!(client.get(&path).await.status, 400, "{path} is no filter");
+        }
+        // A number that is no longer linked had chats.
+        owner.delete(&format!("/api/v1/loopwave/numbers/{}/", line.id)).await.expect_status(204);
+        let kept = key.get("/api/v1/chats").query("numberId", &line.number).await.expect_status(200);
+        assert_eq!(kept.at("/data").as_array().map(Vec::len), Some(1));
     }
 
     async fn keys_open_what_their_scopes_say_and_nobody_elses(world: &World) {

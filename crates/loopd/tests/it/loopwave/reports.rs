@@ -66,6 +66,12 @@ each_engine! {
         let days = report(&owner, &[("timezone", "Pacific/Kiritimati")]).await;
         let local = Timestamp(begin.0 + 14 * HOUR_US).to_string();
         assert_eq!(by(&days, &local[..10])["received"], json!(3), "{days}");
+        // A bare day is a day there.
+        let days = [0, 1, 2].map(|days| Timestamp(begin.0 + 14 * HOUR_US + days * DAY_US).to_string()[..10].to_owned());
+        for (from, received) in [(0, 3), (1, 0)] {
+            let there = [("timezone", "Pacific/Kiritimati"), ("from", &*days[from]), ("to", &*days[from + 1])];
+            assert_eq!(report(&owner, &there).await["total"]["received"], json!(received), "{days:?}");
+        }
         assert_eq!(report(&owner, &[("number", &other.number)]).await["total"]["received"], json!(1));
         assert_eq!(report(&owner, &[("agent", &agent.user)]).await["total"]["received"], json!(0));
         let later = world.kernel.now().plus(HOUR_US);

@@ -90,6 +90,8 @@ each_engine! {
         let undelivered = fail("undelivered").await;
         let failed = comes_to(world, &owner, &chat, &undelivered, SECOND_US, "failed").await;
         assert_eq!(failed["failure"]["code"], "undeliverable");
+        owner.post(&format!("/api/v1/loopwave/chats/{chat}/messages/{undelivered}/retry/")).await.expect_status(202);
+        comes_to(world, &owner, &chat, &undelivered, SECOND_US, "delivered").await;
         // The answer is lost, and the message is there: the first news of it tells.
         let unknown = fail("unknown").await;
         comes_to(world, &owner, &chat, &unknown, 0, "unknown").await;
@@ -133,9 +135,10 @@ each_engine! {
             assert_eq!(failed["failure"]["code"], "restricted");
         }
         assert_eq!(world.letters_of(&owner.email, "number-restricted").await.len(), 1, "told once");
-        let body = json!({"name": "News", "message": "Hi", "recipients": [{"chat_id": "250788120001"}], "scheduled_at": "2020-01-01T00:00:00Z"});
+        let body = json!({"name": "News", "message": "Hi", "recipients": [{"chat_id": "250788120001"}]});
         let news = owner.post("/api/v1/loopwave/broadcasts/").json(&body).await.expect_status(201).text_at("/id");
         let news = format!("/api/v1/loopwave/broadcasts/{news}/");
+        owner.post(&format!("{news}start/")).await.expect_status(200);
         eventually("the broadcast is paused", async || owner.get(&news).await.at("/status") == "paused").await;
         // It ends by itself.
         world.clock.advance(10 * MINUTE_US);

@@ -165,6 +165,27 @@ each_engine! {
         assert_eq!(world.rows("wave_sandbox_messages").await, 0);
         let both = json!({"name": "N", "message": "M", "audience": {"segment": riders, "tags": ["gold"]}});
         owner.post("/api/v1/loopwave/broadcasts/").json(&both).await.expect_field("audience", "invalid");
+        // What is mistyped would be everybody.
+        for (audience, code) in [
+            (json!({"tag": ["gold"]}), "invalid"),
+            (json!({"lifecycles": ["vip"]}), "invalid"),
+            (json!({"lifecycle": "vip"}), "invalid"),
+            (json!({"lifecycle": ["nothing"]}), "invalid_choice"),
+            (json!({"tags": [""]}), "invalid"),
+            (json!({"tags": []}), "required"),
+            (json!({"segment": null}), "required"),
+            (json!({"everybody": false}), "required"),
+            (json!({}), "required"),
+            (json!({"everybody": true, "tags": ["gold"]}), "invalid"),
+            (json!("gold"), "invalid"),
+        ] {
+            let body = json!({"name": "N", "message": "M", "audience": audience});
+            owner.post("/api/v1/loopwave/broadcasts/").json(&body).await.expect_field("audience", code);
+        }
+        line.receive(&owner, "250788555555", "Hi").await;
+        let all = json!({"name": "N", "message": "M", "audience": {"everybody": true}});
+        let all = owner.post("/api/v1/loopwave/broadcasts/").json(&all).await.expect_status(201);
+        assert!(all.at("/total").as_u64() >= Some(1), "{}", all.text());
         let gone = json!({"name": "N", "message": "M", "audience": {"segment": aline}});
         owner.post("/api/v1/loopwave/broadcasts/").json(&gone).await.expect_field("audience", "does_not_exist");
         agent.delete(&item).await.expect_refusal(403, "permission_denied");

@@ -135,8 +135,15 @@ fn writes() -> Vec<Operation> {
         .responds(200, "The chat as it is now.", chat()),
         handled(act("resolve", "Take a chat out of the queue"), write::resolve),
         handled(act("reopen", "Put a chat back into the queue"), write::reopen),
-        handled(act("assign", "Give a chat to somebody"), write::assign)
-            .body(schema::object([("assignee", assignee)]).required(["assignee"])),
+        handled(act("assign", "Give a chat to somebody, or take it"), write::assign)
+            .body(
+                schema::object([
+                    ("assignee", assignee.clone()),
+                    ("from", assignee.describe("Who has it as far as the caller knows, null for nobody: if it is somebody else by now, 409 and nothing changes.")),
+                ])
+                .required(["assignee"]),
+            )
+            .responds(409, "`assigned_meanwhile`: somebody else has it; `details` says who.", schema::component("Error")),
         handled(act("read", "Mark a chat as read; the customer sees it too"), write::read),
     ]
 }

@@ -58,8 +58,8 @@ fn wanted(query: &Query) -> Result<Wanted> {
 fn filter(reader: &mut Reader<'_>, tenant: &Tenant, wanted: &Wanted, sight: Sight) -> Result<Option<store::Filter>> {
     let number = match wanted.number.as_deref() {
         None => None,
-        Some(name) => match number::find_public(reader, tenant.company, name)? {
-            Some(number) => Some(number.id),
+        Some(name) => match number::find_ever(reader, tenant.company, name)? {
+            Some(id) => Some(id),
             None => return Ok(None),
         },
     };

@@ -12,10 +12,10 @@ use super::{LABEL_MOST, LABELS_MOST, answer};
 pub async fn update(call: Call) -> Result<Reply> {
     let mut input = Input::new(call.json()?, true)?;
     let status = input.choice("status", &STATUSES);
-    let assignee = assignee(&mut input, call.tenant()?);
+    let assignee = assignee_in(&mut input, "assignee", call.tenant()?);
     let labels = labels(&mut input);
     input.finish()?;
-    change(call, Change { status, assignee, labels }).await
+    change(call, Change { status, assignee, from: None, labels }).await
 }
 
 pub async fn resolve(call: Call) -> Result<Reply> {
@@ -34,12 +34,13 @@ async fn set_status(call: Call, status: &str) -> Result<Reply> {
 pub async fn assign(call: Call) -> Result<Reply> {
     let mut input = Input::new(call.json()?, false)?;
     let has_assignee = input.has("assignee");
-    let assignee = assignee(&mut input, call.tenant()?);
+    let (assignee, from) =
+        (assignee_in(&mut input, "assignee", call.tenant()?), assignee_in(&mut input, "from", call.tenant()?));
     if !has_assignee {
         input.refuse("assignee", "required", "This field is required.");
     }
     input.finish()?;
-    change(call, Change { assignee, ..Change::default() }).await
+    change(call, Change { assignee, from, ..Change::default() }).await
 }
 
 async fn change(call: Call, wanted: Change) -> Result<Reply> {
@@ -65,14 +66,14 @@ pub async fn read(call: Call) -> Result<Reply> {
 }
 
 /// `me`, an id, or null.
-fn assignee(input: &mut Input, tenant: &Tenant) -> Option<Option<Uuid>> {
-    if input.take_null("assignee") {
+fn assignee_in(input: &mut Input, name: &'static str, tenant: &Tenant) -> Option<Option<Uuid>> {
+    if input.take_null(name) {
         return Some(None);
     }
-    let text = input.text("assignee", 64)?;
+    let text = input.text(name, 64)?;
     let id = if text == "me" { tenant.actor.user } else { Uuid::parse_str(&text).ok() };
     if id.is_none() {
-        input.refuse("assignee", "invalid", "Write me, the id of a user, or null.");
+        input.refuse(name, "invalid", "Write me, the id of a user, or null.");
     }
     id.map(Some)
 }

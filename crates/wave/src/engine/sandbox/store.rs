@@ -85,7 +85,11 @@ pub async fn take(kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing, ch
     kernel
         .db
         .write(View::Company(company), move |tx| {
-            // What is there already is not judged again.
+            // One that failed underway is tried again as a new one; what else is there already is not judged again.
+            tx.execute(
+                "DELETE FROM wave_sandbox_messages WHERE company_id = $1 AND message_id = $2 AND stage = 'failed'",
+                &params![company, message],
+            )?;
             if has_in(tx, company, message)? {
                 return Ok(Fall::Taken);
             }
