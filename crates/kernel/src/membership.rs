@@ -9,7 +9,7 @@ use crate::company::invalid_transition;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
 use crate::permission::PermissionSet;
-use crate::{Kernel, audit, event, invitation, plan, role};
+use crate::{Kernel, audit, credential, event, invitation, plan, role};
 
 /// Memberships as the API shows them.
 pub const LISTING: Listing = Listing {
@@ -359,6 +359,9 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: 
         &params![tenant.company, id, to, kernel.now()],
     )?;
     invitation::withdraw(tx, kernel, tenant.company, row.user)?;
+    if to == "left" {
+        credential::take_out_of(tx, kernel, &tenant.actor, tenant.company, row.user)?;
+    }
     kernel.forget_user(tx, row.user);
     written(tx, kernel, tenant, action, past, id, serde_json::json!({"status": [row.status, to]}))
 }

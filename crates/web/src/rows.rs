@@ -234,7 +234,7 @@ impl Rows {
     }
 }
 
-/// The view of what numbers all bills and belongs to no company.
+/// The view of writes that reach beyond the rows of one company.
 pub fn system_view(_: &Tenant) -> View {
     View::System
 }

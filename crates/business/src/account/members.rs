@@ -5,7 +5,7 @@ use loopd_types::Result;
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
-use loopd_web::rows::{Rows, handled, nothing, settled};
+use loopd_web::rows::{Rows, handled, nothing, settled, system_view};
 
 pub(super) const MEMBERSHIPS: Rows = Rows::core("memberships", "Membership", &membership::LISTING);
 pub(super) const ROLES: Rows = Rows::core("roles", "Role", &membership::ROLES);
@@ -40,10 +40,12 @@ fn membership_operations() -> Vec<Operation> {
     const REACH: &str = "`all_workspaces: true` lets the member work in every workspace again, `false` limits them to those they were \
          added to. Owners always work in every workspace. A member who may do more than you is refused with 403.";
     let act = |name: &'static str, summary: &str| {
-        settled(
-            MEMBERSHIPS
-                .action(name, summary, move |tx, kernel, tenant, id, _| membership::act(tx, kernel, tenant, id, name)),
-        )
+        let document =
+            MEMBERSHIPS.action_document(name, summary).tenant(None, &MEMBERSHIPS.permission(&format!("action:{name}")));
+        // Keys of who goes may have been made in another company.
+        settled(MEMBERSHIPS.write_item_in(system_view, document, move |tx, kernel, tenant, id, _| {
+            membership::act(tx, kernel, tenant, id, name)
+        }))
     };
     // Everybody may leave; the rule itself checks that it is their own membership.
     let leave = act("leave", "Leave the company").tenant(None, "core.memberships.view");

@@ -2,10 +2,12 @@
 
 mod kind;
 mod limits;
+mod of_person;
 pub(crate) mod usage;
 
 pub use kind::{Body, INTERNAL, Kind};
 pub use limits::Limits;
+pub(crate) use of_person::{revoke_all_of, take_out_of};
 
 use loopd_store::{Tx, Value, params};
 use loopd_types::{CompanyId, HOUR_US, Problem, Result, Timestamp, Uuid, sha256_hex};
@@ -335,24 +337,6 @@ pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
     get(tx, tenant, id)?;
     end(tx, kernel, tenant.company, id)?;
     written(tx, kernel, tenant, "revoke", "core.internal_api_key.revoked", id)
-}
-
-/// Revokes every living key that acts as `user`, in whatever company; each company's audit and events say so.
-pub(crate) fn revoke_all_of(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, user: Uuid) -> Result<()> {
-    let keys = tx.query(
-        "SELECT company_id, id FROM credentials WHERE user_id = $1 AND kind = 'internal' AND revoked_at IS NULL ORDER BY company_id, id",
-        &params![user],
-        |row| Ok((CompanyId(row.i64(0)?), row.uuid(1)?)),
-    )?;
-    for (company, id) in keys {
-        tx.push(
-            "UPDATE credentials SET revoked_at = $3, updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2",
-            params![company, id, kernel.now()],
-        )?;
-        written_by(tx, kernel, company, actor, "revoke", "core.internal_api_key.revoked", id)?;
-    }
-    kernel.forget_all_keys(tx);
-    Ok(())
 }
 
 /// Makes a successor with the same rights; the old secret lives on for `grace_seconds` (a day unless the body says otherwise).

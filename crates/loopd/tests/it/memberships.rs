@@ -1,6 +1,8 @@
 //! `/api/v1/memberships/`: who belongs to a company, and the owner who always remains.
 
+use loopd_store::{Value, View, params};
 use loopd_testkit::{Client, assert_json, each_engine, json};
+use loopd_types::Uuid;
 
 use crate::support::{Actor, World};
 
@@ -120,6 +122,45 @@ each_engine! {
         member.get(APPOINTMENTS).await.expect_status(200);
         let twice = json!({"email": member.email, "role": "staff"});
         owner.post("/api/v1/memberships/").json(&twice).await.expect_refusal(400, "validation_error");
+    }
+
+    async fn the_keys_of_who_left_do_not_come_back_with_them(world: &World) {
+        let owner = world.owner().await;
+        for (name, action) in [("grace", "remove/"), ("ada", "leave/")] {
+            let member = world.member(&owner, name, "admin").await;
+            let (id, key) = world.key(&member, &["*"]).await;
+            key.get(APPOINTMENTS).await.expect_status(200);
+            let membership = member.membership().await;
+            let boss = if action == "leave/" { &member } else { &owner };
+            boss.post(&path(&membership, action)).await.expect_status(200);
+            key.get(APPOINTMENTS).await.expect_refusal(401, "invalid_api_key");
+            world.join(&owner, &member, "viewer").await;
+            member.get(APPOINTMENTS).await.expect_status(200);
+            key.get(APPOINTMENTS).await.expect_refusal(401, "invalid_api_key");
+            let noted = owner.get("/api/v1/audit-logs/").query("target", &id).query("action", "revoke").await.expect_status(200);
+            assert_json!(noted.json(), {"count": 1, "results": [{"resource": "internal-api-keys", "user": boss.user}]});
+        }
+    }
+
+    async fn a_key_for_several_companies_loses_the_one_that_its_person_left(world: &World) {
+        let (owner, other) = world.strangers().await;
+        let member = world.member(&owner, "grace", "admin").await;
+        world.join(&other, &member, "admin").await;
+        for left in [&owner, &other] {
+            let (id, key) = world.key(&member, &["*"]).await;
+            let id = Uuid::parse_str(&id).expect("an id");
+            let widened = world.kernel.db.write(View::System, move |tx| {
+                let both = Value::Json("[1,2]".to_owned());
+                Ok(tx.execute("UPDATE credentials SET companies = $2 WHERE id = $1", &params![id, both])?)
+            });
+            assert_eq!(widened.await.expect("a key can be changed"), 1);
+            let membership = left.get("/api/v1/memberships/").query("user", &member.user).await.text_at("/results/0/id");
+            left.post(&path(&membership, "remove/")).await.expect_status(200);
+            world.join(left, &member, "admin").await;
+            key.company(&left.code).get(APPOINTMENTS).await.expect_refusal(403, "company_access_denied");
+            let stays = if left.code == owner.code { &other } else { &owner };
+            key.company(&stays.code).get(APPOINTMENTS).await.expect_status(200);
+        }
     }
 
     async fn moves_that_a_membership_does_not_allow_are_told(world: &World) {
