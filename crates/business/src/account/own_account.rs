@@ -1,8 +1,9 @@
 //! `/auth/password/reset/`, `/auth/email/…`, `/auth/sessions/`, `/auth/merge/`: what a person does with their own account.
 
-use loopd_kernel::account::{self, AskMerge, ChangeEmail, ResetPassword};
+use loopd_kernel::account::{self, AskMerge, ChangeEmail, ResetPassword, VerifyEmail};
+use loopd_kernel::{Caller, Presented};
 use loopd_store::View;
-use loopd_types::Result;
+use loopd_types::{Kind, Result};
 use loopd_web::{Call, Operation, RateClass, Reply, Schema as _, schema};
 use serde_json::{Value, json};
 
@@ -39,7 +40,10 @@ fn password() -> Vec<Operation> {
                 Operation::post("auth_password_reset_confirm", "/api/v1/auth/password/reset/confirm/", reset),
                 "Set a new password by link",
             )
-            .describe("The link is good once. Every session of the person ends; a second factor stays as it is.")
+            .describe(
+                "The link is good once. Every session of the person ends; a second factor stays as it is. If nobody had shown the address before, \
+                 passkeys, second factors, keys and links to providers end too: a stranger may have registered it.",
+            )
             .rate(RateClass::Auth)
             .body(
                 schema::object([("token", schema::text(1, 100)), ("new_password", schema::text(8, 1024))])
@@ -54,9 +58,14 @@ fn password() -> Vec<Operation> {
 fn email() -> Vec<Operation> {
     vec![
         op(Operation::post("auth_email_verify", "/api/v1/auth/email/verify/", verify), "Verify an address by link")
-            .describe("The link of a new account, or of a change of address, which takes effect here.")
+            .describe(
+                "The link of a new account, or of a change of address, which takes effect here. A letter alone shows nothing: a stranger may have \
+                 registered the address. Send a session of the account along (`Authorization`), or its `password`.",
+            )
             .rate(RateClass::Auth)
-            .body(token_body())
+            .body(
+                schema::object([("token", schema::text(1, 100)), ("password", schema::text(1, 1024))]).required(["token"]),
+            )
             .responds(200, "The address is verified.", schema::object([("email", schema::email())]).required(["email"]))
             .responds(400, DEAD, schema::component("Error"))
             .responds(409, "Another account has the address (`email_taken`).", schema::component("Error")),
@@ -185,12 +194,26 @@ async fn reset(call: Call) -> Result<Reply> {
 }
 
 async fn verify(call: Call) -> Result<Reply> {
-    let (kernel, origin, body) = (call.kernel.clone(), call.caller.origin.clone(), call.json()?);
+    let verify = match VerifyEmail::parse(&call.kernel, &bearer(&call).await?, call.json()?).await {
+        Ok(verify) => verify,
+        Err(refusal) => return call.first_answer(refusal).await,
+    };
+    let (kernel, origin) = (call.kernel.clone(), call.caller.origin.clone());
     call.commit(View::System, move |tx| {
-        let email = account::verify_email(tx, &kernel, &origin, &body)?;
+        let email = verify.apply(tx, &kernel, &origin)?;
         Reply::json(200, &json!({"email": email}))
     })
     .await
+}
+
+/// Whoever sends a token along where none is asked for; one that is not good is none.
+async fn bearer(call: &Call) -> Result<Caller> {
+    let origin = call.caller.origin.clone();
+    let presented = Presented { api_key: None, authorization: call.header("authorization") };
+    match call.kernel.authenticate(presented, origin.clone()).await {
+        Err(problem) if problem.kind() == Kind::Unauthenticated => Ok(Caller::anonymous(origin)),
+        known => known,
+    }
 }
 
 async fn verify_again(call: Call) -> Result<Reply> {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use loopd_store::{Tx, View, params};
+use loopd_store::{Reader, Tx, View, params};
 use loopd_types::{HOUR_US, Problem, Result, Uuid};
 use serde_json::{Value, json};
 
-use super::one_time::{self, Purpose};
+use super::one_time::{self, Good, Purpose};
 use super::{rules, session};
-use crate::access::{Actor, Caller, Origin};
+use crate::access::{Actor, Auth, Caller, Origin};
 use crate::audit::INSTALLATION;
 use crate::input::Input;
 use crate::mail::{self, Letter, Template};
@@ -58,56 +58,99 @@ pub fn verify_again(tx: &mut Tx<'_>, kernel: &Kernel, caller: &Caller) -> Result
     ask_to_verify(tx, kernel, user.id, &email, &language)
 }
 
-/// Uses a link up: the address it was sent to is the person's, and becomes their account's if that is what they asked for. The older
-/// address is told, and links that were sent to it are dead.
-///
-/// # Errors
-/// 400 `link_not_valid`; 409 `email_taken` when somebody else has the address meanwhile.
-pub fn verify(tx: &mut Tx<'_>, kernel: &Kernel, origin: &Origin, body: &Value) -> Result<String> {
-    let mut input = Input::new(body.clone(), false)?;
-    let token = input.required_text("token", one_time::TOKEN_MAX);
-    input.finish()?;
-    let token = token.ok_or_else(one_time::not_valid)?;
-    let purpose = match one_time::find(tx, kernel, Purpose::VerifyEmail, &token)? {
-        Some(_) => Purpose::VerifyEmail,
-        None => Purpose::ChangeEmail,
-    };
-    let good = one_time::consume(tx, kernel, purpose, &token)?;
-    let sql = "SELECT email, username, language FROM users WHERE id = $1";
-    let (email, username, language) = tx.one(sql, &params![good.user], |row| {
-        Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.text(2)?.to_owned()))
-    })?;
-    if purpose == Purpose::VerifyEmail && email != good.email {
-        return Err(one_time::not_valid());
-    }
-    tx.execute(
-        "UPDATE users SET email = $2, email_verified_at = $3, updated_at = $3, version = version + 1 WHERE id = $1",
-        &params![good.user, &good.email, kernel.now()],
-    )
-    .map_err(|error| {
-        if error.is_unique("users", &["email"]) {
-            return Problem::conflict("email_taken", "Another account has this address.").with_cause(error);
+/// A link that shows an address to be somebody's, opened by whoever has the account too; [`VerifyEmail::apply`] makes it count.
+#[derive(Clone, Debug)]
+pub struct VerifyEmail {
+    token: String,
+}
+
+impl VerifyEmail {
+    /// Reads `token`, and `password` unless the caller comes by a session of that account: a letter alone may have been asked for by a
+    /// stranger who registered the address, and its reader would vouch for that stranger's password. The link stays good.
+    ///
+    /// # Errors
+    /// 400 with every complaint, also on `password`, or `link_not_valid`; 429 `throttled`.
+    pub async fn parse(kernel: &Arc<Kernel>, caller: &Caller, body: Value) -> Result<Self> {
+        let mut input = Input::new(body, false)?;
+        let token = input.required_text("token", one_time::TOKEN_MAX);
+        let password = if input.has("password") { input.required_secret("password", 1024) } else { None };
+        input.finish()?;
+        let token = token.ok_or_else(one_time::not_valid)?;
+        let (shared, asked) = (kernel.clone(), token.clone());
+        let read = move |reader: &mut Reader<'_>| {
+            let (_, good) = find(reader, &shared, &asked)?;
+            Ok((good.user, super::email_of(reader, good.user)?))
+        };
+        let (user, email) = kernel.db.read(View::System, read).await?;
+        if !is_own_session(caller, user) {
+            let password = password.ok_or_else(|| Problem::field("password", "required", "This field is required."))?;
+            session::limit_email(kernel, &email).await?;
+            require_password(kernel, user, password, "password").await?;
         }
-        error.into()
-    })?;
-    kernel.forget_user(tx, good.user);
-    let is_changed = email != good.email;
-    if is_changed {
-        let template = Template::EmailChanged { new_email: &good.email };
-        mail::queue(tx, kernel, &Letter { company: INSTALLATION, to: &email, language: &language, template })?;
+        Ok(Self { token })
     }
-    let actor = Actor { user: Some(good.user), credential: None, origin: Some(origin.clone()), reason: None };
-    let target = good.user.to_string();
-    let entry = audit::Entry {
-        action: if is_changed { "email-change" } else { "email-verify" },
-        module: "core",
-        resource: "users",
-        target: &target,
-        label: &username,
-        changes: is_changed.then(|| json!({"email": [email, good.email]}).to_string()),
-    };
-    kernel.audit_installation(tx, &actor, entry)?;
-    Ok(good.email)
+
+    /// Uses the link up: the address it was sent to is the person's, and becomes their account's if that is what they asked for. The
+    /// older address is told, and links that were sent to it are dead. Gives the address.
+    ///
+    /// # Errors
+    /// 400 `link_not_valid`; 409 `email_taken` when somebody else has the address meanwhile.
+    pub fn apply(&self, tx: &mut Tx<'_>, kernel: &Kernel, origin: &Origin) -> Result<String> {
+        let (purpose, _) = find(tx, kernel, &self.token)?;
+        let good = one_time::consume(tx, kernel, purpose, &self.token)?;
+        let sql = "SELECT email, username, language FROM users WHERE id = $1";
+        let (email, username, language) = tx.one(sql, &params![good.user], |row| {
+            Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.text(2)?.to_owned()))
+        })?;
+        if purpose == Purpose::VerifyEmail && email != good.email {
+            return Err(one_time::not_valid());
+        }
+        tx.execute(
+            "UPDATE users SET email = $2, email_verified_at = $3, updated_at = $3, version = version + 1 WHERE id = $1",
+            &params![good.user, &good.email, kernel.now()],
+        )
+        .map_err(|error| {
+            if error.is_unique("users", &["email"]) {
+                return Problem::conflict("email_taken", "Another account has this address.").with_cause(error);
+            }
+            error.into()
+        })?;
+        kernel.forget_user(tx, good.user);
+        let is_changed = email != good.email;
+        if is_changed {
+            let template = Template::EmailChanged { new_email: &good.email };
+            mail::queue(tx, kernel, &Letter { company: INSTALLATION, to: &email, language: &language, template })?;
+        }
+        let actor = Actor { user: Some(good.user), credential: None, origin: Some(origin.clone()), reason: None };
+        let target = good.user.to_string();
+        let entry = audit::Entry {
+            action: if is_changed { "email-change" } else { "email-verify" },
+            module: "core",
+            resource: "users",
+            target: &target,
+            label: &username,
+            changes: is_changed.then(|| json!({"email": [email, good.email]}).to_string()),
+        };
+        kernel.audit_installation(tx, &actor, entry)?;
+        Ok(good.email)
+    }
+}
+
+/// A good link of either kind.
+fn find(reader: &mut Reader<'_>, kernel: &Kernel, token: &str) -> Result<(Purpose, Good)> {
+    for purpose in [Purpose::VerifyEmail, Purpose::ChangeEmail] {
+        if let Some(good) = one_time::find(reader, kernel, purpose, token)? {
+            return Ok((purpose, good));
+        }
+    }
+    Err(one_time::not_valid())
+}
+
+/// Whether somebody comes by a session of this account that is good for what is the person's own.
+fn is_own_session(caller: &Caller, user: Uuid) -> bool {
+    matches!(caller.auth, Auth::Session(_))
+        && caller.user().is_some_and(|known| known.id == user)
+        && caller.require_personal().is_ok()
 }
 
 /// A change of address that the person has confirmed with their password.

@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 
 use super::email::require_password;
 use super::one_time::{self, Purpose};
-use super::{rules, session};
+use super::{openers, rules, session};
 use crate::access::{Actor, Caller, Origin};
 use crate::audit::INSTALLATION;
-use crate::erasure::places::{Fate, PLACES};
 use crate::input::Input;
 use crate::kernel::PeopleColumn;
 use crate::mail::{self, Letter, Template};
@@ -306,24 +305,13 @@ fn move_belongings(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, absorbed: Uu
 /// Ends an account for good: nobody signs in, no link opens, and no name is left. Its row stays, because records say who made them.
 pub(crate) fn retire(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, word: &str) -> Result<()> {
     session::end_all(tx, kernel, user, word)?;
-    remove_openers(tx, user)?;
+    openers::remove(tx, user)?;
     let name = format!("{word}-{user}");
     tx.execute(
         "UPDATE users SET email = $2, username = $3, username_key = $3, password_hash = '', first_name = '', last_name = '', phone = '', \
          is_active = FALSE, is_staff = FALSE, is_superuser = FALSE, email_verified_at = NULL, two_factor_since = NULL, updated_at = $4, version = version + 1 WHERE id = $1",
         &params![user, format!("{name}@{word}.invalid"), &name, kernel.now()],
     )?;
-    Ok(())
-}
-
-/// What opens an account goes with it: factors, passkeys, links, identities elsewhere, sign-ins under way.
-fn remove_openers(tx: &mut Tx<'_>, user: Uuid) -> Result<()> {
-    for place in PLACES {
-        let Fate::Opens(columns) = place.fate else { continue };
-        for column in columns {
-            tx.execute(&format!("DELETE FROM {} WHERE {column} = $1", place.table), &params![user])?;
-        }
-    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod email;
 pub mod impersonation;
 mod merge;
 pub(crate) mod one_time;
+mod openers;
 mod recovery;
 mod register;
 pub(crate) use register::LANGUAGES;
@@ -14,7 +15,7 @@ mod standing;
 mod store;
 
 pub use devices::{Device, list as list_devices, revoke as revoke_device, revoke_others as revoke_other_devices};
-pub use email::{ChangeEmail, VERIFY_PAGE, verify as verify_email, verify_again};
+pub use email::{ChangeEmail, VERIFY_PAGE, VerifyEmail, verify_again};
 pub(crate) use merge::retire;
 pub use merge::{AskMerge, Merged, PAGE as MERGE_PAGE, look_up_merge, merge};
 pub use recovery::{PAGE as PASSWORD_PAGE, ResetPassword, check_reset_link, forget_password, read_forgotten};

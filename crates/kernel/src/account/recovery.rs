@@ -7,7 +7,7 @@ use loopd_types::{MINUTE_US, Problem, Result, Uuid};
 use serde_json::{Value, json};
 
 use super::one_time::{self, Purpose};
-use super::{rules, session};
+use super::{openers, rules, session};
 use crate::access::{Actor, Origin};
 use crate::audit::INSTALLATION;
 use crate::input::Input;
@@ -90,15 +90,22 @@ struct Person {
     id: Uuid,
     email: String,
     username: String,
+    is_verified: bool,
 }
 
 /// A link is for the address that the account has now: one that was sent to an older address opens nothing.
 fn find(reader: &mut loopd_store::Reader<'_>, kernel: &Kernel, token: &str) -> Result<Person> {
     let good = one_time::find(reader, kernel, Purpose::PasswordReset, token)?.ok_or_else(one_time::not_valid)?;
-    let sql = "SELECT email, username FROM users WHERE id = $1";
-    let (email, username) =
-        reader.one(sql, &params![good.user], |row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned())))?;
-    if email == good.email { Ok(Person { id: good.user, email, username }) } else { Err(one_time::not_valid()) }
+    let sql = "SELECT email, username, email_verified_at FROM users WHERE id = $1";
+    let person = reader.one(sql, &params![good.user], |row| {
+        Ok(Person {
+            id: good.user,
+            email: row.text(0)?.to_owned(),
+            username: row.text(1)?.to_owned(),
+            is_verified: row.opt_time(2)?.is_some(),
+        })
+    })?;
+    if person.email == good.email { Ok(person) } else { Err(one_time::not_valid()) }
 }
 
 /// A new password by link, checked and hashed; [`ResetPassword::apply`] stores it.
@@ -134,7 +141,8 @@ impl ResetPassword {
     }
 
     /// Uses the link up, stores the password, ends every session, and tells the person. Whoever reads a letter has shown that the address
-    /// is theirs. A second factor stays as it is.
+    /// is theirs: if nobody had before, nothing that was set until now opens the account any more ([`openers`]); else a second factor
+    /// stays as it is.
     ///
     /// # Errors
     /// 400 `link_not_valid`.
@@ -147,8 +155,14 @@ impl ResetPassword {
              version = version + 1 WHERE id = $1",
             params![person.id, &self.hash, now],
         )?;
-        session::end_all(tx, kernel, person.id, "password reset")?;
         let actor = Actor { user: Some(person.id), credential: None, origin: Some(origin.clone()), reason: None };
+        let changes = if person.is_verified {
+            session::end_all(tx, kernel, person.id, "password reset")?;
+            None
+        } else {
+            let removed = openers::begin_anew(tx, kernel, &actor, person.id)?;
+            Some(json!({"email_verified": [false, true], "removed": removed}).to_string())
+        };
         let target = person.id.to_string();
         let entry = audit::Entry {
             action: "password-reset",
@@ -156,7 +170,7 @@ impl ResetPassword {
             resource: "users",
             target: &target,
             label: &person.username,
-            changes: None,
+            changes,
         };
         kernel.audit_installation(tx, &actor, entry)?;
         tell_changed(tx, kernel, person.id)

@@ -4,7 +4,7 @@ mod mailbox;
 
 use std::sync::Arc;
 
-use loopd_kernel::account::{self, ResetPassword};
+use loopd_kernel::account::{self, ResetPassword, VerifyEmail};
 use loopd_kernel::erasure;
 use loopd_kernel::invitation::{self, Acceptance};
 use loopd_kernel::mail;
@@ -312,21 +312,45 @@ async fn forgot(call: Call) -> Result<Reply> {
 }
 
 async fn show_verify(call: Call) -> Result<Reply> {
-    let (words, token) = (words_of(&call), token_of(&call));
+    let token = token_of(&call);
     if token.is_empty() {
-        return dead(words);
+        return dead(words_of(&call));
     }
-    let main = html! { (sentence(words.verify_hint)) (form(account::VERIFY_PAGE, &token, button(words.confirm))) };
-    page(words, 200, words.verify, &[], main)
+    verify_page(&call, &token, 200, &[])
+}
+
+fn verify_page(call: &Call, token: &str, status: u16, complaints: &[Complaint]) -> Result<Reply> {
+    let words = words_of(call);
+    let main = html! {
+        (sentence(words.verify_hint))
+        (form(account::VERIFY_PAGE, token, html! {
+            (Field { name: "password", label: words.password, kind: "password", complete: "current-password", ..Field::default() }.render(complaints))
+            (button(words.confirm))
+        }))
+    };
+    page(words, status, words.verify, complaints, main)
 }
 
 async fn verify(call: Call) -> Result<Reply> {
-    let (token, _) = sent(&call, &[])?;
+    let (token, mut body) = sent(&call, &["password"])?;
     let words = words_of(&call);
-    let (kernel, origin, body) = (call.kernel.clone(), call.caller.origin.clone(), json!({"token": token}));
+    if token.is_empty() {
+        return dead(words);
+    }
+    body.insert("token".to_owned(), json!(token));
+    let (kernel, origin) = (call.kernel.clone(), call.caller.origin.clone());
+    // Pages hold no session, so that the password is what shows whose account it is.
+    let verify = match VerifyEmail::parse(&call.kernel, &call.caller, Value::Object(body)).await {
+        Ok(verify) => verify,
+        Err(problem) if problem.code() == "link_not_valid" => return dead(words),
+        Err(problem) if problem.status() < 500 => {
+            return verify_page(&call, &token, problem.status(), &complaints(words, &problem));
+        }
+        Err(problem) => return Err(problem),
+    };
     let outcome = call
         .commit(View::System, move |tx| {
-            let email = account::verify_email(tx, &kernel, &origin, &body)?;
+            let email = verify.apply(tx, &kernel, &origin)?;
             done(words, words.verified_title, html! { p { (words.verified) " " strong { (email) } } })
         })
         .await;

@@ -136,7 +136,13 @@ each_engine! {
             assert_discreet(&world.client().get(&path).await.expect_status(200));
         }
         assert_eq!(owner.get("/api/v1/auth/me/").await.at("/user/email_verified"), json!(false));
-        let done = send(&world.client(), "/account/verify/", &[("token", &token)]).await.expect_status(200);
+        for password in ["", "not this one"] {
+            let again = send(&world.client(), "/account/verify/", &[("token", &token), ("password", password)]).await.expect_status(400);
+            assert_discreet(&again);
+            assert!(again.text().contains("type=\"password\""), "{}", again.text());
+        }
+        let form = [("token", token.as_str()), ("password", "strongpass123")];
+        let done = send(&world.client(), "/account/verify/", &form).await.expect_status(200);
         assert!(done.text().contains(&owner.email));
         assert_eq!(owner.get("/api/v1/auth/me/").await.at("/user/email_verified"), json!(true));
         let other = world.register("other").await;

@@ -17,7 +17,7 @@ async fn sign_in_with(world: &World, actor: &Actor, agent: &str) -> Client {
 
 async fn verify(world: &World, actor: &Actor) {
     let token = world.letter(&actor.email, "verify-email").await.token();
-    world.client().post("/api/v1/auth/email/verify/").json(&json!({"token": token})).await.expect_status(200);
+    actor.post("/api/v1/auth/email/verify/").json(&json!({"token": token})).await.expect_status(200);
 }
 
 async fn ask(world: &World, actor: &Actor, other: &str) -> String {

@@ -11,4 +11,5 @@ mod recovery;
 mod register;
 mod revoked;
 mod sessions;
+mod squatters;
 mod two_factor;

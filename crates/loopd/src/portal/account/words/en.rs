@@ -60,7 +60,7 @@ pub(super) static WORDS: Words = Words {
     sent_title: "Look into your mailbox",
     sent: "If this address has an account, a letter is on its way. The link in it is good for 30 minutes.",
     verify: "Confirm your address",
-    verify_hint: "Press the button to confirm that this e-mail address is yours.",
+    verify_hint: "Enter the password of your account to confirm that this e-mail address is yours. If you have no account here, close this page: somebody else gave your address.",
     confirm: "Confirm",
     verified_title: "Confirmed",
     verified: "Thank you. This address is confirmed:",

@@ -60,7 +60,7 @@ pub(super) static WORDS: Words = Words {
     sent_title: "Consultez votre messagerie",
     sent: "Si cette adresse a un compte, un message est en route. Le lien qu’il contient est valable 30 minutes.",
     verify: "Confirmer votre adresse",
-    verify_hint: "Appuyez sur le bouton pour confirmer que cette adresse e-mail est la vôtre.",
+    verify_hint: "Saisissez le mot de passe de votre compte pour confirmer que cette adresse e-mail est la vôtre. Si vous n’avez pas de compte ici, fermez cette page : quelqu’un d’autre a donné votre adresse.",
     confirm: "Confirmer",
     verified_title: "Adresse confirmée",
     verified: "Merci. Cette adresse est confirmée :",

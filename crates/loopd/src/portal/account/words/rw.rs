@@ -60,7 +60,7 @@ pub(super) static WORDS: Words = Words {
     sent_title: "Reba mu butumwa bwawe",
     sent: "Niba iyi imeyili ifite konti, hari ubutumwa buje. Umurongo urimo umara iminota 30.",
     verify: "Emeza imeyili yawe",
-    verify_hint: "Kanda buto kugira ngo wemeze ko iyi imeyili ari iyawe.",
+    verify_hint: "Andika ijambobanga rya konti yawe kugira ngo wemeze ko iyi imeyili ari iyawe. Niba nta konti ufite hano, funga uru rupapuro: undi muntu yatanze imeyili yawe.",
     confirm: "Emeza",
     verified_title: "Byemejwe",
     verified: "Murakoze. Iyi imeyili yemejwe:",

@@ -71,7 +71,7 @@ pub(super) async fn own_account(world: &World, tour: &mut Tour) {
     let (one, two) = (world.register("one").await, world.register("two").await);
     tour.post_as(&one, "/api/v1/auth/email/verify/resend/", json!({})).await;
     let token = world.letter(&one.email, "verify-email").await.token();
-    tour.post_as(&nobody, "/api/v1/auth/email/verify/", json!({"token": token})).await;
+    tour.post_as(&one, "/api/v1/auth/email/verify/", json!({"token": token})).await;
     let change = json!({"new_email": "uno@example.com", "password": "strongpass123"});
     tour.post_as(&one, "/api/v1/auth/email/change/", change).await;
     world.sign_in(&one.email, "").await;
