@@ -202,7 +202,12 @@ fn key_operations() -> Vec<Operation> {
                 "Make a successor; the old secret lives on for a while",
             )
             .optional_body(schema::object([("grace_seconds", schema::integer_between(0, 2_592_000))]))
-            .responds(201, "The new key with its secret in `key`.", KEYS.schema_with_key()),
+            .responds(201, "The new key with its secret in `key`.", KEYS.schema_with_key())
+            .responds(
+                409,
+                "`key_revoked`, `key_expired`, or `key_rotated` with the `successor`, which is the one to rotate.",
+                schema::component("Error"),
+            ),
             |call: Call| async move { show_once(call, credential::rotate).await },
         ),
     ]

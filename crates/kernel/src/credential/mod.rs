@@ -342,7 +342,7 @@ pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
 /// Makes a successor with the same rights; the old secret lives on for `grace_seconds` (a day unless the body says otherwise).
 ///
 /// # Errors
-/// 400; 403 for the key of somebody else; 404; 409 `key_revoked`, `key_expired`.
+/// 400; 403 for the key of somebody else; 404; 409 `key_revoked`, `key_expired`, `key_rotated` with its `successor`.
 pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json) -> Result<Minted> {
     let mut input = Input::new(body, false)?;
     let grace = input.integer("grace_seconds", 0, 30 * 24 * 3600);
@@ -352,6 +352,7 @@ pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     require_own(tenant, &old)?;
     check_scopes(tenant, &old.scopes)?;
     old.limits.require_within(tenant)?;
+    require_latest(tx, tenant, id)?;
     if old.expires_at.is_some_and(|end| end <= kernel.now()) {
         return Err(Problem::conflict("key_expired", "This key has expired; make a new one."));
     }
@@ -378,6 +379,16 @@ pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     kernel.forget_all_keys(tx);
     written(tx, kernel, tenant, "rotate", "core.internal_api_key.rotated", minted.id)?;
     Ok(minted)
+}
+
+/// A key that has a successor only lives out its days, and a further successor would get no more of them.
+fn require_latest(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<()> {
+    let sql = "SELECT id FROM credentials WHERE company_id = $1 AND kind = 'internal' AND rotated_from = $2 ORDER BY id DESC LIMIT 1";
+    match tx.first(sql, &params![tenant.company, id], |row| row.uuid(0))? {
+        None => Ok(()),
+        Some(successor) => Err(Problem::conflict("key_rotated", "This key has a successor; rotate that one.")
+            .with_extra("successor", successor.to_string())),
+    }
 }
 
 fn written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, kind: &str, id: Uuid) -> Result<()> {

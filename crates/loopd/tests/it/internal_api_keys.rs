@@ -98,6 +98,23 @@ each_engine! {
         new.get(APPOINTMENTS).await.expect_status(200);
     }
 
+    async fn a_key_is_rotated_once_and_its_successor_lives_as_long_as_it_did(world: &World) {
+        let owner = world.owner().await;
+        let (id, _) = world.key(&owner, &["*"]).await;
+        let rotate = async |id: &str| owner.post(&format!("{KEYS}{id}/rotate/")).json(&json!({"grace_seconds": 600})).await;
+        let second = rotate(&id).await.expect_status(201).text_at("/id");
+        let refused = rotate(&id).await.expect_refusal(409, "key_rotated");
+        assert_json!(refused.at("/error/details"), {"successor": second});
+        // The successor's successor knows nothing of the first one's last ten minutes.
+        let third = rotate(&second).await.expect_status(201);
+        assert_json!(third.json(), {"expires_at": null, "rotated_from": second});
+        let newest = world.client().with_key(&third.text_at("/key")).company("001");
+        world.clock.advance(HOUR_US / 4);
+        newest.get(APPOINTMENTS).await.expect_status(200);
+        rotate(&id).await.expect_refusal(409, "key_rotated");
+        assert_json!(owner.get(KEYS).await.expect_status(200).json(), {"count": 3});
+    }
+
     async fn a_key_expires(world: &World) {
         let owner = world.owner().await;
         let ends = world.kernel.now().plus(DAY_US).to_string();
