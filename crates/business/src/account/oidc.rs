@@ -12,7 +12,7 @@ use loopd_web::{Call, Claimed, Operation, RateClass, Reply, Schema as _, schema}
 use serde_json::{Value, json};
 
 use super::auth::{answer_signed_in, signed_in_schema};
-use loopd_web::rows::{Rows, handled, list, list_params, nothing};
+use loopd_web::rows::{Rows, handled, list, list_params, nothing, settled};
 
 pub(super) const PROVIDERS: Rows = Rows::core("oidc-providers", "OidcProvider", &oidc::LISTING);
 /// The same rows for superusers: those of the whole installation.
@@ -149,6 +149,9 @@ const WORDS: &str = "`role_mapping` is a list of `{\"group\", \"role\"}`: the fi
      never one that allows more than who wrote the rules may give, at the moment of the sign-in too; a group that is not named gives \
      nothing, and what a group gave goes with it. `client_secret` is never shown.";
 
+const ENDS: &str = "A provider that is switched off (`is_enabled`) or deleted takes with it every session that it opened: the very next request \
+     and every renewal are refused. `trusts_mfa: false` counts for open sessions too.";
+
 fn of_companies() -> Vec<Operation> {
     let op = |operation: Operation, verb: &str, summary: &str| {
         PROVIDERS.document(operation, summary).tenant(None, &PROVIDERS.permission(verb)).personal()
@@ -168,19 +171,23 @@ fn of_companies() -> Vec<Operation> {
             201,
             |tx, kernel, tenant, body| oidc::save(tx, kernel, Scope::Company(tenant), None, body, false),
         ),
-        PROVIDERS.write_item(
-            op(
-                Operation::patch("oidc_providers_partial_update", &url, nothing),
-                "update",
-                "Change a provider of identity",
-            )
-            .body(changes()),
-            |tx, kernel, tenant, id, body| {
-                oidc::save(tx, kernel, Scope::Company(tenant), Some(id), body, true).map(drop)
-            },
+        settled(
+            PROVIDERS.write_item(
+                op(
+                    Operation::patch("oidc_providers_partial_update", &url, nothing),
+                    "update",
+                    "Change a provider of identity",
+                )
+                .describe(ENDS)
+                .body(changes()),
+                |tx, kernel, tenant, id, body| {
+                    oidc::save(tx, kernel, Scope::Company(tenant), Some(id), body, true).map(drop)
+                },
+            ),
         ),
-        handled(
+        settled(handled(
             op(Operation::delete("oidc_providers_destroy", &url, nothing), "delete", "Delete a provider of identity")
+                .describe(ENDS)
                 .responds_empty(204, "Deleted."),
             |call: Call| async move {
                 let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
@@ -190,7 +197,7 @@ fn of_companies() -> Vec<Operation> {
                 })
                 .await
             },
-        ),
+        )),
     ]
 }
 
@@ -211,17 +218,23 @@ fn of_the_installation() -> Vec<Operation> {
         .describe(format!("It may vouch for every verified email here. Its rules name a `company` each. {WORDS}"))
         .body(changes().required(required))
         .responds(201, "The provider.", OWN.row()),
-        op(
-            Operation::patch("installation_oidc_providers_partial_update", &url, |call| save_own(call, false)),
-            "Change a provider for everybody (superusers)",
-        )
-        .body(changes())
-        .responds(200, "As it is now.", OWN.row()),
-        op(
-            Operation::delete("installation_oidc_providers_destroy", &url, delete_own),
-            "Delete a provider for everybody (superusers)",
-        )
-        .responds_empty(204, "Deleted."),
+        settled(
+            op(
+                Operation::patch("installation_oidc_providers_partial_update", &url, |call| save_own(call, false)),
+                "Change a provider for everybody (superusers)",
+            )
+            .describe(ENDS)
+            .body(changes())
+            .responds(200, "As it is now.", OWN.row()),
+        ),
+        settled(
+            op(
+                Operation::delete("installation_oidc_providers_destroy", &url, delete_own),
+                "Delete a provider for everybody (superusers)",
+            )
+            .describe(ENDS)
+            .responds_empty(204, "Deleted."),
+        ),
     ]
 }
 

@@ -38,6 +38,8 @@ struct SessionAccess {
     expires_at: Timestamp,
     /// Whether it has shown two factors.
     has_two_factor: bool,
+    /// Whether a trusted provider of identity has asked for them, so that the person need not have one here.
+    is_trusted: bool,
     bounds: Option<Arc<Bounds>>,
 }
 
@@ -45,12 +47,12 @@ impl UserAccess {
     pub fn has_session(&self, id: Uuid, now: Timestamp) -> bool {
         self.sessions.iter().any(|session| session.id == id && session.expires_at > now)
     }
-    /// Whether the session has shown a second factor that the person still has.
+    /// Whether the session has shown a second factor that the person still has, or that is asked for elsewhere.
     pub(crate) fn session_has_two_factor(&self, id: Uuid) -> bool {
         self.sessions.iter().any(|session| {
             // An operator shows their own factor, which the person need not have.
             let is_theirs = session.bounds.as_ref().is_some_and(|bounds| bounds.impersonation.is_some());
-            session.id == id && session.has_two_factor && (self.has_two_factor || is_theirs)
+            session.id == id && session.has_two_factor && (self.has_two_factor || session.is_trusted || is_theirs)
         })
     }
     pub(crate) fn bounds_of(&self, id: Uuid) -> Option<Arc<Bounds>> {
@@ -248,13 +250,14 @@ fn load_user(reader: &mut Reader<'_>, id: Uuid, now: Timestamp) -> Result<Option
     )?;
     let Some(mut user) = user else { return Ok(None) };
     user.sessions = reader.query(
-        "SELECT id, expires_at, second_factor_at, impersonator_id, impersonation_reason, withheld, confined_company_id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2",
+        "SELECT id, expires_at, second_factor_at, impersonator_id, impersonation_reason, withheld, confined_company_id, method FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2",
         &params![id, now],
         |row| {
             Ok(SessionAccess {
                 id: row.uuid(0)?,
                 expires_at: row.time(1)?,
                 has_two_factor: row.opt_time(2)?.is_some(),
+                is_trusted: row.text(7)? == crate::oidc::TRUSTED_METHOD,
                 bounds: bounds(row)?,
             })
         },

@@ -12,7 +12,7 @@ use crate::input::Input;
 use crate::limit::Rate;
 use crate::token::not_valid;
 use crate::two_factor::{self, Challenge};
-use crate::{Kernel, audit};
+use crate::{Kernel, audit, oidc};
 
 /// An access token with the refresh token that renews it.
 #[derive(Clone, Debug)]
@@ -122,11 +122,18 @@ pub struct Opening {
     pub second_factor: bool,
     /// The one company that the session is good for, because only that company's own provider vouched for it.
     pub confined_to: Option<CompanyId>,
+    /// The provider of identity that the person came by.
+    pub provider: Option<Uuid>,
 }
 
 impl Opening {
     pub fn by_password() -> Self {
-        Self { method: "password".to_owned(), second_factor: false, confined_to: None }
+        Self { method: "password".to_owned(), second_factor: false, confined_to: None, provider: None }
+    }
+
+    /// With a second factor, named as `method` names them.
+    pub(crate) fn and(self, second: &str) -> Self {
+        Self { method: format!("{}+{second}", self.method), second_factor: true, ..self }
     }
 }
 
@@ -154,7 +161,7 @@ impl Checked {
         }
         let subject = lock_subject(&self.email, origin);
         kernel.db.write(View::System, move |tx| forgive(tx, &subject)).await?;
-        Challenge::make(kernel, user, "password", None, &standing).await.map(Some)
+        Challenge::make(kernel, user, &Opening::by_password(), &standing).await.map(Some)
     }
 }
 
@@ -162,7 +169,8 @@ impl Checked {
 /// for registration, so that nobody comes in with one factor who has two.
 ///
 /// # Errors
-/// 401 `no_active_account`; 503 when the person has a second factor that was not shown.
+/// 401 `no_active_account`, `oidc_not_valid` when the provider was switched off meanwhile; 503 when the person has a second factor that
+/// was not shown.
 pub fn start(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin, opening: &Opening) -> Result<SignedIn> {
     let sql = "SELECT email, is_active, two_factor_since FROM users WHERE id = $1";
     let found = tx.first(sql, &params![user], |row| Ok((row.text(0)?.to_owned(), row.bool(1)?, row.opt_time(2)?)))?;
@@ -171,6 +179,9 @@ pub fn start(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin, open
     };
     if two_factor_since.is_some() && !opening.second_factor {
         return Err(Problem::unavailable("two-factor was enabled while this sign-in was under way"));
+    }
+    if let Some(provider) = opening.provider {
+        oidc::require_enabled(tx, provider)?;
     }
     tx.push("UPDATE users SET last_login_at = $2 WHERE id = $1", params![user, kernel.now()])?;
     let actor = Actor { user: Some(user), credential: None, origin: Some(origin.clone()), reason: None };
@@ -276,8 +287,8 @@ fn open_by(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin, openin
     tx.push(&surplus, params![user, now])?;
     devices::tell_of_new(tx, kernel, user, origin)?;
     tx.push(
-        "INSERT INTO sessions (id, user_id, refresh_jti, app_id, address, user_agent, created_at, last_used_at, expires_at, method, second_factor_at, confined_company_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11)",
+        "INSERT INTO sessions (id, user_id, refresh_jti, app_id, address, user_agent, created_at, last_used_at, expires_at, method, second_factor_at, confined_company_id, provider_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12)",
         params![
             session,
             user,
@@ -289,7 +300,8 @@ fn open_by(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid, origin: &Origin, openin
             now.plus(life),
             &opening.method,
             opening.second_factor.then_some(now),
-            opening.confined_to
+            opening.confined_to,
+            opening.provider
         ],
     )?;
     kernel.forget_user(tx, user);

@@ -7,10 +7,12 @@
 
 mod documents;
 mod mapping;
+mod opened;
 mod provider;
 mod sign_in;
 mod wire;
 
 pub use documents::Documents;
+pub(crate) use opened::{TRUSTED_METHOD, require_enabled};
 pub use provider::{LISTING, Provider, Rule, Scope, delete, offered, save};
 pub use sign_in::{Begun, Completed, Return, begin, complete};

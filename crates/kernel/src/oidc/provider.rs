@@ -5,6 +5,7 @@ use loopd_types::{CompanyCode, CompanyId, Problem, Result, Secret, Uuid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::opened;
 use crate::access::{Actor, Tenant};
 use crate::audit::{self, INSTALLATION};
 use crate::egress::Url;
@@ -146,7 +147,8 @@ pub fn offered(reader: &mut Reader<'_>) -> Result<Vec<Value>> {
     )?)
 }
 
-/// Makes a provider (`id` is `None`) or changes one. An absent secret stays, an empty one is taken away.
+/// Makes a provider (`id` is `None`) or changes one. An absent secret stays, an empty one is taken away. What it opened ends when it is
+/// switched off; when it is no longer trusted for second factors, the sessions that were opened on its word show one factor only.
 ///
 /// # Errors
 /// 400 with every complaint; 403 for a role that allows more than the caller's own; 404.
@@ -231,11 +233,15 @@ pub fn save(
             ],
         )?;
     }
-    written(tx, kernel, scope, if id.is_some() { "update" } else { "create" }, row)?;
+    let ended = if is_enabled == Some(false) { opened::end(tx, kernel, row, "provider switched off")? } else { 0 };
+    if trusts_mfa == Some(false) {
+        opened::distrust(tx, kernel, row)?;
+    }
+    written(tx, kernel, scope, if id.is_some() { "update" } else { "create" }, row, ended)?;
     Ok(row)
 }
 
-/// Deletes a provider, and with it who its subjects are. Memberships that it gave stay as they are.
+/// Deletes a provider, and with it who its subjects are and what it opened. Memberships that it gave stay as they are.
 ///
 /// # Errors
 /// 404.
@@ -244,7 +250,8 @@ pub fn delete(tx: &mut Tx<'_>, kernel: &Kernel, scope: Scope<'_>, id: Uuid) -> R
     if tx.execute(sql, &params![scope.company(), id])? == 0 {
         return Err(Problem::not_found());
     }
-    written(tx, kernel, scope, "delete", id)
+    let ended = opened::end(tx, kernel, id, "provider deleted")?;
+    written(tx, kernel, scope, "delete", id, ended)
 }
 
 /// An issuer is an https address without query and fragment (OpenID Connect Discovery 1.0, 3); plain http is for development.
@@ -303,10 +310,18 @@ pub fn permissions_of(reader: &mut Reader<'_>, company: CompanyId, slug: &str) -
     Ok(reader.first(sql, &params![company, slug], |row| Ok(role::permissions_of(slug, row.bool(1)?, row.json(0)?)))?)
 }
 
-fn written(tx: &mut Tx<'_>, kernel: &Kernel, scope: Scope<'_>, action: &str, id: Uuid) -> Result<()> {
+fn written(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    scope: Scope<'_>,
+    action: &str,
+    id: Uuid,
+    ended_sessions: u64,
+) -> Result<()> {
     let target = id.to_string();
+    let changes = (ended_sessions > 0).then(|| json!({"sessions_ended": ended_sessions}).to_string());
     let entry =
-        audit::Entry { action, module: "core", resource: "oidc-providers", target: &target, label: "", changes: None };
+        audit::Entry { action, module: "core", resource: "oidc-providers", target: &target, label: "", changes };
     audit::record_by(tx, kernel, scope.company(), scope.actor(), entry)?;
     if let Scope::Company(tenant) = scope {
         let kind = match action {

@@ -7,6 +7,7 @@ use loopd_types::{MINUTE_US, Problem, Result, SECOND_US, Secret, Uuid, random_to
 use serde_json::Value;
 
 use super::mapping;
+use super::opened;
 use super::provider::{self, Provider};
 use super::wire::{self, Asked, Identity};
 use crate::access::{Actor, Origin};
@@ -180,8 +181,9 @@ impl Completed {
         let user = self.person(tx, kernel, origin)?;
         mapping::apply(tx, kernel, provider, user, &identity.groups, origin)?;
         let second_factor = provider.trusts_mfa && identity.has_two_factor;
-        let method = if second_factor { "oidc+mfa" } else { "oidc" }.to_owned();
-        Ok(Person { user, opening: Opening { method, second_factor, confined_to: provider.confined_to() } })
+        let method = if second_factor { opened::TRUSTED_METHOD } else { "oidc" }.to_owned();
+        let (provider, confined_to) = (Some(provider.id), provider.confined_to());
+        Ok(Person { user, opening: Opening { method, second_factor, confined_to, provider } })
     }
 
     fn person(&self, tx: &mut Tx<'_>, kernel: &Kernel, origin: &Origin) -> Result<Uuid> {
@@ -278,7 +280,7 @@ impl Person {
         if self.opening.second_factor || !standing.is_enabled() {
             return Ok(None);
         }
-        Challenge::make(kernel, user, "oidc", self.opening.confined_to, &standing).await.map(Some)
+        Challenge::make(kernel, user, &self.opening, &standing).await.map(Some)
     }
 
     /// # Errors

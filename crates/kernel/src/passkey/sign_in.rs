@@ -92,14 +92,11 @@ pub fn finish(tx: &mut Tx<'_>, kernel: &Kernel, origin: &Origin, body: Value) ->
     }
     let user = known.user;
     store::used(tx, kernel, known, &result)?;
-    let (method, confined_to) = match &taken.challenge_hash {
-        Some(hash) => {
-            let met = two_factor::use_challenge(tx, kernel, hash)?;
-            (format!("{}+passkey", met.method), met.confined_to)
-        }
-        None => ("passkey".to_owned(), None),
+    let opening = match &taken.challenge_hash {
+        Some(hash) => two_factor::use_challenge(tx, kernel, hash)?.first.and("passkey"),
+        None => Opening { method: "passkey".to_owned(), second_factor: true, confined_to: None, provider: None },
     };
-    account::start(tx, kernel, user, origin, &Opening { method, second_factor: true, confined_to })
+    account::start(tx, kernel, user, origin, &opening)
 }
 
 fn not_valid(cause: impl std::fmt::Display) -> Problem {

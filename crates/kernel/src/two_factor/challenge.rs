@@ -26,27 +26,21 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Makes a challenge for somebody whose first factor (`method`) was right, durable when it returns.
+    /// Makes a challenge for somebody whose first factor was right, durable when it returns.
     ///
     /// # Errors
     /// 503 from the database.
-    pub async fn make(
-        kernel: &Arc<Kernel>,
-        user: Uuid,
-        method: &'static str,
-        confined_to: Option<CompanyId>,
-        standing: &Standing,
-    ) -> Result<Self> {
+    pub async fn make(kernel: &Arc<Kernel>, user: Uuid, first: &Opening, standing: &Standing) -> Result<Self> {
         let token = random_token(kernel.rng.as_ref(), 32);
-        let (shared, hash) = (kernel.clone(), sha256_hex(token.as_bytes()));
+        let (shared, hash, first) = (kernel.clone(), sha256_hex(token.as_bytes()), first.clone());
         kernel
             .db
             .write(View::System, move |tx| {
                 let now = shared.now();
                 tx.push(
-                    "INSERT INTO sign_in_challenges (hash, user_id, method, created_at, expires_at, confined_company_id) \
-                     VALUES ($1, $2, $3, $4, $5, $6)",
-                    params![&hash, user, method, now, now.plus(LIFE_US), confined_to],
+                    "INSERT INTO sign_in_challenges (hash, user_id, method, created_at, expires_at, confined_company_id, provider_id) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    params![&hash, user, &first.method, now, now.plus(LIFE_US), first.confined_to, first.provider],
                 )?;
                 Ok(())
             })
@@ -116,13 +110,12 @@ impl Answer {
     /// # Errors
     /// 401 `mfa_token_not_valid`, `mfa_code_not_valid` (wrong, or used before), `no_active_account`.
     pub fn open(&self, tx: &mut Tx<'_>, kernel: &Kernel, origin: &Origin) -> Result<SignedIn> {
-        let Met { user, method: first, confined_to } = use_challenge(tx, kernel, &self.hash)?;
+        let Met { user, first } = use_challenge(tx, kernel, &self.hash)?;
         let second = use_code(tx, kernel, user, &self.code)?.ok_or_else(code_not_valid)?;
         if second == "recovery_code" {
             tell(tx, kernel, user, TwoFactorChange::RecoveryCodeUsed)?;
         }
-        let opening = Opening { method: format!("{first}+{second}"), second_factor: true, confined_to };
-        account::start(tx, kernel, user, origin, &opening)
+        account::start(tx, kernel, user, origin, &first.and(second))
     }
 
     /// Writes down that somebody with the right password showed a wrong code.
@@ -160,8 +153,7 @@ pub(crate) fn challenged(tx: &mut Tx<'_>, kernel: &Kernel, hash: &str) -> Result
 /// A challenge that was met: whose it was, by what the first factor was shown, and what that was good for.
 pub(crate) struct Met {
     pub user: Uuid,
-    pub method: String,
-    pub confined_to: Option<CompanyId>,
+    pub first: Opening,
 }
 
 /// Uses up a challenge, and says whose it is and by what the first factor was shown; of two at once one gets it.
@@ -170,14 +162,17 @@ pub(crate) struct Met {
 /// 401 `mfa_token_not_valid`.
 pub(crate) fn use_challenge(tx: &mut Tx<'_>, kernel: &Kernel, hash: &str) -> Result<Met> {
     tx.first(
-        "UPDATE sign_in_challenges SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING user_id, method, confined_company_id",
+        "UPDATE sign_in_challenges SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING user_id, method, confined_company_id, \
+         provider_id",
         &params![hash, kernel.now()],
         |row| {
-            Ok(Met {
-                user: row.uuid(0)?,
+            let first = Opening {
                 method: row.text(1)?.to_owned(),
+                second_factor: false,
                 confined_to: row.opt_i64(2)?.map(CompanyId),
-            })
+                provider: row.opt_uuid(3)?,
+            };
+            Ok(Met { user: row.uuid(0)?, first })
         },
     )?
     .ok_or_else(token_not_valid)

@@ -83,7 +83,11 @@ pub fn refresh_standing(tx: &mut Tx<'_>, kernel: &Kernel, user: Uuid) -> Result<
         )?;
     } else {
         tx.push("UPDATE users SET two_factor_since = NULL WHERE id = $1", params![user])?;
-        tx.push("UPDATE sessions SET second_factor_at = NULL WHERE user_id = $1", params![user])?;
+        // What a trusted provider has asked for stands without a factor here.
+        tx.push(
+            "UPDATE sessions SET second_factor_at = NULL WHERE user_id = $1 AND method <> $2",
+            params![user, crate::oidc::TRUSTED_METHOD],
+        )?;
         tx.push("DELETE FROM recovery_codes WHERE user_id = $1", params![user])?;
     }
     kernel.forget_user(tx, user);

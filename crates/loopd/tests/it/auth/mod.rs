@@ -6,6 +6,7 @@ mod login;
 mod me;
 mod oidc;
 mod oidc_documents;
+mod oidc_trust;
 mod passkeys;
 mod recovery;
 mod register;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::{Actor, PASSWORD, World};
 
 pub const OWN: &str = "/api/v1/installation-oidc-providers/";
-const OF_COMPANIES: &str = "/api/v1/oidc-providers/";
+pub const OF_COMPANIES: &str = "/api/v1/oidc-providers/";
 const REDIRECT: &str = "https://app.example.com/back";
 /// How long a discovery document is kept of an issuer that does not say.
 const KEPT_US: i64 = 10 * MINUTE_US;
@@ -43,7 +43,7 @@ pub fn provider(issuer: &Issuer) -> Value {
     json!({"name": "Works", "issuer": issuer.base, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "redirect_uris": [REDIRECT]})
 }
 
-fn with(mut body: Value, name: &str, value: Value) -> Value {
+pub fn with(mut body: Value, name: &str, value: Value) -> Value {
     body[name] = value;
     body
 }
