@@ -129,6 +129,12 @@ impl Why {
 
 /// Writes to people by telephone.
 pub trait Messenger: Send + Sync + 'static {
+    /// Whether anything may go out for this company now that no person writes: its subscription and its licence allow it.
+    ///
+    /// # Errors
+    /// The database's.
+    fn may_say(&self, tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant) -> Result<bool>;
+
     /// Writes a notice down to be sent, once: it goes out if, and only if, the transaction is committed.
     ///
     /// # Errors

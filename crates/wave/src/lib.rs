@@ -112,15 +112,6 @@ static DESCRIPTION: Description = Description {
     words: "A WhatsApp team inbox: send messages, read chats. Send `Authorization: Bearer lw_live_…` or `X-API-Key`.",
 };
 
-/// What a licence that is over never stops: activating another, what customers write, reading it, and being there.
-const OPEN: [&str; 5] = [
-    "loopwave_inbox_read",
-    "loopwave_license_activate",
-    "loopwave_license_refresh",
-    "loopwave_numbers_sandbox_receive",
-    "loopwave_presence_update",
-];
-
 /// Refuses parameters that nobody reads, of what is read in a company: a filter that is mistyped would be no filter. Lists of rows, and
 /// the audit log's, do so themselves, because they know more of them than are written down.
 fn exact(operation: Operation) -> Operation {
@@ -142,14 +133,14 @@ fn exact(operation: Operation) -> Operation {
     Operation { handler: exact, ..operation }
 }
 
-/// Everything else that writes in a company asks for its licence.
+/// Everything that writes in a company asks for its licence, but for what a licence that is over never stops.
 fn licensed(operation: Operation, wave: &Arc<Wave>) -> Operation {
     let is_of_company = matches!(operation.access, Access::Key(_) | Access::Tenant { .. });
-    if !is_of_company || operation.method.is_safe() || !operation.has_effect || OPEN.contains(&operation.id.as_str()) {
+    if !is_of_company || operation.method.is_safe() || !operation.has_effect || license::open::is_open(&operation) {
         return operation;
     }
     let words = "`license_locked`: the company's licence is over, and this installation enforces licences.";
-    operation.gated(license::gate(wave)).responds(402, words, schema::component("Error"))
+    license::open::gated(operation, wave).responds(402, words, schema::component("Error"))
 }
 
 /// The schemas that the operations refer to.

@@ -146,7 +146,7 @@ pub fn away(
     if text.is_empty() || chat.is_group || !is_closed() {
         return Ok(false);
     }
-    if automation::guard(tx, kernel, tenant.company, number, chat, (claim::AWAY, AWAY_US))?.is_some() {
+    if automation::guard(tx, kernel, tenant, number, chat, (claim::AWAY, AWAY_US))?.is_some() {
         return Ok(false);
     }
     automation::say(tx, kernel, tenant, preferences, number, chat, text)?;

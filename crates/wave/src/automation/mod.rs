@@ -8,7 +8,7 @@ pub mod store;
 
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
-use loopd_types::{CompanyId, MINUTE_US, Result, Rng, SECOND_US, Uuid};
+use loopd_types::{MINUTE_US, Result, Rng, SECOND_US, Uuid};
 
 use crate::chat::{self, Chat};
 use crate::claim::{self, Budget};
@@ -109,7 +109,7 @@ fn passed<'r>(
         return Ok(Err(Skip::NoMatch));
     };
     let cooldown = rule.content.cooldown_minutes * MINUTE_US;
-    let skip = guard(tx, kernel, company, number, chat, (claim::REPLY, cooldown))?;
+    let skip = guard(tx, kernel, tenant, number, chat, (claim::REPLY, cooldown))?;
     Ok(skip.map_or(Ok(rule), Err))
 }
 
@@ -121,12 +121,12 @@ fn passed<'r>(
 pub(crate) fn guard(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
-    company: CompanyId,
+    tenant: &Tenant,
     number: &Number,
     chat: &Chat,
     (what, cooldown_us): (&str, i64),
 ) -> Result<Option<Skip>> {
-    let now = kernel.now();
+    let (company, now) = (tenant.company, kernel.now());
     if chat.quiet_until.is_some_and(|until| until > now) {
         return Ok(Some(Skip::PersonAnswered));
     }
@@ -137,6 +137,12 @@ pub(crate) fn guard(
     }
     if !number.is_ready() || number.is_paused(now) {
         return Ok(Some(Skip::SessionNotReady));
+    }
+    // Nobody of the company writes this: it needs what a broadcast and a notice need.
+    if let Some(messenger) = kernel.messenger()
+        && !messenger.may_say(tx, kernel, tenant)?
+    {
+        return Ok(Some(Skip::Locked));
     }
     // The chat is held by this transaction: what is free now is free when it is claimed. A chat that is cooling down takes nothing out
     // of the company's budget, and one that finds the budget empty does not begin to cool down.

@@ -20,10 +20,12 @@ pub enum Skip {
     PersonAnswered,
     /// The customer asked not to be written to.
     OptedOut,
+    /// The company's licence is over, or its subscription.
+    Locked,
 }
 
 impl Skip {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::FromMe,
         Self::NoMatch,
         Self::Cooldown,
@@ -31,6 +33,7 @@ impl Skip {
         Self::SessionNotReady,
         Self::PersonAnswered,
         Self::OptedOut,
+        Self::Locked,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -42,6 +45,7 @@ impl Skip {
             Self::SessionNotReady => "session_not_ready",
             Self::PersonAnswered => "person_answered",
             Self::OptedOut => "opted_out",
+            Self::Locked => "locked",
         }
     }
 }

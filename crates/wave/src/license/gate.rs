@@ -1,5 +1,5 @@
-//! What a licence stops: new writes, in mode enforce, when it is over. Reading, receiving, activating and signing in are never stopped
-//! (spec/loopwave.md 3.3).
+//! What a licence stops: new writes, in mode enforce, when it is over. Reading, receiving, activating, signing in and what only stops
+//! something are never stopped (spec/loopwave.md 3.3).
 
 use std::sync::Arc;
 

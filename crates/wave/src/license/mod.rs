@@ -7,6 +7,7 @@
 
 mod gate;
 pub mod http;
+pub mod open;
 mod revocation;
 mod status;
 pub mod store;

@@ -31,8 +31,21 @@ pub use templates::Templates;
 pub struct Waves(pub Arc<Wave>);
 
 impl Messenger for Waves {
+    fn may_say(&self, tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant) -> Result<bool> {
+        let now = kernel.now();
+        if tenant.openness(PRODUCT, now) != Openness::Open {
+            return Ok(false);
+        }
+        let settings = &self.0.settings.license;
+        if settings.mode == Mode::Monitor {
+            return Ok(true);
+        }
+        let judge = license::store::judge(settings, kernel, None);
+        Ok(!license::store::status(tx, &judge, tenant.company, now)?.state.locks())
+    }
+
     fn say(&self, tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, notice: &Notice<'_>) -> Result<Said> {
-        if !self.is_open(tx, kernel, tenant)? {
+        if !self.may_say(tx, kernel, tenant)? {
             return Ok(Said::Unsaid(Why::NoMessenger));
         }
         let Some(to) = Address::phone(notice.phone) else { return Ok(Said::Unsaid(Why::NoPhone)) };
@@ -55,19 +68,6 @@ impl Messenger for Waves {
 }
 
 impl Waves {
-    fn is_open(&self, tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant) -> Result<bool> {
-        let now = kernel.now();
-        if tenant.openness(PRODUCT, now) != Openness::Open {
-            return Ok(false);
-        }
-        let settings = &self.0.settings.license;
-        if settings.mode == Mode::Monitor {
-            return Ok(true);
-        }
-        let judge = license::store::judge(settings, kernel, None);
-        Ok(!license::store::status(tx, &judge, tenant.company, now)?.state.locks())
-    }
-
     /// The message that was written down, or why none was.
     fn said(
         &self,

@@ -128,6 +128,17 @@ each_engine! {
         assert!(replies(world, &owner, CUSTOMER).await.is_empty());
     }
 
+    async fn no_rule_answers_for_a_company_without_its_subscription(world: &World) {
+        let owner = world.owner().await;
+        let root = world.superuser().await;
+        let line = world.line(&owner, "250788000001").await;
+        rule(&owner, json!({"name": "All", "trigger": "all", "response": "Hi", "cooldown_minutes": 0})).await;
+        let one = owner.get("/api/v1/product-subscriptions/").query("product", "loopwave").await.text_at("/results/0/id");
+        root.in_company(&owner.code).post(&format!("/api/v1/product-subscriptions/{one}/suspend/")).await.expect_status(200);
+        comes_in(world, &owner, &line, CUSTOMER, false).await;
+        assert_eq!(counted(&owner, "locked").await, (0, 1));
+    }
+
     async fn administrators_write_rules_and_agents_read_them(world: &World) {
         let (owner, stranger) = world.strangers().await;
         let agent = world.member(&owner, "ada", "staff").await;
@@ -152,14 +163,19 @@ each_engine! {
 
 /// The shop writes to a customer on its own telephone.
 async fn own_telephone(world: &World, owner: &Actor, line: &Line, to: &str) {
-    let chat = loopd_wave::address::Address::phone(to).expect("a number");
+    comes_in(world, owner, line, to, true).await;
+}
+
+/// A message of a chat, as an engine takes it.
+async fn comes_in(world: &World, owner: &Actor, line: &Line, chat: &str, from_me: bool) {
+    let chat = loopd_wave::address::Address::phone(chat).expect("a number");
     let received = loopd_wave::engine::Received {
         wa_id: "own-1".to_owned(),
         identities: vec![chat.clone()],
         chat,
         push_name: None,
         author: None,
-        from_me: true,
+        from_me,
         content: loopd_wave::engine::Content::text("I'll look"),
         at: world.kernel.now(),
         is_history: false,

@@ -117,6 +117,60 @@ async fn a_licence_that_is_over_stops_new_writes_only(world: &Enforcing) {
     agent.post(&format!("{LICENSE}activate/")).json(&json!({"license": "x"})).await.expect_refusal(403, "permission_denied");
 }
 
+async fn what_takes_away_or_only_stops_goes_on_while_the_licence_is_over(world: &Enforcing) {
+    let owner = world.owner().await;
+    activate(&owner, &vendor().issue(&terms(world, "L-1", 30))).await.expect_status(200);
+    let base = "/api/v1/loopwave/";
+    let make = async |noun: &str, body: Value| format!("{base}{noun}/{}/", owner.make(&format!("{base}{noun}/"), body).await);
+    let line = world.line(&owner, "250788000001").await;
+    let (first, second) = (make("api-keys", json!({"name": "Bot"})).await, make("api-keys", json!({"name": "Till"})).await);
+    let hook = make("webhooks", json!({"url": "https://example.com/hook"})).await;
+    let rule = make("automations", json!({"name": "All", "trigger": "all", "response": "Hi", "cooldown_minutes": 0})).await;
+    let contact = make("contacts", json!({"name": "Aline", "phone": "+250788000009"})).await;
+    let news = make("broadcasts", json!({"name": "News", "message": "Hi", "recipients": [{"chat_id": "250788000009"}]})).await;
+    let later = json!({"scheduled_at": world.clock.now().plus(DAY_US).to_string()});
+    owner.post(&format!("{news}start/")).json(&later).await.expect_status(200);
+    let preferences = format!("{base}preferences/");
+    owner.patch(&preferences).json(&json!({"mask_numbers": false, "intake": {"form_enabled": true}})).await.expect_status(200);
+    line.receive(&owner, "250788123456", "Hi").await;
+    refresh(&owner, &Revocations::default().revoke(&vendor(), "L-1", world.clock.now())).await.expect_status(200);
+
+    // No rule answers while nothing else goes out by itself.
+    line.receive(&owner, "250788123457", "Hi").await;
+    let skips = owner.get(&format!("{base}automations/skips/")).await.expect_status(200);
+    assert_eq!((skips.at("/replied"), skips.at("/skipped/locked")), (json!(1), json!(1)));
+
+    for (path, more) in [
+        (&first, json!({"enabled": false, "name": "Robot"})),
+        (&first, json!({"enabled": true})),
+        (&rule, json!({"enabled": false, "response": "Sale!"})),
+        (&contact, json!({"opted_out": false})),
+        (&contact, json!({"opted_out": true, "name": "Eve"})),
+        (&preferences, json!({"mask_numbers": false})),
+        (&preferences, json!({"intake": {"form_enabled": false, "form_title": "Sale"}})),
+        (&preferences, json!({})),
+    ] {
+        owner.patch(path).json(&more).await.expect_refusal(402, "license_locked");
+    }
+    for act in ["start", "resume", "retry-failed"] {
+        owner.post(&format!("{news}{act}/")).await.expect_refusal(402, "license_locked");
+    }
+    for (path, less) in [
+        (&first, json!({"enabled": false})),
+        (&rule, json!({"enabled": false})),
+        (&contact, json!({"opted_out": true})),
+        (&preferences, json!({"mask_numbers": true, "intake": {"form_enabled": false}})),
+    ] {
+        owner.patch(path).json(&less).await.expect_status(200);
+    }
+    for act in [format!("{second}revoke/"), format!("{news}pause/"), format!("{news}cancel/")] {
+        owner.post(&act).await.expect_status(200);
+    }
+    for path in [&hook, &rule, &contact, &format!("{base}numbers/{}/", line.id)] {
+        owner.delete(path).await.expect_status(204);
+    }
+}
+
 async fn in_mode_monitor_nothing_is_stopped(world: &World) {
     let owner = world.owner().await;
     assert_eq!(state(&owner).await, json!(["unlicensed", null, false]));
