@@ -25,6 +25,8 @@ pub struct Column {
     pub searched: bool,
     /// Whether its JSON may be null; what the documents say.
     pub nullable: bool,
+    /// What search, filters and order look at where that is less than what is read: for text of which the caller is shown a part.
+    pub compared: Option<&'static str>,
 }
 
 impl Column {
@@ -32,15 +34,28 @@ impl Column {
         self.nullable = true;
         self
     }
+
+    /// Has search, filters and order look at this SQL in place of what is read.
+    pub const fn compared(mut self, sql: &'static str) -> Self {
+        self.compared = Some(sql);
+        self
+    }
+
+    fn compared_sql(&self) -> &'static str {
+        match self.compared {
+            Some(sql) => sql,
+            None => self.sql,
+        }
+    }
 }
 
 /// A plain column.
 pub const fn column(name: &'static str, sql: &'static str, kind: ColumnKind) -> Column {
-    Column { name, sql, kind, searched: false, nullable: false }
+    Column { name, sql, kind, searched: false, nullable: false, compared: None }
 }
 /// A text column that `?search=` looks into.
 pub const fn searched(name: &'static str, sql: &'static str) -> Column {
-    Column { name, sql, kind: ColumnKind::Text, searched: true, nullable: false }
+    Column { name, sql, kind: ColumnKind::Text, searched: true, nullable: false, compared: None }
 }
 
 /// A core resource as SQL: where its rows come from and what is shown of them.
@@ -245,7 +260,7 @@ impl Listing {
             };
             if !named.contains(&column.name) {
                 named.push(column.name);
-                parts.push(format!("{}{}", column.sql, if *descending { " DESC" } else { "" }));
+                parts.push(format!("{}{}", column.compared_sql(), if *descending { " DESC" } else { "" }));
             }
         }
         if parts.is_empty() {
@@ -262,7 +277,8 @@ impl Listing {
         }
         for term in &query.search {
             let any: Vec<&Column> = self.columns.iter().filter(|column| column.searched).collect();
-            let sql = any.iter().map(|c| dialect::contains(engine, c.sql, "{}")).collect::<Vec<_>>().join(" OR ");
+            let sql =
+                any.iter().map(|c| dialect::contains(engine, c.compared_sql(), "{}")).collect::<Vec<_>>().join(" OR ");
             conditions.add(&format!("({sql})"), any.iter().map(|_| Value::from(term.as_str())));
         }
         let mut problem = Problem::validation();
@@ -285,7 +301,7 @@ impl Listing {
         let Some(column) = self.columns.iter().find(|c| c.name == field && c.kind != ColumnKind::Json) else {
             return Err(("unknown_filter", "Unknown filter.".to_owned()));
         };
-        let sql = column.sql;
+        let sql = column.compared_sql();
         match suffix {
             "" => conditions.add(&format!("{sql} = {{}}"), [parse(column.kind, text)?]),
             "gte" | "lte" | "gt" | "lt" => {

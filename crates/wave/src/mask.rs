@@ -1,8 +1,12 @@
 //! Number masking: who may not see customers' telephone numbers is never sent one, in any field (spec/loopwave.md 4.4).
 
+mod numbers;
+
 use loopd_kernel::Tenant;
 
 use crate::preference::Preferences;
+
+pub use numbers::{Numbers, bare, folded, may_hold};
 
 /// What lifts the mask: owners, administrators and managers have it; staff and viewers do not.
 pub const SEE_NUMBERS: &str = "loopwave.contacts.action:see-numbers";
@@ -34,9 +38,13 @@ impl Sight {
         (!self.is_masked()).then(|| jid.to_owned())
     }
 
-    /// A name, which is a number where nobody told another.
+    /// A name, which is a number where nobody told another, and may hold one where somebody did.
     pub fn name(self, name: &str) -> String {
-        if self.is_masked() && is_number(name) { masked(name) } else { name.to_owned() }
+        match self {
+            Self::Masked if is_number(name) => masked(name),
+            Self::Masked => numbers::without_any(name).into_owned(),
+            Self::Full => name.to_owned(),
+        }
     }
 }
 
@@ -54,7 +62,7 @@ pub fn masked(phone: &str) -> String {
 }
 
 /// Whether a name is but a telephone number.
-pub fn is_number(name: &str) -> bool {
+fn is_number(name: &str) -> bool {
     let digits = name.bytes().filter(u8::is_ascii_digit).count();
     let is_written_so = name.contains('@') || name.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
     is_written_so && digits >= 7
@@ -76,6 +84,7 @@ mod tests {
         assert_eq!(Sight::Masked.name("+250 788 123 456"), "+250•••••••56");
         assert_eq!(Sight::Masked.name("250788123456@s.whatsapp.net"), "+250•••••••56");
         assert_eq!(Sight::Masked.name("Table 12"), "Table 12");
+        assert_eq!(Sight::Masked.name("Bob 0788 123 456"), "Bob •••••••");
         assert_eq!(Sight::Full.name("+250788123456"), "+250788123456");
         assert_eq!(Sight::Masked.jid("250788123456@s.whatsapp.net"), None);
     }

@@ -1,9 +1,10 @@
-//! Lists and rows of signed-in people in which customers' numbers may be masked: one [`Listing`] shows all, its twin masks in SQL. Search,
-//! filters and order work on what is shown, so that nobody learns a hidden digit by asking for it.
+//! Lists and rows of signed-in people in which customers' numbers may be masked: one [`Listing`] shows all, its twin masks. Search,
+//! filters and order work on no more than is shown, so that nobody learns a hidden digit by asking for it: what stands within words is
+//! veiled here ([`Veiled::veil`]), and compared in SQL without its digits.
 
 use std::sync::Arc;
 
-use loopd_kernel::listing::{Conditions, Listing};
+use loopd_kernel::listing::{Conditions, ListQuery, Listing};
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::{Reader, Tx, View};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
@@ -11,13 +12,13 @@ use loopd_web::rows::{self, Rows, handled, nothing};
 use loopd_web::{Call, Operation, Reply, schema};
 use serde_json::Value as Json;
 
-use crate::mask::Sight;
+use crate::mask::{self, Sight};
 use crate::preference;
 
 /// SQL of a telephone number (with a plus sign) as [`crate::mask::masked`] writes it.
 #[macro_export]
 macro_rules! masked_phone_sql {
-    ($column:literal) => {
+    ($column:expr) => {
         concat!(
             "CASE WHEN length(",
             $column,
@@ -36,12 +37,34 @@ macro_rules! masked_phone_sql {
     };
 }
 
-/// SQL of a name, in which a name that is but a number or an address is masked.
+/// SQL of a text with `$with` in place of each of these.
+#[macro_export]
+macro_rules! replaced_sql {
+    ($text:expr, $with:literal,) => { $text };
+    ($text:expr, $with:literal, $first:literal $($more:literal)*) => {
+        $crate::replaced_sql!(concat!("replace(", $text, ", '", $first, "', '", $with, "')"), $with, $($more)*)
+    };
+}
+
+/// SQL of a text with another in place of each digit.
+#[macro_export]
+macro_rules! digits_sql {
+    ($column:expr, $with:literal) => {
+        $crate::replaced_sql!($column, $with, "0" "1" "2" "3" "4" "5" "6" "7" "8" "9")
+    };
+}
+
+/// SQL of what a search may compare of a name: a name that is but a number or an address as it is masked, and of one that holds seven
+/// digits or more no digit at all.
 #[macro_export]
 macro_rules! masked_name_sql {
     ($column:literal) => {
         concat!(
-            "CASE WHEN ",
+            "CASE WHEN trim(",
+            $column,
+            ", 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ') = '' THEN ",
+            $column,
+            " WHEN ",
             $column,
             " LIKE '%@s.whatsapp.net' OR ",
             $column,
@@ -57,10 +80,35 @@ macro_rules! masked_name_sql {
             $column,
             ", length(",
             $column,
-            ") - 1) ELSE ",
+            ") - 1) WHEN length(",
+            $column,
+            ") - length(",
+            $crate::digits_sql!($column, ""),
+            ") > 6 THEN ",
+            $crate::digits_sql!($column, "•"),
+            " ELSE ",
             $column,
             " END"
         )
+    };
+}
+
+/// SQL: whether a text holds seven digits in a row of a number that is written without a plus sign, whatever stands between them there.
+#[macro_export]
+macro_rules! tells_sql {
+    ($text:expr, $number:literal, $($place:literal)*) => {
+        concat!(
+            "(FALSE",
+            $(
+                " OR (length(", $number, ") > ", $place, " + 5 AND ",
+                $crate::replaced_sql!($text, "", " " "-" "+" "(" ")" "." "/" "\u{a0}" "_" ","),
+                " LIKE '%' || substr(", $number, ", ", $place, ", 7) || '%')",
+            )*
+            ")"
+        )
+    };
+    ($text:expr, $number:literal) => {
+        $crate::tells_sql!($text, $number, 1 2 3 4 5 6 7 8 9)
     };
 }
 
@@ -70,11 +118,28 @@ pub struct Veiled {
     pub rows: Rows,
     /// The same columns, masked.
     pub masked: &'static Listing,
+    /// What SQL leaves to be masked in rows of the twin, of these companies.
+    pub veil: Veil,
 }
 
+/// Masks rows where they stand.
+pub type Veil = fn(&mut Reader<'_>, &[CompanyId], &mut [Json]) -> Result<()>;
+
 impl Veiled {
-    fn listing(self, sight: Sight) -> &'static Listing {
-        if sight.is_masked() { self.masked } else { self.rows.listing }
+    /// A row of these companies, for somebody who sees this much.
+    fn find(self, reader: &mut Reader<'_>, sight: Sight, companies: &[CompanyId], id: Uuid) -> Result<Vec<u8>> {
+        let listing = if sight.is_masked() { self.masked } else { self.rows.listing };
+        let row = listing.find(reader, id, Some(companies), Conditions::default())?.ok_or_else(Problem::not_found)?;
+        if sight.is_masked() { self.veiled(reader, companies, &row) } else { Ok(row) }
+    }
+
+    /// Rows of the twin as they are shown: objects separated by commas, in and out.
+    fn veiled(self, reader: &mut Reader<'_>, companies: &[CompanyId], rows: &[u8]) -> Result<Vec<u8>> {
+        let all = [b"[", rows, b"]"].concat();
+        let mut all: Vec<Json> = serde_json::from_slice(&all).map_err(Problem::internal)?;
+        (self.veil)(reader, companies, &mut all)?;
+        let all: Vec<String> = all.iter().map(Json::to_string).collect();
+        Ok(all.join(",").into_bytes())
     }
 
     /// `GET /<path>/` over the caller's companies.
@@ -82,8 +147,12 @@ impl Veiled {
         handled(self.rows.list_of_companies(), move |call: Call| async move {
             let (tenants, companies, view) = scope(&call)?;
             rows::list(&call, view, move |reader, query| {
-                let listing = self.listing(least(reader, &tenants)?);
-                listing.list(reader, query, Some(&companies), Conditions::default())
+                if !least(reader, &tenants)?.is_masked() {
+                    return self.rows.listing.list(reader, query, Some(&companies), Conditions::default());
+                }
+                let mut found = self.masked.list(reader, &folded(query), Some(&companies), Conditions::default())?;
+                found.rows = self.veiled(reader, &companies, &found.rows)?;
+                Ok(found)
             })
             .await
         })
@@ -98,11 +167,11 @@ impl Veiled {
                 .kernel
                 .db
                 .read(view, move |reader| {
-                    let listing = self.listing(least(reader, &tenants)?);
-                    listing.find(reader, id, Some(&companies), Conditions::default())
+                    let sight = least(reader, &tenants)?;
+                    self.find(reader, sight, &companies, id)
                 })
                 .await?;
-            Ok(Reply::json_bytes(200, found.ok_or_else(Problem::not_found)?))
+            Ok(Reply::json_bytes(200, found))
         })
     }
 
@@ -112,8 +181,7 @@ impl Veiled {
     /// 404 when there is no such row in this company.
     pub fn answer(self, tx: &mut Tx<'_>, tenant: &Tenant, status: u16, id: Uuid) -> Result<Reply> {
         let sight = Sight::of(tenant, &preference::load(tx, tenant.company)?);
-        let row = self.listing(sight).find(tx, id, Some(&[tenant.company]), Conditions::default())?;
-        Ok(Reply::json_bytes(status, row.ok_or_else(Problem::not_found)?))
+        Ok(Reply::json_bytes(status, self.find(tx, sight, &[tenant.company], id)?))
     }
 
     /// A write in one company that answers with the row it touched; `work` gets the body and gives the row's id.
@@ -187,6 +255,15 @@ where
             .await
         }
     })
+}
+
+/// A query in which every digit is one of ours: digits of other scripts stand in names too, and nobody may find one by one.
+fn folded(query: &ListQuery) -> ListQuery {
+    let mut query = query.clone();
+    for text in query.search.iter_mut().chain(query.filters.iter_mut().map(|(_, text)| text)) {
+        *text = mask::folded(text).into_owned();
+    }
+    query
 }
 
 type Scope = (Arc<[Arc<Tenant>]>, Arc<[CompanyId]>, View);

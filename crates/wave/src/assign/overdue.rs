@@ -27,7 +27,7 @@ pub fn tell(
     let target = due.kind.as_str();
     let changes = json!({"target": target, "since": due.since.to_string(), "due_at": due.due_at.to_string()});
     act::record(tx, kernel, tenant, chat, "overdue", Some(changes))?;
-    let (mut data, shown) = wire::payload(chat);
+    let (mut data, shown) = wire::payload(tx, tenant.company, chat)?;
     data["target"] = json!(target);
     data["since"] = json!(due.since.to_millis());
     data["dueAt"] = json!(due.due_at.to_millis());

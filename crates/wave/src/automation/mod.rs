@@ -181,8 +181,8 @@ pub(crate) fn say(
     chat: &mut Chat,
     text: &str,
 ) -> Result<()> {
-    let name = chat.name.as_deref().filter(|name| !mask::is_number(name)).unwrap_or_default();
-    let known = |word: &str| (word == "name").then(|| name.to_owned());
+    let name = chat.name.as_deref().and_then(mask::bare).unwrap_or_default();
+    let known = |word: &str| (word == "name").then(|| name.clone());
     let text = placeholder::render(text, |text| placeholder::or_else(text, known));
     let due_at = kernel.now().plus(delay_us(kernel.rng.as_ref()));
     let to = chat.address()?;

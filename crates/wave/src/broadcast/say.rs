@@ -36,7 +36,7 @@ struct Person {
 impl Person {
     fn of(recipient: &Recipient, card: Option<Card>) -> Self {
         let name = recipient.name.clone().or_else(|| card.as_ref().map(|card| card.words.name.clone()));
-        Self { name: name.filter(|name| !mask::is_number(name)).unwrap_or_default(), card }
+        Self { name: name.as_deref().and_then(mask::bare).unwrap_or_default(), card }
     }
 
     /// What a word says of them; empty where nothing is known, `None` for a word that there is not.

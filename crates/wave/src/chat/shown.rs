@@ -1,18 +1,40 @@
 //! Chats as signed-in people are shown them.
 
+use loopd_store::Reader;
+use loopd_types::{CompanyId, Result, Uuid};
 use loopd_web::{Schema as _, schema};
 use serde_json::{Value as Json, json};
 
 use super::Chat;
 use crate::address::Address;
-use crate::mask::Sight;
-use crate::window;
+use crate::mask::{Numbers, Sight, may_hold};
+use crate::{contact, window};
 
 /// The component's name.
 pub const NAME: &str = "LoopwaveChat";
 
-/// A chat for somebody who sees this much of numbers.
-pub fn row(chat: &Chat, sight: Sight) -> Json {
+/// Chats, in this order, for somebody who sees this much of numbers.
+///
+/// # Errors
+/// The database's.
+pub fn rows(reader: &mut Reader<'_>, company: CompanyId, chats: &[Chat], sight: Sight) -> Result<Vec<Json>> {
+    let telling = |chat: &&Chat| sight.is_masked() && chat.last_text.as_deref().is_some_and(may_hold);
+    let contacts: Vec<Uuid> = chats.iter().filter(telling).filter_map(|chat| chat.contact_id).collect();
+    let known = contact::store::phones(reader, &[company], &contacts)?;
+    let veiled = |chat: &Chat| {
+        let mut row = row(chat, sight);
+        if telling(&chat) {
+            let own = Address::parse(&chat.jid).and_then(|address| address.telephone());
+            let phones = chat.contact_id.and_then(|contact| known.get(&contact));
+            let numbers = Numbers::of(phones.into_iter().flatten().chain(&own).map(String::as_str));
+            row["last_message"] = chat.last_text.as_deref().map(|text| numbers.veiled(text)).into();
+        }
+        row
+    };
+    Ok(chats.iter().map(veiled).collect())
+}
+
+fn row(chat: &Chat, sight: Sight) -> Json {
     let phone = Address::parse(&chat.jid).and_then(|address| address.telephone());
     json!({
         "id": chat.id.to_string(),

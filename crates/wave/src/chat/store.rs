@@ -278,7 +278,7 @@ pub fn keep_from(
 /// # Errors
 /// As [`event::emit`].
 pub fn told(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, chat: &Chat) -> Result<()> {
-    let (data, shown) = wire::payload(chat);
+    let (data, shown) = wire::payload(tx, tenant.company, chat)?;
     event::emit(
         tx,
         kernel,

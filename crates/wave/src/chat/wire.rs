@@ -1,12 +1,14 @@
 //! Chats as the public API and events write them.
 
+use loopd_store::Reader;
+use loopd_types::{CompanyId, Result};
 use loopd_web::{Schema as _, schema};
 use serde_json::{Value as Json, json};
 
 use super::Chat;
 use crate::address::Address;
-use crate::mask::Sight;
-use crate::window;
+use crate::mask::{Sight, may_hold};
+use crate::{contact, window};
 
 /// A chat for somebody who sees this much of numbers.
 pub fn row(chat: &Chat, sight: Sight) -> Json {
@@ -32,11 +34,18 @@ pub fn row(chat: &Chat, sight: Sight) -> Json {
 }
 
 /// What events tell of a chat, and what of that is masked.
-pub fn payload(chat: &Chat) -> (Json, Json) {
+///
+/// # Errors
+/// The database's.
+pub fn payload(reader: &mut Reader<'_>, company: CompanyId, chat: &Chat) -> Result<(Json, Json)> {
     let (full, masked) = (row(chat, Sight::Full), row(chat, Sight::Masked));
     let shown = ["chatId", "name", "phone"].iter().map(|name| ((*name).to_owned(), masked[*name].clone()));
-    let shown = Json::Object(shown.collect());
-    (full, shown)
+    let mut shown = Json::Object(shown.collect());
+    if let Some(text) = chat.last_text.as_deref().filter(|text| may_hold(text)) {
+        let numbers = contact::store::numbers(reader, company, chat.contact_id, &chat.jid)?;
+        shown["lastMessage"] = numbers.veiled(text).into();
+    }
+    Ok((full, shown))
 }
 
 pub fn row_schema() -> Json {

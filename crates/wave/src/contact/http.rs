@@ -13,8 +13,11 @@ use crate::mask::Sight;
 use crate::preference;
 use crate::veiled::{self, Veiled};
 
-pub const CONTACTS: Veiled =
-    Veiled { rows: Rows::of(PRODUCT, "contacts", "LoopwaveContact", &store::LISTING), masked: &store::MASKED };
+pub const CONTACTS: Veiled = Veiled {
+    rows: Rows::of(PRODUCT, "contacts", "LoopwaveContact", &store::LISTING),
+    masked: &store::MASKED,
+    veil: store::veil,
+};
 
 /// The schemas that the operations refer to.
 pub fn components() -> Vec<(String, Json)> {

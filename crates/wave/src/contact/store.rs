@@ -2,6 +2,7 @@
 
 mod card;
 mod listing;
+mod numbers;
 
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::{Reader, Row, StoreError, Tx, Value, params};
@@ -14,6 +15,7 @@ use crate::{PRODUCT, event, link};
 
 pub use card::*;
 pub use listing::{LISTING, MASKED};
+pub use numbers::{numbers, phones, veil};
 
 /// A person.
 #[derive(Clone, Debug)]

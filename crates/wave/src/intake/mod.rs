@@ -37,7 +37,7 @@ pub fn on_inbound(
     let (subject, tag) = if intake.keyword_enabled && rules::names_one(&intake.keywords, text) {
         (rules::keyword_subject(text), tag::KEYWORD)
     } else if intake.new_chat_enabled && chat::store::is_first_inbound(tx, tenant.company, chat, message.id)? {
-        (rules::new_chat_subject(chat.name.as_deref().filter(|name| !mask::is_number(name))), tag::NEW_CHAT)
+        (rules::new_chat_subject(chat.name.as_deref().and_then(mask::bare).as_deref()), tag::NEW_CHAT)
     } else {
         return Ok(());
     };

@@ -32,10 +32,10 @@ pub fn rendered(reader: &mut Reader<'_>, tenant: &Tenant, chat: &Chat, text: &st
     }
     let agent = agent::caller(reader, tenant)?.map(|agent| agent.name).unwrap_or_default();
     let line = number::find(reader, tenant.company, chat.number_id)?.map(|number| number.label).unwrap_or_default();
-    let name = chat.name.as_deref().filter(|name| !mask::is_number(name)).unwrap_or_default();
+    let name = chat.name.as_deref().and_then(mask::bare).unwrap_or_default();
     let known = |word: &str| {
         Some(match word {
-            "name" => name.to_owned(),
+            "name" => name.clone(),
             "first_name" => name.split_whitespace().next().unwrap_or_default().to_owned(),
             "agent" => agent.clone(),
             "company" => tenant.company_name().to_owned(),

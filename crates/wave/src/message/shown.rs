@@ -9,7 +9,8 @@ use serde_json::{Value as Json, json};
 
 use super::{Message, Status, store};
 use crate::chat::Chat;
-use crate::mask::Sight;
+use crate::contact;
+use crate::mask::{Numbers, Sight, may_hold};
 
 /// The component's name.
 pub const NAME: &str = "LoopwaveMessage";
@@ -29,10 +30,15 @@ pub fn rows(
     answered.sort_unstable();
     answered.dedup();
     let known = store::ids_of(reader, company, chat.number_id, &answered)?.into_iter().collect();
-    Ok(messages.iter().map(|message| row(message, &known, sight)).collect())
+    let texts = || messages.iter().filter_map(|it| it.content.text.as_deref());
+    let numbers = match sight.is_masked() && texts().any(may_hold) {
+        true => contact::store::numbers(reader, company, chat.contact_id, &chat.jid)?,
+        false => Numbers::default(),
+    };
+    Ok(messages.iter().map(|message| row(message, &known, sight, &numbers)).collect())
 }
 
-fn row(message: &Message, known: &BTreeMap<String, Uuid>, sight: Sight) -> Json {
+fn row(message: &Message, known: &BTreeMap<String, Uuid>, sight: Sight, hidden: &Numbers) -> Json {
     let media = message.content.media.as_ref().map(|media| {
         json!({
             "url": media.file.map(|file| format!("/api/v1/files/{file}/content/")),
@@ -50,7 +56,7 @@ fn row(message: &Message, known: &BTreeMap<String, Uuid>, sight: Sight) -> Json 
         "chat": message.chat_id.to_string(),
         "from_me": message.from_me,
         "kind": message.content.kind,
-        "text": message.content.text,
+        "text": message.content.text.as_deref().map(|text| hidden.veiled(text)),
         "media": media,
         "reply_to": reply_to.map(Uuid::to_string),
         "origin": message.origin,

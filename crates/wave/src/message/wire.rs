@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 
 use super::{Message, Status};
 use crate::chat::Chat;
-use crate::mask::Sight;
-use crate::{PRODUCT, event};
+use crate::mask::{Sight, may_hold};
+use crate::{PRODUCT, contact, event};
 
 /// A message of a chat for somebody who sees this much of numbers.
 pub fn row(message: &Message, chat: &Chat, sight: Sight) -> Json {
@@ -49,10 +49,14 @@ pub fn told(
     data["contactId"] = json!(chat.contact_id.map(|id| id.to_string()));
     data["name"] = json!(chat.name);
     let masked = |name: &Option<String>| name.as_deref().map(|name| Sight::Masked.name(name));
-    let shown = json!({
+    let mut shown = json!({
         // WhatsApp's own ids hold the number that they went to.
         "chatId": null, "replyTo": null, "name": masked(&chat.name), "agentName": masked(&message.agent_name),
     });
+    if let Some(text) = message.content.text.as_deref().filter(|text| may_hold(text)) {
+        let numbers = contact::store::numbers(tx, tenant.company, chat.contact_id, &chat.jid)?;
+        shown["text"] = numbers.veiled(text).into();
+    }
     let subject = format!("{PRODUCT}/messages/{}", message.id);
     event::emit(tx, kernel, tenant, &format!("{PRODUCT}.messages.{act}"), &subject, data, Some(shown))
 }

@@ -12,9 +12,9 @@ use serde_json::{Value as Json, json};
 use super::{Asked, Wanted, store};
 use crate::chat::inbox::{cursor_param, on_chats, page_of, sight};
 use crate::chat::{self, Chat};
-use crate::mask::Sight;
+use crate::mask::{Sight, may_hold};
 use crate::message::{self, Message};
-use crate::number;
+use crate::{contact, number};
 
 const NAME: &str = "LoopwaveSearchHit";
 const URL: &str = "/api/v1/loopwave/search/";
@@ -147,7 +147,9 @@ fn collect(reader: &mut Reader<'_>, tenant: &Tenant, wanted: &Wanted, sight: Sig
             }
             after = hit.place;
             let Some(message) = messages.remove(&hit.message) else { continue };
-            if let Some(chat) = chats.get(&message.chat_id).filter(|chat| is_it(wanted, &message, chat, sight)) {
+            let Some(chat) = chats.get(&message.chat_id) else { continue };
+            let message = seen(reader, tenant, message, chat, sight)?;
+            if is_it(wanted, &message) {
                 found.push((message, chat.clone()));
             }
         }
@@ -162,12 +164,21 @@ fn token((at, id): (i64, Uuid)) -> String {
     cursor::token(loopd_types::Timestamp(at), id)
 }
 
-/// Whether a message is what is wanted, as it is now, for somebody who sees this much of numbers.
-fn is_it(wanted: &Wanted, message: &Message, chat: &Chat, sight: Sight) -> bool {
+/// A message as somebody reads it who sees this much of numbers: a hit is held against no more than that, so that what is not shown
+/// cannot be asked for either, and what is shown is found.
+fn seen(reader: &mut Reader<'_>, tenant: &Tenant, mut message: Message, chat: &Chat, sight: Sight) -> Result<Message> {
+    if let Some(text) = message.content.text.as_deref().filter(|text| sight.is_masked() && may_hold(text)) {
+        let numbers = contact::store::numbers(reader, tenant.company, chat.contact_id, &chat.jid)?;
+        message.content.text = Some(numbers.veiled(text).into_owned());
+    }
+    Ok(message)
+}
+
+/// Whether a message is what is wanted, as it is now.
+fn is_it(wanted: &Wanted, message: &Message) -> bool {
     message.content.text.as_deref().is_some_and(|text| wanted.words.is_met_by(text))
         && wanted.from.is_none_or(|from| message.sent_at >= from)
         && wanted.until.is_none_or(|until| message.sent_at < until)
-        && !(sight.is_masked() && wanted.words.may_tell(&chat.jid))
 }
 
 fn row(
@@ -182,7 +193,7 @@ fn row(
     let marks: Vec<Json> = marks.iter().map(|(start, length)| json!({"start": start, "length": length})).collect();
     let mut shown = message::shown::rows(reader, tenant.company, chat, std::slice::from_ref(message), sight)?;
     Ok(json!({
-        "chat": chat::shown::row(chat, sight),
+        "chat": chat::shown::rows(reader, tenant.company, std::slice::from_ref(chat), sight)?.pop(),
         "message": shown.pop(),
         "snippet": snippet,
         "highlights": marks,

@@ -73,20 +73,6 @@ impl Asked {
         self.0.iter().all(|asked| words.iter().any(|word| is_met(asked, &word.text)))
     }
 
-    /// Whether what is asked for may be a part of this telephone number (only its digits count): who may not see numbers could find
-    /// its owner by it. Four digits are an order's number as well as a telephone's; fewer tell nothing.
-    pub fn may_tell(&self, phone: &str) -> bool {
-        const TELLS: usize = 4;
-        let phone: String = phone.chars().filter(char::is_ascii_digit).collect();
-        let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
-        let numbers: Vec<&str> = self.0.iter().map(|(word, _)| word.as_str()).filter(|word| is_number(word)).collect();
-        let joined = numbers.concat();
-        numbers.into_iter().chain([joined.as_str()]).any(|digits| {
-            let digits = digits.trim_start_matches('0');
-            digits.len() >= TELLS && phone.contains(digits)
-        })
-    }
-
     /// A part of a text around its first hit, and the hits in it: where each begins and how long it is, in characters.
     pub fn excerpt(&self, text: &str) -> (String, Vec<(usize, usize)>) {
         let hits: Vec<Word> = words(text).into_iter().filter(|word| self.asks_for(&word.text)).collect();
@@ -127,17 +113,6 @@ mod tests {
         assert!(asked.is_met_by("L’été: which PRICE has a moto?"));
         assert!(!asked.is_met_by("L’été: which price have motos?"));
         assert!(Asked::parse(" …*!").is_empty());
-    }
-
-    #[test]
-    fn a_telephone_number_is_told_however_it_is_asked_for() {
-        let phone = "250788123456@s.whatsapp.net";
-        for question in ["0788123456", "+250 788 123 456", "788 123", "8123*", "1234"] {
-            assert!(Asked::parse(question).may_tell(phone), "{question}");
-        }
-        for question in ["order 99120", "788", "2026", "moto", "0788999999"] {
-            assert!(!Asked::parse(question).may_tell(phone), "{question}");
-        }
     }
 
     #[test]

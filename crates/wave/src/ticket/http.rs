@@ -11,8 +11,11 @@ use super::{TEXT_MOST, input};
 use crate::PRODUCT;
 use crate::veiled::{self, Veiled};
 
-pub const TICKETS: Veiled =
-    Veiled { rows: Rows::of(PRODUCT, "tickets", "LoopwaveTicket", &store::LISTING), masked: &store::MASKED };
+pub const TICKETS: Veiled = Veiled {
+    rows: Rows::of(PRODUCT, "tickets", "LoopwaveTicket", &store::LISTING),
+    masked: &store::MASKED,
+    veil: store::veil,
+};
 
 /// Comments that one answer holds.
 const COMMENTS_MOST: i64 = 500;

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::{Content, NAME_MOST, PRIORITIES, STATUSES, SUBJECT_MOST, TAG_MOST, TEXT_MOST};
 use crate::address::Address;
-use crate::mask::masked;
+use crate::mask::{Numbers, Sight, masked, may_hold};
 use crate::{agent, chat, contact};
 
 /// How the fields are called.
@@ -113,16 +113,26 @@ impl Given {
     /// # Errors
     /// As [`Given::content`].
     pub fn apply(self, tx: &mut Tx<'_>, tenant: &Tenant, names: &Names, mut content: Content) -> Result<Content> {
-        set(&mut content.subject, self.subject);
-        set(&mut content.description, self.description);
+        // Who may not see numbers sends back what they were shown.
+        let numbers = if may_hold(&content.subject) || may_hold(&content.description) {
+            super::store::numbers(tx, tenant.company, &content)?
+        } else {
+            Numbers::default()
+        };
+        let is_other = |known: &str, sent: &String| *sent != numbers.veiled(known);
+        let subject = self.subject.filter(|sent| is_other(&content.subject, sent));
+        let description = self.description.filter(|sent| is_other(&content.description, sent));
+        set(&mut content.subject, subject);
+        set(&mut content.description, description);
         set(&mut content.status, self.status);
         set(&mut content.priority, self.priority);
         set(&mut content.tag, self.tag);
         set(&mut content.due_at, self.due_at);
         set(&mut content.customer_email, self.customer_email);
-        // Who may not see numbers sends back what they were shown.
         let is_echo = |known: &Option<String>, sent: &Option<String>| matches!((known, sent), (Some(known), Some(sent)) if *sent == masked(known));
-        if let Some(name) = self.customer_name.filter(|name| !is_echo(&content.customer_name, name)) {
+        let is_shown =
+            |sent: &String| content.customer_name.as_deref().is_some_and(|name| *sent == Sight::Masked.name(name));
+        if let Some(name) = self.customer_name.filter(|sent| !sent.as_ref().is_some_and(is_shown)) {
             content.customer_name = name;
         }
         if let Some(phone) = self.customer_phone.filter(|phone| !is_echo(&content.customer_phone, phone)) {

@@ -102,7 +102,7 @@ impl Content {
 /// What an agent's ticket about a chat begins with: the customer's name and number, and the tag `chat`.
 pub fn of_chat(chat: &Chat) -> Content {
     let phone = Address::parse(&chat.jid).and_then(|address| address.telephone());
-    let known = chat.name.as_deref().filter(|name| !mask::is_number(name));
+    let known = chat.name.as_deref().and_then(mask::bare);
     let subject = known.map_or_else(|| "Conversation".to_owned(), |name| format!("Conversation with {name}"));
     Content {
         customer_name: chat.name.clone(),

@@ -6,8 +6,8 @@ use loopd_types::{Result, Timestamp, Uuid};
 use loopd_web::{Schema as _, schema};
 use serde_json::{Map, Value as Json, json};
 
-use super::{Content, PRIORITIES, STATUSES, Ticket};
-use crate::mask::{Sight, masked};
+use super::{Content, PRIORITIES, STATUSES, Ticket, store};
+use crate::mask::{Sight, masked, may_hold};
 use crate::{PRODUCT, event};
 
 fn id(id: Option<Uuid>) -> Option<String> {
@@ -73,10 +73,15 @@ pub fn fields(content: &Content) -> Map<String, Json> {
 /// As [`event::emit`].
 pub fn told(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, ticket: &Ticket, act: &str) -> Result<()> {
     let content = &ticket.content;
-    let shown = json!({
+    let mut shown = json!({
         "customerName": content.customer_name.as_deref().map(|name| Sight::Masked.name(name)),
         "customerPhone": content.customer_phone.as_deref().map(masked),
     });
+    if may_hold(&content.subject) || may_hold(&content.description) {
+        let numbers = store::numbers(tx, tenant.company, content)?;
+        shown["subject"] = numbers.veiled(&content.subject).into();
+        shown["description"] = numbers.veiled(&content.description).into();
+    }
     let subject = format!("{PRODUCT}/tickets/{}", ticket.id);
     event::emit(tx, kernel, tenant, &format!("{PRODUCT}.tickets.{act}"), &subject, row(ticket), Some(shown))
 }

@@ -85,7 +85,7 @@ each_engine! {
         shop.graph.put_template(news("APPROVED"));
         synced(&owner, &line).await;
         for (phone, company) in [("+250788200001", "Moto Ltd"), ("+250788200002", "Velo\nLtd"), ("+250788200003", "")] {
-            let contact = json!({"name": format!("P {phone}"), "phone": phone, "company_name": company});
+            let contact = json!({"name": format!("P {}", &phone[12..]), "phone": phone, "company_name": company});
             owner.post("/api/v1/loopwave/contacts/").json(&contact).await.expect_status(201);
         }
         let chats = ["250788200001", "250788200002", "250788200003", "250788200004"];
@@ -100,9 +100,9 @@ each_engine! {
         let mut said: Vec<Value> = shop.graph.taken().iter().map(|it| it["template"]["components"][0]["parameters"].clone()).collect();
         said.sort_by_key(ToString::to_string);
         let text = |words: &str| json!({"type": "text", "text": words});
-        assert_eq!(said, [json!([text("P +250788200001"), text("Moto Ltd")]), json!([text("P +250788200002"), text("Velo Ltd")])]);
+        assert_eq!(said, [json!([text("P 1"), text("Moto Ltd")]), json!([text("P 2"), text("Velo Ltd")])]);
         let thread = key.get("/api/v1/chats/250788200001/messages").await.expect_status(200).json();
-        assert_eq!(thread["data"][0]["text"], "Dear P +250788200001 of Moto Ltd, the new helmets are here.");
+        assert_eq!(thread["data"][0]["text"], "Dear P 1 of Moto Ltd, the new helmets are here.");
         // What cannot be sent is refused before anybody is written to.
         let sandbox = shop.line(&owner, "250788000002").await;
         let people = json!([{"chat_id": CUSTOMER}]);

@@ -66,7 +66,8 @@ pub fn sight(reader: &mut Reader<'_>, tenant: &Tenant) -> Result<Sight> {
 /// A chat as its caller may see it.
 fn answer(reader: &mut Reader<'_>, tenant: &Tenant, status: u16, chat: &Chat) -> Result<Reply> {
     let sight = sight(reader, tenant)?;
-    Reply::json(status, &shown::row(chat, sight))
+    let rows = shown::rows(reader, tenant.company, std::slice::from_ref(chat), sight)?;
+    Reply::json(status, &rows[0])
 }
 
 pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {

@@ -5,7 +5,7 @@ use loopd_store::Reader;
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::cursor::{self, Page};
 use loopd_web::{Call, Query, Reply};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::super::{STATUSES, next_of, shown, store};
 use super::{LIMIT, LIMIT_MOST, answer, sight};
@@ -26,13 +26,13 @@ pub async fn list(call: Call) -> Result<Reply> {
                 None => asked.clone(),
             };
             let sight = sight(reader, &tenant)?;
-            let Some(filter) = filter(reader, &tenant, &asked, sight)? else { return Ok((Vec::new(), sight)) };
-            Ok((store::list(reader, tenant.company, &filter, &page)?, sight))
+            let Some(filter) = filter(reader, &tenant, &asked, sight)? else { return Ok((None, Vec::new())) };
+            let mut chats = store::list(reader, tenant.company, &filter, &page)?;
+            let next = next_of(&mut chats, page.limit, |chat| cursor::token(chat.last_message_at, chat.id));
+            Ok((next, shown::rows(reader, tenant.company, &chats, sight)?))
         })
         .await?;
-    let (mut chats, sight) = answer;
-    let next = next_of(&mut chats, page.limit, |chat| cursor::token(chat.last_message_at, chat.id));
-    let rows: Vec<Json> = chats.iter().map(|chat| shown::row(chat, sight)).collect();
+    let (next, rows) = answer;
     Reply::json(200, &json!({"next_cursor": next, "results": rows}))
 }
 

@@ -5,7 +5,7 @@ use loopd_types::{CompanyId, Uuid};
 use loopd_web::cursor::Page;
 
 use super::{Chat, SELECT, read};
-use crate::mask::Sight;
+use crate::mask::{self, Sight};
 use crate::masked_name_sql;
 
 /// So many chats of a name are looked up one by one. Of more, a page is found soon on the way through all of them, newest first.
@@ -140,16 +140,19 @@ fn few_named(
 
 /// The condition that a chat has this in its name or address, as somebody is shown them who sees this much of numbers.
 fn with_name(engine: Engine, text: &str, sight: Sight, values: &mut Vec<Value>) -> String {
+    if sight.is_masked() {
+        let text = mask::folded(text);
+        let text_at = marker(values, text.as_ref().into());
+        let shown = dialect::contains(engine, masked_name_sql!("COALESCE(c.name, '')"), &text_at);
+        if text.contains('•') {
+            return shown;
+        }
+        // Masking is dear, and brings nothing together that was apart but in names that are numbers.
+        let name = dialect::contains(engine, "COALESCE(c.name, '')", &text_at);
+        return format!("(CASE WHEN {name} OR trim(c.name, '0123456789 +-().') = '' THEN {shown} ELSE FALSE END)");
+    }
     let text_at = marker(values, text.into());
     let name = dialect::contains(engine, "COALESCE(c.name, '')", &text_at);
-    if sight.is_masked() {
-        let shown = dialect::contains(engine, masked_name_sql!("COALESCE(c.name, '')"), &text_at);
-        if engine == Engine::Sqlite && !text.contains('•') {
-            // Masking is dear, and only names that are numbers, which begin before every letter, are found by what it leaves.
-            return format!("(CASE WHEN {name} OR c.name < ':' THEN {shown} ELSE FALSE END)");
-        }
-        return shown;
-    }
     match digits_of(text) {
         Some(digits) => {
             let digits_at = marker(values, digits.into());

@@ -8,11 +8,12 @@ const FROM: &str = "(SELECT * FROM wave_contacts WHERE deleted_at IS NULL) c";
 
 /// For who may see numbers.
 pub const LISTING: Listing = listing(&COLUMNS);
-/// For who may not.
+/// For who may not; names are veiled by [`super::veil`].
 pub const MASKED: Listing = listing(&MASKED_COLUMNS);
 
-static COLUMNS: [Column; 20] = columns("c.name", "c.phone");
-static MASKED_COLUMNS: [Column; 20] = columns(masked_name_sql!("c.name"), masked_phone_sql!("c.phone"));
+static COLUMNS: [Column; 20] = columns(searched("name", "c.name"), "c.phone");
+static MASKED_COLUMNS: [Column; 20] =
+    columns(searched("name", "c.name").compared(masked_name_sql!("c.name")), masked_phone_sql!("c.phone"));
 
 const fn listing(columns: &'static [Column]) -> Listing {
     Listing {
@@ -24,11 +25,11 @@ const fn listing(columns: &'static [Column]) -> Listing {
     }
 }
 
-const fn columns(name: &'static str, phone: &'static str) -> [Column; 20] {
+const fn columns(name: Column, phone: &'static str) -> [Column; 20] {
     [
         column("id", "c.id", ColumnKind::Uuid),
         column("company", "c.company_id", ColumnKind::Company),
-        searched("name", name),
+        name,
         searched("phone", phone).nullable(),
         searched("email", "c.email").nullable(),
         column("company_name", "c.company_name", ColumnKind::Text).nullable(),

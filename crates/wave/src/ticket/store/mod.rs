@@ -10,10 +10,11 @@ use loopd_web::cursor::Page;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Content, FIRST_NUMBER, Ticket, wire};
-use crate::{PRODUCT, report};
+use crate::mask::Numbers;
+use crate::{PRODUCT, contact, report};
 
 pub use comment::{Comment, comment, comments};
-pub use listing::{LISTING, MASKED};
+pub use listing::{LISTING, MASKED, veil};
 
 /// The series of references.
 const SERIES: &str = "wave.tickets";
@@ -66,6 +67,15 @@ pub fn lock(tx: &mut Tx<'_>, company: CompanyId, id: Uuid) -> Result<Ticket> {
     let locked = dialect::for_update(tx.engine());
     let sql = format!("{SELECT} WHERE company_id = $1 AND id = $2 AND deleted_at IS NULL{locked}");
     tx.first(&sql, &params![company, id], read)?.ok_or_else(Problem::not_found)
+}
+
+/// The telephone numbers of a ticket's customer.
+///
+/// # Errors
+/// The database's.
+pub fn numbers(reader: &mut Reader<'_>, company: CompanyId, content: &Content) -> Result<Numbers, StoreError> {
+    let known = contact::store::phones(reader, &[company], content.contact_id.as_slice())?;
+    Ok(Numbers::of(known.values().flatten().chain(&content.customer_phone).map(String::as_str)))
 }
 
 /// Which tickets.
