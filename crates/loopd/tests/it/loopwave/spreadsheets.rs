@@ -124,6 +124,36 @@ each_engine! {
         assert_eq!(stranger.get(&format!("{CONTACTS}export/")).await.expect_status(200).text().lines().count(), 1);
     }
 
+    async fn who_may_not_see_numbers_learns_none_by_importing(world: &World) {
+        let owner = world.owner().await;
+        let agent = world.member(&owner, "ada", "staff").await;
+        owner.make(CONTACTS, json!({"name": "Aline", "phone": "+250788000001"})).await;
+        let file = "name,phone,lifecycle\nEve,+250788000001,\nNew,+250788000002,\nX,+250788000001,boss\nY,+250788000003,boss\n";
+        import(&agent, "?dry_run=true", file).await.expect_refusal(403, "numbers_hidden");
+        let done = import(&agent, "", file).await.expect_status(200);
+        // One that is known and one that is not are told alike, taken or refused.
+        assert_eq!(counts(&done), [2, 0, 0, 2]);
+        let errors = done.at("/errors");
+        let told: Vec<(&Value, &Value)> = errors.as_array().expect("a list").iter().map(|it| (&it["row"], &it["errors"][0]["field"])).collect();
+        assert_eq!(told, [(&json!(3), &json!("lifecycle")), (&json!(4), &json!("lifecycle"))]);
+        assert_eq!(by_phone(&owner, "+250788000001").await["name"], "Aline");
+        assert_eq!(by_phone(&owner, "+250788000002").await["name"], "New");
+        let place = done.header("location").expect("a place").to_owned();
+        assert_eq!(counts(&agent.get(&place).await), [2, 0, 0, 2]);
+        assert_eq!(counts(&owner.get(&place).await), [1, 0, 1, 2]);
+        let own = agent.get(&format!("{place}errors/")).await.expect_status(200).text();
+        assert!(own.contains("+250788000003"), "{own}");
+
+        let file = "name,phone,lifecycle\nZoe 0788 000 009,+250788000009,boss\n";
+        let tried = import(&owner, "?dry_run=true", file).await.expect_status(200);
+        let place = tried.header("location").expect("a place").to_owned();
+        assert!(owner.get(&format!("{place}errors/")).await.expect_status(200).text().contains("788000009"));
+        let masked = agent.get(&format!("{place}errors/")).await.expect_status(200).text();
+        assert!(masked.contains("+250•••••••09") && masked.contains("Zoe •••••••") && !masked.contains("000009"), "{masked}");
+        let log = owner.get("/api/v1/loopwave/activity/").query("action", "try-import").await.expect_status(200);
+        assert_eq!(log.at("/results").as_array().map(Vec::len), Some(1), "{}", log.text());
+    }
+
     async fn a_segment_is_who_meets_it_and_a_broadcast_goes_to_each_once(world: &World) {
         let owner = world.owner().await;
         let agent = world.member(&owner, "ada", "staff").await;

@@ -59,7 +59,9 @@ pub fn operations() -> Vec<Operation> {
         .describe(format!(
             "A row makes a contact, or changes the one who has its telephone number; sent twice, a file changes nothing. An empty cell says \
              nothing. An opt-out is taken over and never lifted. Columns: {}. Up to 100 rows are done when the answer comes (200); more are \
-             left to a job (202): see `/api/v1/loopwave/contact-imports/{{id}}/`, and `…/errors/` for the rows that were refused.",
+             left to a job (202): see `/api/v1/loopwave/contact-imports/{{id}}/`, and `…/errors/` for the rows that were refused. Who may not see \
+             customers' numbers only makes contacts: rows of numbers that are known change nobody, `created` counts every row that was taken, \
+             and a trial is 403 `numbers_hidden`, so that nobody finds a number by asking for it.",
             FIELDS.join(", ")
         ))
         .params([
@@ -107,6 +109,10 @@ async fn import(mut call: Call) -> Result<Reply> {
     };
     let (kernel, tenant) = (call.kernel.clone(), call.tenant()?.clone());
     tenant.require(UPDATE)?;
+    if is_dry_run && sight(&call).await?.is_masked() {
+        let words = "A trial tells which numbers are known. Who may not see numbers imports without one.";
+        return Err(Problem::forbidden("numbers_hidden", words));
+    }
     let aside = file::lay_aside(call.upload()?.into_stream()).await?;
     call.bind_content(&aside.sha256);
     let file = aside
@@ -137,9 +143,23 @@ async fn import(mut call: Call) -> Result<Reply> {
     .await
 }
 
+/// How much of numbers the caller sees.
+async fn sight(call: &Call) -> Result<Sight> {
+    let tenant = call.tenant()?.clone();
+    let read = move |reader: &mut Reader<'_>| Ok(Sight::of(&tenant, &preference::load(reader, tenant.company)?));
+    call.kernel.db.read(call.tenant()?.view(), read).await
+}
+
 fn answer(reader: &mut Reader<'_>, tenant: &loopd_kernel::Tenant, id: loopd_types::Uuid) -> Result<Json> {
     let row = LISTING.find(reader, id, Some(&[tenant.company]), Conditions::default())?;
     let mut answer: Json = serde_json::from_slice(&row.ok_or_else(Problem::not_found)?).map_err(Problem::internal)?;
+    if Sight::of(tenant, &preference::load(reader, tenant.company)?).is_masked() {
+        // Whether a row made somebody tells whose number is known.
+        let taken: i64 = ["created", "updated", "unchanged"].iter().filter_map(|name| answer[*name].as_i64()).sum();
+        answer["created"] = taken.into();
+        answer["updated"] = 0.into();
+        answer["unchanged"] = 0.into();
+    }
     let mut refused = store::refusals(reader, tenant.company, id, SHOWN)?;
     for one in refused.iter_mut().filter_map(Json::as_object_mut) {
         one.remove("cells");
@@ -156,12 +176,15 @@ async fn retrieve(call: Call) -> Result<Reply> {
 
 async fn errors(call: Call) -> Result<Reply> {
     let (tenant, id) = (call.tenant()?.clone(), call.id()?);
-    let company = tenant.company;
+    let (company, user) = (tenant.company, tenant.actor.user);
+    let seen = sight(&call).await?;
     let read = move |reader: &mut Reader<'_>| {
         let import = store::get(reader, company, id)?;
         Ok((import, store::refusals(reader, company, id, usize::MAX)?))
     };
     let (import, refused) = call.kernel.db.read_long(tenant.view(), read).await?;
+    // Who sent a file knows what stands in it.
+    let seen = if user.is_some() && import.created_by == user { Sight::Full } else { seen };
     let mut rows = vec![["_row", "_reason"].into_iter().map(str::to_owned).chain(import.columns).collect::<Vec<_>>()];
     for one in &refused {
         let reasons = one["errors"].as_array().into_iter().flatten().map(|error| {
@@ -170,7 +193,7 @@ async fn errors(call: Call) -> Result<Reply> {
         });
         let reason = reasons.collect::<Vec<_>>().join(" ");
         let cells =
-            one["cells"].as_array().into_iter().flatten().map(|cell| cell.as_str().unwrap_or_default().to_owned());
+            one["cells"].as_array().into_iter().flatten().map(|cell| seen.name(cell.as_str().unwrap_or_default()));
         rows.push([one["row"].to_string(), reason].into_iter().chain(cells).collect());
     }
     Ok(Reply::bytes(200, "text/csv; charset=utf-8", lines(rows)?).as_download("contacts-refused.csv"))

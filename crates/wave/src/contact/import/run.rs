@@ -6,7 +6,7 @@ use loopd_kernel::job::{self, Job, NewJob, Runner};
 use loopd_kernel::{Kernel, Tenant, audit, event};
 use loopd_store::{Tx, View};
 use loopd_types::{Kind, Problem, Result, Uuid};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::CHUNK_ROWS;
 use super::rules::{File, body};
@@ -14,7 +14,8 @@ use super::store::{self, Import, Outcome};
 use crate::address::Address;
 use crate::contact::store::{self as contacts, Words};
 use crate::contact::{LIFECYCLES, input};
-use crate::{PRODUCT, Wave, license};
+use crate::mask::Sight;
+use crate::{PRODUCT, Wave, license, preference};
 
 /// The kind of the job.
 const JOB: &str = "loopwave.contacts.import";
@@ -38,19 +39,12 @@ pub fn register(runner: &mut Runner, wave: &Arc<Wave>) {
 /// 503 from the database.
 pub fn begin(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, import: &Import, file: &File) -> Result<()> {
     store::insert(tx, tenant.company, import, file, kernel.now())?;
-    let id = import.id.to_string();
-    if !import.is_dry_run {
-        let label = format!("{} rows", import.total);
-        let entry = audit::Entry {
-            action: "import",
-            module: PRODUCT,
-            resource: "contacts",
-            target: &id,
-            label: &label,
-            changes: None,
-        };
-        audit::record(tx, kernel, tenant, entry)?;
-    }
+    let (id, label) = (import.id.to_string(), format!("{} rows", import.total));
+    // A trial writes nothing, and tells of everybody who is asked for.
+    let action = if import.is_dry_run { "try-import" } else { "import" };
+    let entry =
+        audit::Entry { action, module: PRODUCT, resource: "contacts", target: &id, label: &label, changes: None };
+    audit::record(tx, kernel, tenant, entry)?;
     if file.rows.len() <= CHUNK_ROWS {
         return chunk(tx, kernel, tenant, import.id).map(drop);
     }
@@ -155,8 +149,9 @@ fn rows_of(
     first: i64,
 ) -> Result<Outcome> {
     let mut outcome = Outcome { rows: i64::try_from(rows.len()).unwrap_or(i64::MAX), ..Outcome::default() };
+    let sight = Sight::of(tenant, &preference::load(tx, tenant.company)?);
     for (cells, row) in rows.iter().zip(first..) {
-        match tx.attempt(|tx| one(tx, kernel, tenant, import, cells)) {
+        match tx.attempt(|tx| one(tx, kernel, tenant, import, cells, sight)) {
             Ok(Done::Created) => outcome.created += 1,
             Ok(Done::Updated) => outcome.updated += 1,
             Ok(Done::Unchanged) => outcome.unchanged += 1,
@@ -175,8 +170,16 @@ enum Done {
     Unchanged,
 }
 
-/// Makes the contact of a row, or changes the one that has its telephone number.
-fn one(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, import: &Import, cells: &[String]) -> Result<Done> {
+/// Makes the contact of a row, or changes the one that has its telephone number. Who may not see numbers only makes contacts: a change
+/// would tell whose number it is, and so would a complaint that is made of new ones alone.
+fn one(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    import: &Import,
+    cells: &[String],
+    sight: Sight,
+) -> Result<Done> {
     let mut fields = body(&import.targets, cells);
     let phone = fields.get("phone").and_then(Json::as_str).unwrap_or_default().to_owned();
     let address = Address::phone(&phone).ok_or_else(|| match phone.is_empty() {
@@ -184,6 +187,7 @@ fn one(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, import: &Import, cells
         false => Problem::field("phone", "invalid", "Write the number with its country code: +250 788 123 456."),
     })?;
     match contacts::find_by(tx, tenant.company, &address)? {
+        Some(_) if sight.is_masked() => new(tx, tenant, fields, &address).map(|_| Done::Unchanged),
         Some(known) => {
             // They may be known by more numbers than one: this one found them, and the one that they show stays.
             fields.remove("phone");
@@ -197,16 +201,22 @@ fn one(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, import: &Import, cells
             Ok(Done::Updated)
         }
         None => {
-            if !fields.contains_key("name") {
-                fields.insert("name".to_owned(), address.telephone().unwrap_or(phone).into());
-            }
-            let given = input::read(Json::Object(fields), &input::MANAGEMENT, false)?;
-            let new = Words { lifecycle: LIFECYCLES[0].to_owned(), ..Words::default() };
-            let words = given.apply(tx, tenant, &input::MANAGEMENT, new)?;
+            let words = new(tx, tenant, fields, &address)?;
             contacts::create(tx, kernel, tenant, &words)?;
             Ok(Done::Created)
         }
     }
+}
+
+/// What a row says of a contact that is new; who has no name is called by their number.
+fn new(tx: &mut Tx<'_>, tenant: &Tenant, mut fields: Map<String, Json>, address: &Address) -> Result<Words> {
+    if !fields.contains_key("name") {
+        let name = address.telephone().unwrap_or_else(|| address.user().to_owned());
+        fields.insert("name".to_owned(), name.into());
+    }
+    let given = input::read(Json::Object(fields), &input::MANAGEMENT, false)?;
+    let new = Words { lifecycle: LIFECYCLES[0].to_owned(), ..Words::default() };
+    given.apply(tx, tenant, &input::MANAGEMENT, new)
 }
 
 fn refusal(row: i64, cells: &[String], problem: &Problem) -> Json {
