@@ -91,6 +91,7 @@ fn of(table: &str, path: &str, about: &[&str]) -> Records {
         names: Vec::new(),
         blanks: Vec::new(),
         told: Vec::new(),
+        fixed: Vec::new(),
         lists: Vec::new(),
         kept_by: None,
         holders: Vec::new(),

@@ -9,7 +9,7 @@ use loopd_store::ddl::TableDef;
 use super::registry::Registry;
 use super::runtime::ResourceRuntime;
 use super::{import, tables};
-use crate::define::base::{DATA, DESCRIPTION, EXTERNAL_ID, TAGS, TITLE};
+use crate::define::base::{DATA, DESCRIPTION, EXTERNAL_ID, NUMBER, STATUS, TAGS, TITLE};
 use crate::define::{Field, Kind, Personal, Resource, Stored};
 
 /// What every table with rows of companies tells of people. One where nobody has marked anything is searched for them all the same.
@@ -41,6 +41,7 @@ fn of_resource(runtime: &Arc<ResourceRuntime>, registry: &Registry) -> Vec<Recor
         ..of_fields(table, &resource.fields, &unique_together(resource))
     };
     own.about.insert(0, "id".to_owned());
+    own.fixed.extend([NUMBER, STATUS].map(|place| runtime.columns[place].sql.trim_matches('"').to_owned()));
     if resource.is_personal && resource.kept_by.is_none() {
         own.blanks.extend(whole(runtime));
     }
@@ -103,6 +104,7 @@ fn of_fields(table: TableDef, fields: &[Field], unique: &[&str]) -> Records {
         with: blank(field, field.unique || unique.contains(&field.name.as_str())),
         is_particular: matches!(field.personal, Some(Personal::Name | Personal::Particular)),
     };
+    let fixed = fields.iter().filter(|field| field.personal.is_none() && is_fixed(&field.kind));
     Records {
         table,
         path: String::new(),
@@ -112,11 +114,27 @@ fn of_fields(table: TableDef, fields: &[Field], unique: &[&str]) -> Records {
         names: named(Personal::Name),
         blanks: goes.map(blanked).collect(),
         told: Vec::new(),
+        fixed: fixed.map(|field| field.name.clone()).collect(),
         lists: Vec::new(),
         kept_by: None,
         holders: Vec::new(),
         sent: None,
     }
+}
+
+/// Whether values of this kind are the definition's words or numbers, and none of people's: a telephone number may have the digits of a day.
+fn is_fixed(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Choice { .. }
+            | Kind::Currency
+            | Kind::Language
+            | Kind::Timezone
+            | Kind::Date
+            | Kind::TimeOfDay
+            | Kind::Reference { .. }
+            | Kind::References { .. }
+    )
 }
 
 /// What a value becomes: nothing, where nothing may be said; else the least that the field takes.

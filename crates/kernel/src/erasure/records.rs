@@ -40,6 +40,8 @@ pub struct Records {
     pub blanks: Vec<Blanked>,
     /// The same in logs of such a row, its lines' fields included.
     pub told: Vec<Blanked>,
+    /// Columns that say nothing in words of people: states, choices, days. Nobody is looked for in them.
+    pub fixed: Vec<String>,
     /// Columns with lists of rows that somebody sent; one that holds the person's goes.
     pub lists: Vec<String>,
     /// On what ground names stay; contacts go all the same.

@@ -9,7 +9,7 @@ use loopd_store::{Row, StoreError, Tx, Value, View, migrate};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
-use super::places::{Fate, PLACES, Place};
+use super::places::{Fate, PLACES, Place, is_ours};
 use super::records::{About, Blanked, Records};
 use super::report;
 use super::wanted::{Scope, Wanted};
@@ -99,7 +99,7 @@ const ADDRESSES: [(&str, &str); 4] = [
     ("wave_sandbox_messages", "jid"),
 ];
 
-/// Every text of these tables that is no part of a key: a column that is added later is searched by itself.
+/// Every text of these tables that is no part of a key and not the program's own ([`is_ours`]): a column that is added later is searched by itself.
 fn kernel_tables() -> Vec<Searched> {
     let tables = migrate::tables();
     let searched = |place: &Place| {
@@ -117,7 +117,9 @@ impl Searched {
     fn of_table(table: &TableDef) -> Self {
         let is_key = |column: &&ColumnDef| table.primary_key.contains(&column.name) && column.name != "company_id";
         let is_text = |column: &&ColumnDef| {
-            matches!(column.kind, ColumnKind::Text | ColumnKind::Json) && !table.primary_key.contains(&column.name)
+            matches!(column.kind, ColumnKind::Text | ColumnKind::Json)
+                && !table.primary_key.contains(&column.name)
+                && !is_ours(&table.name, &column.name)
         };
         Self {
             name: table.name.clone(),
@@ -140,6 +142,8 @@ impl Searched {
             }
             (None, None) => (Scope::Anywhere, RECORDS.to_owned()),
         };
+        let mut own = Self::of_table(&records.table);
+        own.texts.retain(|column| !records.fixed.contains(&column.name));
         Self {
             ground,
             scope,
@@ -149,7 +153,7 @@ impl Searched {
             is_record: ["version", "updated_at"]
                 .iter()
                 .all(|name| records.table.columns.iter().any(|it| it.name == *name)),
-            ..Self::of_table(&records.table)
+            ..own
         }
     }
 

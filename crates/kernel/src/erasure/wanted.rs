@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use loopd_types::Uuid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -140,7 +141,8 @@ impl Wanted {
         (now != text).then_some(now)
     }
 
-    /// The same within the strings of a JSON text; everything else stays as it is written.
+    /// The same within the strings of a JSON text; everything else stays as it is written, ids too. What a field is called is the program's
+    /// word, and no single name of anybody.
     pub fn replace_json(&self, json: &str, scope: Scope) -> Option<String> {
         let mut out = String::with_capacity(json.len());
         let mut rest = json;
@@ -148,7 +150,10 @@ impl Wanted {
             let Some(end) = string_end(&rest[open..]) else { break };
             let (before, literal) = (&rest[..open], &rest[open..open + end]);
             out.push_str(before);
-            let changed = serde_json::from_str::<String>(literal).ok().and_then(|text| self.replace(&text, scope));
+            let is_field = rest[open + end..].trim_start().starts_with(':');
+            let scope = if is_field && scope == Scope::About { Scope::Anywhere } else { scope };
+            let text = serde_json::from_str::<String>(literal).ok().filter(|text| Uuid::parse_str(text).is_err());
+            let changed = text.and_then(|text| self.replace(&text, scope));
             match changed {
                 Some(text) => out.push_str(&serde_json::Value::String(text).to_string()),
                 None => out.push_str(literal),
@@ -376,6 +381,16 @@ mod tests {
         assert_eq!(ann().replace_json(json, Scope::Anywhere).as_deref(), Some(expected));
         assert_eq!(ann().replace_json(r#"{"x":"y\\"}"#, Scope::Anywhere), None);
         assert_eq!(ann().replace_json("not json \"", Scope::Anywhere), None);
+    }
+
+    #[test]
+    fn who_is_called_as_a_field_or_has_the_digits_of_an_id_rewrites_neither() {
+        let mut wanted = ann();
+        wanted.add_name("Status", "Title");
+        wanted.add_phone("01932847");
+        let json = r#"{"status" : ["Status","Ann"],"id":"01932847-1234-7123-8123-123456789012","call":"01932847"}"#;
+        let expected = r#"{"status" : ["Erased person","Erased person"],"id":"01932847-1234-7123-8123-123456789012","call":"erased"}"#;
+        assert_eq!(wanted.replace_json(json, Scope::About).as_deref(), Some(expected));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `/auth/erasure/`, `/users/{id}/erase/`, `/erasures/`, `/auth/data-export/`.
 
+use std::collections::BTreeMap;
+
 use loopd_kernel::erasure::{self, State};
 use loopd_kernel::{company, seal};
+use loopd_store::View;
 use loopd_testkit::{Client, assert_json, each_engine, json};
 use loopd_types::{DAY_US, SECOND_US, Uuid};
 use serde_json::Value;
@@ -149,6 +152,51 @@ each_engine! {
         assert_eq!(events.at("/results/0/data/user"), json!(user), "{}", events.text());
         let tombstone = root.get(&format!("/api/v1/users/{user}/")).await.expect_status(200);
         assert_json!(tombstone.json(), {"first_name": "Erased", "last_name": "person", "phone": "", "is_active": false});
+    }
+
+    async fn whatever_a_person_calls_themselves_the_logs_keep_their_own_words_and_their_seals(world: &World) {
+        let (boss, root) = (world.owner().await, world.superuser().await);
+        let member = world.member(&boss, "mia", "staff").await;
+        for (first, last) in [("core", "users"), ("Create", "membership"), ("update", "memberships"), ("Zebulon", "Quirke")] {
+            let names = json!({"first_name": first, "last_name": last});
+            member.patch("/api/v1/auth/me/").json(&names).await.expect_status(200);
+        }
+        let membership = member.membership().await;
+        let path = format!("/api/v1/memberships/{membership}/");
+        boss.patch(&path).json(&json!({"title": "Zebulon of memberships"})).await.expect_status(200);
+        world.clock.advance(2 * DAY_US);
+        seal::seal_all(&world.kernel).await.expect("days can be sealed");
+        let root = world.sign_in(&root.email, "").await;
+        // What the logs say in words of their own, by row.
+        let own_words = async || {
+            let sql = "SELECT CAST(id AS TEXT), action || ' ' || module || ' ' || resource || ' ' || target_id FROM audit_logs \
+                       UNION ALL SELECT CAST(id AS TEXT), kind || ' ' || subject FROM events";
+            let read = world.kernel.db.read(View::System, move |reader| {
+                Ok(reader.query(sql, &[], |row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned())))?)
+            });
+            read.await.expect("the logs can be read").into_iter().collect::<BTreeMap<String, String>>()
+        };
+        let in_words = async |wanted: &[&str]| {
+            let lines = world.traces_of(wanted).await.into_iter();
+            let is_word = |line: &String| ["target_label", "changes", "payload"].iter().any(|column| line.contains(column));
+            lines.filter(is_word).collect::<Vec<String>>()
+        };
+        let before = own_words().await;
+        let made = format!("core.membership.created core/memberships/{membership}");
+        assert!(before.values().any(|words| *words == made), "{before:#?}");
+        assert!(!in_words(&["\"core\""]).await.is_empty() && !in_words(&["Zebulon"]).await.is_empty(), "the test seeds names");
+
+        let id = erase(&root, &member.user, &member.email).await;
+        done(world, &root, &id).await;
+        let after = own_words().await;
+        for (row, words) in &before {
+            assert_eq!(after.get(row), Some(words));
+        }
+        assert_eq!(in_words(&["\"core\"", "\"create\"", "zebulon", "quirke"]).await, Vec::<String>::new());
+        for log in [loopd_kernel::audit::INSTALLATION, loopd_types::CompanyId(1)] {
+            let found = seal::verify(&world.kernel, log).await.expect("seals can be verified");
+            assert_eq!((found.broken, found.whole > 0), (Vec::<String>::new(), true), "the log of {log:?}");
+        }
     }
 
     async fn repeating_an_erasure_gives_the_same_one(world: &World) {
