@@ -139,7 +139,7 @@ async fn list(call: Call) -> Result<Reply> {
         return Err(Problem::field("after", "invalid", "Goes with ordering=position."));
     }
     let query = Query {
-        after: after.unwrap_or(0),
+        after,
         before,
         newest_first,
         filter: read_filter(&call)?,

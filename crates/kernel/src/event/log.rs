@@ -140,8 +140,8 @@ impl<'t> Eyes<'t> {
 /// Which events, from where.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
-    /// Only those after this position, oldest first…
-    pub after: i64,
+    /// Only those after this position, oldest first, or from the oldest that is kept…
+    pub after: Option<i64>,
     /// …or, newest first, only those before this one.
     pub before: Option<i64>,
     pub newest_first: bool,
@@ -174,14 +174,15 @@ const CHUNK: usize = 500;
 /// 410 `events_expired` when the log no longer reaches back to `after`.
 pub fn page(reader: &mut Reader<'_>, tenant: &Tenant, query: &Query) -> Result<Page> {
     let mut eyes = Eyes::of(tenant);
-    if query.after > 0 && !query.newest_first {
-        require_kept(reader, tenant.company, query.after)?;
-    }
-    let mut page = Page {
-        events: Vec::new(),
-        cursor: if query.newest_first { query.before.unwrap_or(i64::MAX) } else { query.after },
-        has_more: false,
+    let from = match query.after {
+        _ if query.newest_first => query.before.unwrap_or(i64::MAX),
+        Some(after) => {
+            require_kept(reader, tenant.company, after)?;
+            after
+        }
+        None => pruned_to(reader, tenant.company)?,
     };
+    let mut page = Page { events: Vec::new(), cursor: from, has_more: false };
     let mut looked_at = 0;
     while page.events.len() < query.limit && looked_at < LOOKED_AT {
         let chunk = CHUNK.min(query.limit.max(50) * 2);
@@ -305,11 +306,16 @@ pub fn head(reader: &mut Reader<'_>, company: CompanyId) -> Result<i64, StoreErr
     counter::last(reader, company, event::SERIES)
 }
 
+/// The newest position that is no longer kept; 0 while all are.
+fn pruned_to(reader: &mut Reader<'_>, company: CompanyId) -> Result<i64, StoreError> {
+    let sql = "SELECT pruned_to FROM event_logs WHERE company_id = $1";
+    Ok(reader.first(sql, &params![company], |row| row.i64(0))?.unwrap_or(0))
+}
+
 /// # Errors
 /// 410 `events_expired`, with the oldest position that can be gone on after.
 pub(crate) fn require_kept(reader: &mut Reader<'_>, company: CompanyId, after: i64) -> Result<()> {
-    let sql = "SELECT pruned_to FROM event_logs WHERE company_id = $1";
-    let pruned_to = reader.first(sql, &params![company], |row| row.i64(0))?.unwrap_or(0);
+    let pruned_to = pruned_to(reader, company)?;
     if after >= pruned_to {
         return Ok(());
     }

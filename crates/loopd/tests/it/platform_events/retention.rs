@@ -31,6 +31,9 @@ each_engine! {
         let refusal = owner.get(&format!("{EVENTS}?after=1")).await.expect_refusal(410, "events_expired");
         let go_on = refusal.at("/error/details/after").as_i64().expect("where to go on");
         assert_eq!(go_on, last);
+        // From the beginning is a cursor as well: what is gone from there is gone for whoever reads on.
+        let refusal = owner.get(&format!("{EVENTS}?after=0")).await.expect_refusal(410, "events_expired");
+        assert_eq!(refusal.at("/error/details/after"), last);
         owner.get(&format!("{EVENTS}stream/")).header("last-event-id", "1").await.expect_refusal(410, "events_expired");
         for query in [format!("after={go_on}"), "type=booking.*".to_owned()] {
             let page = owner.get(&format!("{EVENTS}?{query}")).await.expect_status(200);
