@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use loopd_store::{StoreError, Tx, Value, View, dialect, params};
+use loopd_store::{Engine, StoreError, Tx, Value, View, dialect, params};
 use loopd_types::{CompanyId, MINUTE_US, Problem, Result, SECOND_US, Timestamp, Uuid};
 use tokio::task::JoinSet;
 
@@ -88,6 +88,9 @@ impl Runner {
     pub async fn run(self, kernel: Arc<Kernel>, stop: tokio::sync::watch::Receiver<bool>) {
         let mut stop = stop;
         let mut running = JoinSet::new();
+        if let Err(problem) = free_orphans(&kernel).await {
+            tracing::warn!(cause = problem.cause(), "jobs of a process that was killed wait for their leases");
+        }
         while !*stop.borrow() {
             while running.try_join_next().is_some() {}
             if let Err(problem) = schedule::tick(&kernel, &self.schedules).await {
@@ -194,6 +197,23 @@ impl Runner {
             lock(&leases).remove(&claimed.job.id);
         }
     }
+}
+
+/// Frees the jobs that a killed process held, where nobody else can hold any: a SQLite database has one process at a time, which its lock
+/// proves. On PostgreSQL another node may be at them, and their leases decide. The attempt that was cut counts: it may be what killed.
+async fn free_orphans(kernel: &Arc<Kernel>) -> Result<()> {
+    if kernel.db.engine() != Engine::Sqlite {
+        return Ok(());
+    }
+    let now = kernel.now();
+    let freed = kernel.db.write(View::System, move |tx| {
+        let sql = "UPDATE jobs SET state = 'queued', run_at = $1, lease_owner = NULL, lease_until = NULL WHERE state = 'running'";
+        Ok(tx.execute(sql, &params![now])?)
+    });
+    if let freed @ 1.. = freed.await? {
+        tracing::info!(jobs = freed, "jobs that were cut short are done again");
+    }
+    Ok(())
 }
 
 /// A handler at work; ended when dropped.

@@ -13,6 +13,7 @@ mod greeting;
 mod import_bodies;
 mod killed;
 mod licenses;
+mod orphans;
 mod settings;
 mod settlement_killed;
 mod stopping;
