@@ -5,6 +5,7 @@ use loopd_types::{CompanyId, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
 use crate::access::{Caller, CompanyAccess, Tenant};
+use crate::audit::Told;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
 use crate::{Kernel, audit, event};
@@ -28,6 +29,11 @@ const COLUMNS: [Column; 14] = [
     column("updated_at", "a.updated_at", ColumnKind::Time),
     column("version", "a.version", ColumnKind::Int),
 ];
+const TOLD: Told = Told {
+    listing: &LISTING,
+    fields: &["app_id", "name", "kind", "allowed_origins", "redirect_uris", "products", "status"],
+    label: "name",
+};
 /// What an app may be.
 pub const KINDS: [&str; 4] = ["web", "mobile", "server", "internal"];
 
@@ -174,6 +180,10 @@ pub fn save(
     input.finish()?;
     let list = |texts: Option<Vec<String>>| texts.map(|texts| Value::Json(Json::from(texts).to_string()));
     let (now, empty) = (kernel.now(), || Value::Json("[]".to_owned()));
+    let before = match id {
+        Some(id) => TOLD.row(tx, tenant.company, id)?,
+        None => Json::Null,
+    };
     let id = match id {
         None => {
             let new = kernel.new_id();
@@ -207,7 +217,8 @@ pub fn save(
             id
         }
     };
-    written(tx, kernel, tenant, "save", "core.api_client_app.changed", id)?;
+    let action = if before.is_null() { "create" } else { "update" };
+    written(tx, kernel, tenant, action, "core.api_client_app.changed", id, &before)?;
     Ok(id)
 }
 
@@ -226,6 +237,7 @@ pub fn set_enabled(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, 
     } else {
         ("disabled", "disable", "core.api_client_app.disabled")
     };
+    let before = TOLD.row(tx, tenant.company, id)?;
     let changed = tx.execute(
         "UPDATE api_client_apps SET status = $3, updated_at = $4, version = version + 1 WHERE id = $1 AND company_id = $2",
         &params![id, tenant.company, status, kernel.now()],
@@ -233,7 +245,7 @@ pub fn set_enabled(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, 
     if changed == 0 {
         return Err(Problem::not_found());
     }
-    written(tx, kernel, tenant, action, kind, id)
+    written(tx, kernel, tenant, action, kind, id, &before)
 }
 
 /// Deletes an app of the company.
@@ -241,18 +253,27 @@ pub fn set_enabled(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, 
 /// # Errors
 /// 404.
 pub fn delete(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
+    let before = TOLD.row(tx, tenant.company, id)?;
     let gone =
         tx.execute("DELETE FROM api_client_apps WHERE id = $1 AND company_id = $2", &params![id, tenant.company])?;
     if gone == 0 {
         return Err(Problem::not_found());
     }
-    written(tx, kernel, tenant, "delete", "core.api_client_app.deleted", id)
+    written(tx, kernel, tenant, "delete", "core.api_client_app.deleted", id, &before)
 }
 
-fn written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, kind: &str, id: Uuid) -> Result<()> {
-    let target = id.to_string();
-    let entry =
-        audit::Entry { action, module: "core", resource: "api-client-apps", target: &target, label: "", changes: None };
+fn written(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    action: &str,
+    kind: &str,
+    id: Uuid,
+    before: &Json,
+) -> Result<()> {
+    let (target, change) = (id.to_string(), TOLD.change(tx, tenant.company, id, before)?);
+    let (label, changes) = (change.label.as_str(), change.to_text());
+    let entry = audit::Entry { action, module: "core", resource: "api-client-apps", target: &target, label, changes };
     audit::record(tx, kernel, tenant, entry)?;
     event::emit(
         tx,

@@ -1,5 +1,9 @@
 //! The audit log: who did what to which row, through what, from where. Written in the transaction that does it.
 
+mod told;
+
+pub use told::{Change, Told, differences};
+
 use loopd_store::{StoreError, Tx, Value, View, params};
 use loopd_types::{CompanyId, DAY_US, Ids, Result, Timestamp, Uuid};
 

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::access::{Actor, Caller, Tenant};
 use crate::account::rules::slugify;
+use crate::audit::Told;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Conditions, Listing, column, searched};
 use crate::{Kernel, audit, counter, event, role, subscription, workspace};
@@ -49,6 +50,22 @@ pub const ALL: Listing = Listing {
     company: Some("c.company_id"),
     id: "c.id",
     order: "c.company_id",
+};
+const TOLD: Told = Told {
+    listing: &ALL,
+    fields: &[
+        "name",
+        "legal_name",
+        "tax_id",
+        "country",
+        "currency",
+        "timezone",
+        "language",
+        "logo",
+        "status",
+        "settings",
+    ],
+    label: "code",
 };
 const fn columns(role: &'static str) -> [Column; 18] {
     [
@@ -310,6 +327,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json, par
         .filter(|(_, v)| !v.is_null())
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
+    let before = TOLD.row(tx, tenant.company, tenant.access.id)?;
     tx.execute(
         "UPDATE companies SET name = COALESCE($2, name), legal_name = COALESCE($3, legal_name), tax_id = COALESCE($4, tax_id), \
          country = COALESCE($5, country), currency = COALESCE($6, currency), timezone = COALESCE($7, timezone), \
@@ -320,7 +338,8 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json, par
             settings.map(|s| Value::Json(Json::Object(s).to_string())), kernel.now()
         ],
     )?;
-    written(tx, kernel, tenant, "update", "core.company.updated", Json::Object(changes))
+    let told = TOLD.change(tx, tenant.company, tenant.access.id, &before)?.fields;
+    written_as(tx, kernel, tenant, "update", "core.company.updated", Json::Object(told), Json::Object(changes))
 }
 
 /// Every product's section of the settings, against what the product declares. Complaints are named by their path: `settings.booking.public`.
@@ -374,6 +393,19 @@ pub fn set_status(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &st
 }
 
 fn written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, kind: &str, changes: Json) -> Result<()> {
+    written_as(tx, kernel, tenant, action, kind, changes.clone(), changes)
+}
+
+/// [`written`] where the event says it otherwise.
+fn written_as(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    action: &str,
+    kind: &str,
+    changes: Json,
+    payload: Json,
+) -> Result<()> {
     let target = tenant.access.id.to_string();
     let entry = audit::Entry {
         action,
@@ -384,7 +416,7 @@ fn written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, kind
         changes: Some(changes.to_string()),
     };
     audit::record(tx, kernel, tenant, entry)?;
-    event::emit(tx, kernel, tenant, kind, &format!("core/companies/{target}"), changes.to_string())?;
+    event::emit(tx, kernel, tenant, kind, &format!("core/companies/{target}"), payload.to_string())?;
     kernel.forget_company(tx, tenant.company);
     Ok(())
 }

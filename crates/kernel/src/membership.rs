@@ -5,6 +5,7 @@ use loopd_types::{CompanyId, Problem, Result, Uuid};
 use serde_json::Value as Json;
 
 use crate::access::{Actor, Tenant};
+use crate::audit::{Change, Told};
 use crate::company::invalid_transition;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
@@ -35,6 +36,7 @@ const COLUMNS: [Column; 14] = [
     column("created_at", "m.created_at", ColumnKind::Time),
     column("version", "m.version", ColumnKind::Int),
 ];
+const TOLD: Told = Told { listing: &LISTING, fields: &["role", "status", "title", "all_workspaces"], label: "email" };
 const READ_ONLY: [&str; 10] = [
     "id",
     "company",
@@ -102,6 +104,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
     };
     check_role(tx, tenant, &role)?;
     lock(tx, tenant)?;
+    let before = row_of(tx, tenant, person)?;
     let id = match enrol(tx, kernel, tenant.company, tenant.actor.user, person, &role, &title, true)? {
         Enrolled::Made(id) => id,
         Enrolled::Known(..) => {
@@ -111,8 +114,18 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
     limit_as_caller(tx, tenant, id)?;
     invitation::withdraw(tx, kernel, tenant.company, person)?;
     kernel.forget_user(tx, person);
-    written(tx, kernel, tenant, "create", "core.membership.created", id, serde_json::json!({"role": role}))?;
+    let change = TOLD.change(tx, tenant.company, id, &before)?;
+    let (kind, payload) = ("core.membership.created", serde_json::json!({"role": role}));
+    recorded(tx, kernel, tenant.company, &tenant.actor, "create", id, &change)?;
+    event::emit(tx, kernel, tenant, kind, &format!("core/memberships/{id}"), payload.to_string())?;
     Ok(id)
+}
+
+/// The row that a person has had in the company already; null for who never had one.
+fn row_of(tx: &mut Tx<'_>, tenant: &Tenant, person: Uuid) -> Result<Json> {
+    let sql = "SELECT id FROM memberships WHERE company_id = $1 AND user_id = $2";
+    let known = tx.first(sql, &params![tenant.company, person], |row| row.uuid(0))?;
+    known.map_or(Ok(Json::Null), |id| TOLD.row(tx, tenant.company, id))
 }
 
 /// A caller who is limited to some workspaces brings new members into these and no others.
@@ -308,6 +321,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
         outrank(tx, tenant, id, &row)?;
         check_role(tx, tenant, role)?;
     }
+    let before = TOLD.row(tx, tenant.company, id)?;
     let reach = read_reach(tenant, &row, role.as_deref().unwrap_or(&row.role), reach)?;
     if reach.is_some_and(|all| all != row.all_workspaces) {
         outrank(tx, tenant, id, &row)?;
@@ -315,13 +329,11 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     tx.execute(
         "UPDATE memberships SET title = COALESCE($3, title), role = COALESCE($4, role), all_workspaces = COALESCE($6, all_workspaces), \
          updated_at = $5, version = version + 1 WHERE company_id = $1 AND id = $2",
-        &params![tenant.company, id, title.clone(), role.clone(), kernel.now(), reach],
+        &params![tenant.company, id, title, role, kernel.now(), reach],
     )?;
     kernel.forget_user(tx, row.user);
-    let reached = reach.unwrap_or(row.all_workspaces);
-    let changes =
-        serde_json::json!({"role": [row.role, role], "title": title, "all_workspaces": [row.all_workspaces, reached]});
-    written(tx, kernel, tenant, "update", "core.membership.updated", id, changes)
+    let changes = Json::Object(TOLD.change(tx, tenant.company, id, &before)?.fields);
+    written_by(tx, kernel, tenant.company, &tenant.actor, "update", "core.membership.updated", id, &changes)
 }
 
 /// `suspend`, `reactivate`, `leave`, `remove`.
@@ -363,19 +375,8 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: 
         credential::take_out_of(tx, kernel, &tenant.actor, tenant.company, row.user)?;
     }
     kernel.forget_user(tx, row.user);
-    written(tx, kernel, tenant, action, past, id, serde_json::json!({"status": [row.status, to]}))
-}
-
-fn written(
-    tx: &mut Tx<'_>,
-    kernel: &Kernel,
-    tenant: &Tenant,
-    action: &str,
-    kind: &str,
-    id: Uuid,
-    changes: Json,
-) -> Result<()> {
-    written_by(tx, kernel, tenant.company, &tenant.actor, action, kind, id, &changes)
+    let changes = serde_json::json!({"status": [row.status, to]});
+    written_by(tx, kernel, tenant.company, &tenant.actor, action, past, id, &changes)
 }
 
 /// The audit row and the event of a change, also of one that nobody in the company made.
@@ -390,18 +391,25 @@ pub(crate) fn written_by(
     id: Uuid,
     changes: &Json,
 ) -> Result<()> {
-    let target = id.to_string();
-    let entry = audit::Entry {
-        action,
-        module: "core",
-        resource: "memberships",
-        target: &target,
-        label: "",
-        changes: Some(changes.to_string()),
-    };
-    audit::record_by(tx, kernel, company, actor, entry)?;
+    let label = TOLD.change(tx, company, id, &Json::Null)?.label;
+    let change = Change { label, fields: changes.as_object().cloned().unwrap_or_default() };
+    recorded(tx, kernel, company, actor, action, id, &change)?;
     event::emit_by(tx, kernel, company, actor, kind, &format!("core/memberships/{id}"), changes.to_string())?;
     Ok(())
+}
+
+fn recorded(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    company: CompanyId,
+    actor: &Actor,
+    action: &str,
+    id: Uuid,
+    change: &Change,
+) -> Result<()> {
+    let (target, label, changes) = (id.to_string(), change.label.as_str(), change.to_text());
+    let entry = audit::Entry { action, module: "core", resource: "memberships", target: &target, label, changes };
+    Ok(audit::record_by(tx, kernel, company, actor, entry)?)
 }
 
 /// A role's row as the API shows it.
@@ -424,6 +432,9 @@ const ROLE_COLUMNS: [Column; 10] = [
     column("updated_at", "r.updated_at", ColumnKind::Time),
     column("version", "r.version", ColumnKind::Int),
 ];
+
+const TOLD_ROLES: Told =
+    Told { listing: &ROLES, fields: &["slug", "name", "description", "permissions"], label: "name" };
 
 /// Makes or changes a company's own role (`id` is `None` to make one).
 ///
@@ -473,6 +484,10 @@ pub fn save_role(
         }
         error.into()
     };
+    let before = match id {
+        Some(id) => TOLD_ROLES.row(tx, tenant.company, id)?,
+        None => Json::Null,
+    };
     let id = match id {
         None => {
             let (id, name) = (kernel.new_id(), name.unwrap_or_default());
@@ -500,7 +515,7 @@ pub fn save_role(
         }
     };
     kernel.forget_all_users(tx);
-    role_written(tx, kernel, tenant, "save", id)?;
+    role_written(tx, kernel, tenant, if before.is_null() { "create" } else { "update" }, id, &before)?;
     Ok(id)
 }
 
@@ -518,8 +533,9 @@ pub fn delete_role(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) 
         return Err(Problem::conflict("role_in_use", "Members hold this role; give them another first.")
             .with_extra("members", used));
     }
+    let before = TOLD_ROLES.row(tx, tenant.company, id)?;
     tx.execute("DELETE FROM roles WHERE company_id = $1 AND id = $2", &params![tenant.company, id])?;
-    role_written(tx, kernel, tenant, "delete", id)
+    role_written(tx, kernel, tenant, "delete", id, &before)
 }
 
 /// A role of the company's own: its slug, and what it allows.
@@ -541,9 +557,17 @@ fn own_role(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<(String, Permi
     Ok((slug, allows))
 }
 
-fn role_written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, id: Uuid) -> Result<()> {
-    let target = id.to_string();
-    let entry = audit::Entry { action, module: "core", resource: "roles", target: &target, label: "", changes: None };
+fn role_written(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    action: &str,
+    id: Uuid,
+    before: &Json,
+) -> Result<()> {
+    let (target, change) = (id.to_string(), TOLD_ROLES.change(tx, tenant.company, id, before)?);
+    let (label, changes) = (change.label.as_str(), change.to_text());
+    let entry = audit::Entry { action, module: "core", resource: "roles", target: &target, label, changes };
     audit::record(tx, kernel, tenant, entry)?;
     event::emit(
         tx,

@@ -2,10 +2,11 @@
 
 use loopd_store::{Tx, dialect, params};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::access::Tenant;
 use crate::account::rules::slugify;
+use crate::audit::{Change, Told};
 use crate::company::invalid_transition;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Conditions, Listing, column, searched};
@@ -58,6 +59,7 @@ pub fn in_workspace(workspace: Uuid) -> Conditions {
     Conditions::default().and("m.status = 'active' AND (m.all_workspaces OR w.workspace_id = {})", [workspace.into()])
 }
 
+const TOLD: Told = Told { listing: &LISTING, fields: &["name", "slug", "kind", "status"], label: "name" };
 const READ_ONLY: [&str; 8] =
     ["id", "company", "is_default", "status", "created_by", "created_at", "updated_at", "version"];
 /// What a workspace may stand for.
@@ -93,7 +95,8 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
         &params![tenant.company, id, &name, &slug, &kind, tenant.actor.user, now],
     )
     .map_err(slug_taken)?;
-    written(tx, kernel, tenant, "create", "core.workspace.created", id, &slug)?;
+    let change = TOLD.change(tx, tenant.company, id, &Json::Null)?;
+    written(tx, kernel, tenant, "create", "core.workspace.created", id, &change)?;
     Ok(id)
 }
 
@@ -128,6 +131,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     let slug = read_slug(&mut input);
     let kind = input.choice("kind", &KINDS);
     input.finish()?;
+    let before = TOLD.row(tx, tenant.company, id)?;
     let changed = tx
         .execute(
             "UPDATE workspaces SET name = COALESCE($3, name), slug = COALESCE($4, slug), kind = COALESCE($5, kind), updated_at = $6, \
@@ -138,7 +142,8 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     if changed == 0 {
         return Err(Problem::not_found());
     }
-    written(tx, kernel, tenant, "update", "core.workspace.updated", id, "")
+    let change = TOLD.change(tx, tenant.company, id, &before)?;
+    written(tx, kernel, tenant, "update", "core.workspace.updated", id, &change)
 }
 
 /// `archive` and `restore`. The default workspace stays.
@@ -163,11 +168,13 @@ pub fn set_status(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, a
     if is_default && to == "archived" {
         return Err(Problem::conflict("default_workspace", "The default workspace cannot be archived."));
     }
+    let before = TOLD.row(tx, tenant.company, id)?;
     tx.execute(
         "UPDATE workspaces SET status = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
         &params![tenant.company, id, to, kernel.now()],
     )?;
-    written(tx, kernel, tenant, action, past, id, "")
+    let change = TOLD.change(tx, tenant.company, id, &before)?;
+    written(tx, kernel, tenant, action, past, id, &change)
 }
 
 /// Adds a member to a workspace, or takes one out; a member with workspaces of their own is limited to them until an update of
@@ -211,7 +218,7 @@ pub fn set_member(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, b
         tx.execute(
             "INSERT INTO membership_workspaces (company_id, membership_id, workspace_id, role) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (company_id, membership_id, workspace_id) DO UPDATE SET role = excluded.role",
-            &params![tenant.company, membership, id, role],
+            &params![tenant.company, membership, id, role.as_deref()],
         )?;
         tx.execute(
             "UPDATE memberships SET all_workspaces = FALSE, updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2 AND role <> 'owner'",
@@ -229,7 +236,14 @@ pub fn set_member(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, b
     } else {
         ("remove-member", "core.workspace.member_removed")
     };
-    written(tx, kernel, tenant, action, past, id, &membership.to_string())
+    let member = Json::from(membership.to_string());
+    let both = |value: Json| if add { json!([null, value]) } else { json!([value, null]) };
+    let label = TOLD.row(tx, tenant.company, id)?["name"].as_str().unwrap_or_default().to_owned();
+    let mut change = Change { label, fields: [("membership".to_owned(), both(member))].into_iter().collect() };
+    if let Some(role) = role {
+        change.fields.insert("role".to_owned(), both(role.into()));
+    }
+    written(tx, kernel, tenant, action, past, id, &change)
 }
 
 fn written(
@@ -239,19 +253,12 @@ fn written(
     action: &str,
     kind: &str,
     id: Uuid,
-    label: &str,
+    change: &Change,
 ) -> Result<()> {
-    let target = id.to_string();
-    let entry = audit::Entry { action, module: "core", resource: "workspaces", target: &target, label, changes: None };
+    let (target, label, changes) = (id.to_string(), change.label.as_str(), change.to_text());
+    let entry = audit::Entry { action, module: "core", resource: "workspaces", target: &target, label, changes };
     audit::record(tx, kernel, tenant, entry)?;
-    event::emit(
-        tx,
-        kernel,
-        tenant,
-        kind,
-        &format!("core/workspaces/{id}"),
-        serde_json::json!({"id": target}).to_string(),
-    )?;
+    event::emit(tx, kernel, tenant, kind, &format!("core/workspaces/{id}"), json!({"id": target}).to_string())?;
     kernel.forget_company(tx, tenant.company);
     Ok(())
 }

@@ -6,10 +6,10 @@ use serde_json::{Value as Json, json};
 
 use super::amount;
 use super::bill::NewLine;
-use crate::Kernel;
 use crate::access::Actor;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
+use crate::{Kernel, audit};
 
 pub const LISTING: Listing =
     Listing { from: "coupons k", columns: &COLUMNS, company: None, id: "k.id", order: "k.id DESC" };
@@ -146,7 +146,9 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, body: Json) -> Re
     if inserted == 0 {
         return Err(code_taken());
     }
-    super::written_by_operator(tx, kernel, actor, ("coupons", "create"), (&id.to_string(), &terms.code))?;
+    let mut changes = audit::differences(&Json::Null, &terms.promise());
+    changes.extend(audit::differences(&Json::Null, &terms.offer()));
+    super::written_by_operator(tx, kernel, actor, ("coupons", "create"), (&id.to_string(), &terms.code), changes)?;
     Ok(id)
 }
 
@@ -173,7 +175,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, body: J
         input.refuse("max_redemptions", "min_value", words);
     }
     input.finish()?;
-    let promise = super::differences(&known.promise(), &terms.promise());
+    let promise = audit::differences(&known.promise(), &terms.promise());
     if redemptions > 0 && !promise.is_empty() {
         let words =
             "Subscriptions hold this coupon, and their next bills are reckoned by it. Withdraw it and make a new one.";
@@ -201,8 +203,8 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, body: J
     )
     .map_err(|error| if error.is_unique("coupons", &["code"]) { code_taken() } else { error.into() })?;
     let mut changes = promise;
-    changes.extend(super::differences(&known.offer(), &terms.offer()));
-    super::changed_by_operator(tx, kernel, actor, ("coupons", "update"), (&id.to_string(), &terms.code), changes)
+    changes.extend(audit::differences(&known.offer(), &terms.offer()));
+    super::written_by_operator(tx, kernel, actor, ("coupons", "update"), (&id.to_string(), &terms.code), changes)
 }
 
 /// Stops a coupon from being redeemed (who has it keeps it), or lets it be redeemed again.
@@ -210,15 +212,17 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, body: J
 /// # Errors
 /// 404.
 pub fn set_active(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, is_active: bool) -> Result<()> {
-    let code = tx
-        .first(
-            "UPDATE coupons SET is_active = $2, updated_at = $3, version = version + 1 WHERE id = $1 RETURNING code",
-            &params![id, is_active, kernel.now()],
-            |row| Ok(row.text(0)?.to_owned()),
-        )?
+    let sql = format!("SELECT code, is_active FROM coupons WHERE id = $1{}", dialect::for_update(tx.engine()));
+    let (code, was_active) = tx
+        .first(&sql, &params![id], |row| Ok((row.text(0)?.to_owned(), row.bool(1)?)))?
         .ok_or_else(Problem::not_found)?;
+    tx.execute(
+        "UPDATE coupons SET is_active = $2, updated_at = $3, version = version + 1 WHERE id = $1",
+        &params![id, is_active, kernel.now()],
+    )?;
     let action = if is_active { "activate" } else { "withdraw" };
-    super::written_by_operator(tx, kernel, actor, ("coupons", action), (&id.to_string(), &code))
+    let changes = audit::differences(&json!({"is_active": was_active}), &json!({"is_active": is_active}));
+    super::written_by_operator(tx, kernel, actor, ("coupons", action), (&id.to_string(), &code), changes)
 }
 
 /// Redeems `code` for a subscription. The coupon's row is changed under its own condition, so that the last redemption is given once.

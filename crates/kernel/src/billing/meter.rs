@@ -2,7 +2,7 @@
 
 use loopd_store::{Reader, StoreError, Tx, Value, params};
 use loopd_types::{Problem, Result, Timestamp, Uuid};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::calls;
 use crate::Kernel;
@@ -94,7 +94,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, body: Json) -> Re
     if inserted == 0 {
         return Err(Problem::field("code", "unique", "There is a meter of this code already."));
     }
-    super::written_by_operator(tx, kernel, actor, ("meters", "create"), (&id.to_string(), &code))?;
+    super::written_by_operator(tx, kernel, actor, ("meters", "create"), (&id.to_string(), &code), Map::new())?;
     Ok(id)
 }
 
@@ -111,5 +111,5 @@ pub fn set_active(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, is_
         )?
         .ok_or_else(Problem::not_found)?;
     let action = if is_active { "activate" } else { "deactivate" };
-    super::written_by_operator(tx, kernel, actor, ("meters", action), (&id.to_string(), &code))
+    super::written_by_operator(tx, kernel, actor, ("meters", action), (&id.to_string(), &code), Map::new())
 }

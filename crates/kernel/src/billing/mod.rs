@@ -50,20 +50,8 @@ pub(crate) fn written(
     event::emit(tx, kernel, tenant, &kind, &format!("core/{resource}/{target}"), payload.to_string())
 }
 
-/// Audit row of something that the operator changed for all.
+/// Audit row of something that the operator changed for all; `changes` as [`audit::differences`] gives them.
 pub(crate) fn written_by_operator(
-    tx: &mut Tx<'_>,
-    kernel: &Kernel,
-    actor: &Actor,
-    (resource, action): (&str, &str),
-    (target, label): (&str, &str),
-) -> Result<()> {
-    let entry = audit::Entry { action, module: "core", resource, target, label, changes: None };
-    Ok(kernel.audit_installation(tx, actor, entry)?)
-}
-
-/// The same with what changed, as [`differences`] gives it.
-pub(crate) fn changed_by_operator(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
     actor: &Actor,
@@ -71,16 +59,7 @@ pub(crate) fn changed_by_operator(
     (target, label): (&str, &str),
     changes: Map<String, Json>,
 ) -> Result<()> {
-    let changes = Some(Json::Object(changes).to_string());
+    let changes = (!changes.is_empty()).then(|| Json::Object(changes).to_string());
     let entry = audit::Entry { action, module: "core", resource, target, label, changes };
     Ok(kernel.audit_installation(tx, actor, entry)?)
-}
-
-/// The fields of two objects that are not the same: `{"field": [before, after]}`.
-pub(crate) fn differences(before: &Json, after: &Json) -> Map<String, Json> {
-    let fields = after.as_object().into_iter().flatten();
-    let changed = fields.filter(|(name, value)| before[name.as_str()] != **value);
-    changed
-        .map(|(name, value)| (name.clone(), Json::from(vec![before[name.as_str()].clone(), value.clone()])))
-        .collect()
 }

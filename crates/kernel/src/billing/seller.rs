@@ -5,10 +5,10 @@ use loopd_types::{DAY_US, Problem, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::Kernel;
 use crate::access::Actor;
 use crate::input::Input;
 use crate::subscription::rules::Timing;
+use crate::{Kernel, audit};
 
 /// The operator as it stands on bills.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -78,6 +78,7 @@ pub fn get(reader: &mut Reader<'_>) -> Result<Seller> {
 pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, body: Json) -> Result<Seller> {
     tx.lock(NAME)?;
     let mut seller = get(tx)?;
+    let before = serde_json::to_value(&seller).map_err(Problem::internal)?;
     let mut input = Input::new(body, true)?;
     for (name, field, max) in [
         ("name", &mut seller.name, 200),
@@ -117,6 +118,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, body: Json) -> Re
         "INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         params![NAME, text],
     )?;
-    super::written_by_operator(tx, kernel, actor, ("billing-seller", "update"), (NAME, &seller.name))?;
+    let changes = audit::differences(&before, &serde_json::to_value(&seller).map_err(Problem::internal)?);
+    super::written_by_operator(tx, kernel, actor, ("billing-seller", "update"), (NAME, &seller.name), changes)?;
     Ok(seller)
 }

@@ -4,10 +4,10 @@ use loopd_store::{Reader, Tx, dialect, params};
 use loopd_types::{Problem, Result, Timestamp, Uuid};
 use serde_json::{Value as Json, json};
 
-use crate::Kernel;
 use crate::access::Actor;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
+use crate::{Kernel, audit};
 
 pub const LISTING: Listing = Listing {
     from: "tax_rates t",
@@ -63,6 +63,13 @@ impl Terms {
         json!({"country": self.country, "rate_ppm": self.rate.ppm, "inclusive": self.rate.inclusive,
             "valid_from": self.valid_from.to_string()})
     }
+
+    /// The same with its name, for the log.
+    fn told(&self) -> Json {
+        let mut told = self.force();
+        told["name"] = self.rate.name.as_str().into();
+        told
+    }
 }
 
 /// Reads what a body says over what is `known`.
@@ -102,8 +109,10 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, body: Json) -> Re
         input.refuse("rate_ppm", "required", "A rate in millionths: 18 % is 180000.");
     }
     let nothing = Terms { country: String::new(), rate: Rate::default(), valid_from: kernel.now() };
-    let Terms { country, rate, valid_from } = read(&mut input, nothing);
+    let terms = read(&mut input, nothing);
     input.finish()?;
+    let changes = audit::differences(&Json::Null, &terms.told());
+    let Terms { country, rate, valid_from } = terms;
     let id = kernel.new_id();
     let inserted = tx.execute(
         "INSERT INTO tax_rates (id, country, name, rate_ppm, inclusive, valid_from, created_at, updated_at) \
@@ -113,7 +122,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, body: Json) -> Re
     if inserted == 0 {
         return Err(moment_taken());
     }
-    super::written_by_operator(tx, kernel, actor, ("tax-rates", "create"), (&id.to_string(), &country))?;
+    super::written_by_operator(tx, kernel, actor, ("tax-rates", "create"), (&id.to_string(), &country), changes)?;
     Ok(id)
 }
 
@@ -153,8 +162,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, body: J
     input.ignore(&READ_ONLY);
     let terms = read(&mut input, known.clone());
     input.finish()?;
-    let mut changes = super::differences(&known.force(), &terms.force());
-    if !changes.is_empty() {
+    if !audit::differences(&known.force(), &terms.force()).is_empty() {
         require_to_come(kernel, &known)?;
     }
     let Terms { country, rate, valid_from } = &terms;
@@ -166,8 +174,8 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, body: J
     .map_err(|error| {
         if error.is_unique("tax_rates", &["country", "valid_from"]) { moment_taken() } else { error.into() }
     })?;
-    changes.extend(super::differences(&json!({"name": known.rate.name}), &json!({"name": rate.name})));
-    super::changed_by_operator(tx, kernel, actor, ("tax-rates", "update"), (&id.to_string(), country), changes)
+    let changes = audit::differences(&known.told(), &terms.told());
+    super::written_by_operator(tx, kernel, actor, ("tax-rates", "update"), (&id.to_string(), country), changes)
 }
 
 /// Takes away a rate that is yet to come.
@@ -178,5 +186,6 @@ pub fn delete(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid) -> Resu
     let known = held(tx, id)?;
     require_to_come(kernel, &known)?;
     tx.execute("DELETE FROM tax_rates WHERE id = $1", &params![id])?;
-    super::written_by_operator(tx, kernel, actor, ("tax-rates", "delete"), (&id.to_string(), &known.country))
+    let changes = audit::differences(&known.told(), &Json::Null);
+    super::written_by_operator(tx, kernel, actor, ("tax-rates", "delete"), (&id.to_string(), &known.country), changes)
 }

@@ -14,6 +14,7 @@ use loopd_types::{CompanyId, HOUR_US, Problem, Result, Timestamp, Uuid, sha256_h
 use serde_json::Value as Json;
 
 use crate::access::{Actor, Tenant};
+use crate::audit::Told;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
 use crate::permission::PermissionSet;
@@ -48,6 +49,22 @@ const COLUMNS: [Column; 19] = [
     column("revoked_at", "k.revoked_at", ColumnKind::Time).nullable(),
     column("version", "k.version", ColumnKind::Int),
 ];
+
+const TOLD: Told = Told {
+    listing: &LISTING,
+    fields: &[
+        "name",
+        "user",
+        "scopes",
+        "expires_at",
+        "allowed_networks",
+        "workspaces",
+        "rate_limit_per_minute",
+        "rotated_from",
+        "revoked_at",
+    ],
+    label: "name",
+};
 
 const READ_ONLY: [&str; 13] = [
     "id",
@@ -114,7 +131,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
 /// tenant is [`Tenant::system`], and for [`create`], which has looked.
 pub fn make(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, new: &NewKey<'_>) -> Result<Minted> {
     let minted = insert(tx, kernel, new)?;
-    written(tx, kernel, tenant, "create", "core.internal_api_key.created", minted.id)?;
+    written(tx, kernel, tenant, "create", "core.internal_api_key.created", minted.id, &Json::Null)?;
     Ok(minted)
 }
 
@@ -293,6 +310,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     let scopes = read_scopes(&mut input);
     let expires_at = read_expiry(&mut input, kernel.now());
     let known = get(tx, tenant, id)?;
+    let before = TOLD.row(tx, tenant.company, id)?;
     let mut limits = known.limits.clone();
     limits.read(&mut input, tenant);
     input.finish()?;
@@ -322,7 +340,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
         ],
     )?;
     kernel.forget_all_keys(tx);
-    written(tx, kernel, tenant, "update", "core.internal_api_key.updated", id)
+    written(tx, kernel, tenant, "update", "core.internal_api_key.updated", id, &before)
 }
 
 fn revoked() -> Problem {
@@ -335,8 +353,9 @@ fn revoked() -> Problem {
 /// 404.
 pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
     get(tx, tenant, id)?;
+    let before = TOLD.row(tx, tenant.company, id)?;
     end(tx, kernel, tenant.company, id)?;
-    written(tx, kernel, tenant, "revoke", "core.internal_api_key.revoked", id)
+    written(tx, kernel, tenant, "revoke", "core.internal_api_key.revoked", id, &before)
 }
 
 /// Makes a successor with the same rights; the old secret lives on for `grace_seconds` (a day unless the body says otherwise).
@@ -377,7 +396,7 @@ pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
         &params![tenant.company, id, end, kernel.now()],
     )?;
     kernel.forget_all_keys(tx);
-    written(tx, kernel, tenant, "rotate", "core.internal_api_key.rotated", minted.id)?;
+    written(tx, kernel, tenant, "rotate", "core.internal_api_key.rotated", minted.id, &Json::Null)?;
     Ok(minted)
 }
 
@@ -391,10 +410,20 @@ fn require_latest(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<()> {
     }
 }
 
-fn written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, kind: &str, id: Uuid) -> Result<()> {
-    written_by(tx, kernel, tenant.company, &tenant.actor, action, kind, id)
+fn written(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    action: &str,
+    kind: &str,
+    id: Uuid,
+    before: &Json,
+) -> Result<()> {
+    written_by(tx, kernel, tenant.company, &tenant.actor, action, kind, id, before)
 }
 
+/// `before`: the key as it was; null for a new one.
+#[expect(clippy::too_many_arguments, reason = "an audit row and an event of the same fact")]
 fn written_by(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
@@ -403,16 +432,11 @@ fn written_by(
     action: &str,
     kind: &str,
     id: Uuid,
+    before: &Json,
 ) -> Result<()> {
-    let target = id.to_string();
-    let entry = audit::Entry {
-        action,
-        module: "core",
-        resource: "internal-api-keys",
-        target: &target,
-        label: "",
-        changes: None,
-    };
+    let (target, change) = (id.to_string(), TOLD.change(tx, company, id, before)?);
+    let (label, changes) = (change.label.as_str(), change.to_text());
+    let entry = audit::Entry { action, module: "core", resource: "internal-api-keys", target: &target, label, changes };
     audit::record_by(tx, kernel, company, actor, entry)?;
     let subject = format!("core/internal-api-keys/{id}");
     event::emit_by(tx, kernel, company, actor, kind, &subject, serde_json::json!({"id": target}).to_string())?;

@@ -4,7 +4,7 @@ use loopd_store::{Tx, Value, params};
 use loopd_types::{CompanyId, Result, Uuid};
 use serde_json::Value as Json;
 
-use super::written_by;
+use super::{TOLD, written_by};
 use crate::Kernel;
 use crate::access::Actor;
 
@@ -53,11 +53,12 @@ pub(crate) fn take_out_of(
                 if others.is_empty() {
                     revoke(tx, kernel, actor, &key)?;
                 } else {
+                    let before = TOLD.row(tx, key.company, key.id)?;
                     tx.push(
                         "UPDATE credentials SET companies = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
                         params![key.company, key.id, Value::Json(Json::from(others).to_string()), kernel.now()],
                     )?;
-                    written_by(tx, kernel, key.company, actor, "update", "core.internal_api_key.updated", key.id)?;
+                    written_by(tx, kernel, key.company, actor, "update", "core.internal_api_key.updated", key.id, &before)?;
                 }
             }
             _ => {}
@@ -68,9 +69,10 @@ pub(crate) fn take_out_of(
 }
 
 fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, key: &Key) -> Result<()> {
+    let before = TOLD.row(tx, key.company, key.id)?;
     tx.push(
         "UPDATE credentials SET revoked_at = $3, updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2",
         params![key.company, key.id, kernel.now()],
     )?;
-    written_by(tx, kernel, key.company, actor, "revoke", "core.internal_api_key.revoked", key.id)
+    written_by(tx, kernel, key.company, actor, "revoke", "core.internal_api_key.revoked", key.id, &before)
 }

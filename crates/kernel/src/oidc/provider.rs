@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::opened;
 use crate::access::{Actor, Tenant};
-use crate::audit::{self, INSTALLATION};
+use crate::audit::{self, INSTALLATION, Told};
 use crate::egress::Url;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
@@ -39,6 +39,22 @@ const COLUMNS: [Column; 15] = [
     column("updated_at", "o.updated_at", ColumnKind::Time),
     column("version", "o.version", ColumnKind::Int),
 ];
+const TOLD: Told = Told {
+    listing: &LISTING,
+    fields: &[
+        "name",
+        "issuer",
+        "client_id",
+        "scopes",
+        "redirect_uris",
+        "groups_claim",
+        "role_mapping",
+        "creates_users",
+        "trusts_mfa",
+        "is_enabled",
+    ],
+    label: "name",
+};
 const READ_ONLY: [&str; 5] = ["id", "company", "created_at", "updated_at", "version"];
 
 /// Who sets a provider up, and for whom.
@@ -200,6 +216,10 @@ pub fn save(
         }
         _ => None,
     };
+    let before = match id {
+        Some(id) => TOLD.row(tx, scope.company(), id)?,
+        None => Value::Null,
+    };
     if id.is_some() {
         // Whoever changes the rules answers for them from now on.
         let changed = tx.execute(
@@ -237,7 +257,8 @@ pub fn save(
     if trusts_mfa == Some(false) {
         opened::distrust(tx, kernel, row)?;
     }
-    written(tx, kernel, scope, if id.is_some() { "update" } else { "create" }, row, ended)?;
+    let action = if id.is_some() { "update" } else { "create" };
+    written(tx, kernel, scope, action, row, &before, (secret.is_some(), ended))?;
     Ok(row)
 }
 
@@ -246,12 +267,13 @@ pub fn save(
 /// # Errors
 /// 404.
 pub fn delete(tx: &mut Tx<'_>, kernel: &Kernel, scope: Scope<'_>, id: Uuid) -> Result<()> {
+    let before = TOLD.row(tx, scope.company(), id)?;
     let sql = "DELETE FROM oidc_providers WHERE company_id = $1 AND id = $2";
     if tx.execute(sql, &params![scope.company(), id])? == 0 {
         return Err(Problem::not_found());
     }
     let ended = opened::end(tx, kernel, id, "provider deleted")?;
-    written(tx, kernel, scope, "delete", id, ended)
+    written(tx, kernel, scope, "delete", id, &before, (false, ended))
 }
 
 /// An issuer is an https address without query and fragment (OpenID Connect Discovery 1.0, 3); plain http is for development.
@@ -310,18 +332,25 @@ pub fn permissions_of(reader: &mut Reader<'_>, company: CompanyId, slug: &str) -
     Ok(reader.first(sql, &params![company, slug], |row| Ok(role::permissions_of(slug, row.bool(1)?, row.json(0)?)))?)
 }
 
+/// `before`: the row as it was; null for a new one. That there is another secret is told, and never which; also how many sessions ended.
 fn written(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
     scope: Scope<'_>,
     action: &str,
     id: Uuid,
-    ended_sessions: u64,
+    before: &Value,
+    (has_new_secret, ended_sessions): (bool, u64),
 ) -> Result<()> {
-    let target = id.to_string();
-    let changes = (ended_sessions > 0).then(|| json!({"sessions_ended": ended_sessions}).to_string());
-    let entry =
-        audit::Entry { action, module: "core", resource: "oidc-providers", target: &target, label: "", changes };
+    let (target, mut change) = (id.to_string(), TOLD.change(tx, scope.company(), id, before)?);
+    if has_new_secret {
+        change.fields.insert("client_secret".to_owned(), json!([null, "changed"]));
+    }
+    if ended_sessions > 0 {
+        change.fields.insert("sessions_ended".to_owned(), json!([null, ended_sessions]));
+    }
+    let (label, changes) = (change.label.as_str(), change.to_text());
+    let entry = audit::Entry { action, module: "core", resource: "oidc-providers", target: &target, label, changes };
     audit::record_by(tx, kernel, scope.company(), scope.actor(), entry)?;
     if let Scope::Company(tenant) = scope {
         let kind = match action {

@@ -16,6 +16,7 @@ pub(crate) use limits::{require_seat_for, seats_taken};
 pub use terms::{Metered, Price, Terms};
 
 use crate::access::Actor;
+use crate::audit::Told;
 use crate::input::Input;
 use crate::listing::{Column, ColumnKind, Listing, column, searched};
 use crate::{Kernel, audit};
@@ -27,6 +28,22 @@ pub const LISTING: Listing = Listing {
     company: None,
     id: "p.id",
     order: "p.product, p.code",
+};
+const TOLD: Told = Told {
+    listing: &LISTING,
+    fields: &[
+        "name",
+        "description",
+        "status",
+        "edition",
+        "prices",
+        "included_seats",
+        "trial_days",
+        "limits",
+        "features",
+        "metered",
+    ],
+    label: "code",
 };
 const COLUMNS: [Column; 16] = [
     column("id", "p.id", ColumnKind::Uuid),
@@ -116,7 +133,7 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, body: Json) -> Re
         return Err(Problem::field("code", "unique", "The product has a plan of this code already."));
     }
     add_edition(tx, kernel, actor, id, 1, &wanted.terms)?;
-    written(tx, kernel, actor, "create", id, &code)?;
+    written(tx, kernel, actor, "create", id, &Json::Null)?;
     Ok(id)
 }
 
@@ -125,10 +142,9 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, body: Json) -> Re
 /// # Errors
 /// 400; 404.
 pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, body: Json, partial: bool) -> Result<()> {
-    let sql = format!("SELECT code, edition FROM plans WHERE id = $1{}", dialect::for_update(tx.engine()));
-    let (code, edition) = tx
-        .first(&sql, &params![id], |row| Ok((row.text(0)?.to_owned(), row.i64(1)?)))?
-        .ok_or_else(Problem::not_found)?;
+    let sql = format!("SELECT edition FROM plans WHERE id = $1{}", dialect::for_update(tx.engine()));
+    let edition = tx.first(&sql, &params![id], |row| row.i64(0))?.ok_or_else(Problem::not_found)?;
+    let before = TOLD.row(tx, audit::INSTALLATION, id)?;
     let known = terms(tx, id, edition)?;
     let mut input = Input::new(body, partial)?;
     input.ignore(&READ_ONLY);
@@ -145,7 +161,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, body: J
          version = version + 1 WHERE id = $1",
         &params![id, wanted.name, wanted.description, next, kernel.now()],
     )?;
-    written(tx, kernel, actor, "update", id, &code)
+    written(tx, kernel, actor, "update", id, &before)
 }
 
 /// Takes a plan off sale, or puts it back. Who has it keeps it.
@@ -154,14 +170,15 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, body: J
 /// 404.
 pub fn set_status(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, id: Uuid, is_active: bool) -> Result<()> {
     let status = if is_active { "active" } else { "archived" };
-    let code = tx
-        .first(
-            "UPDATE plans SET status = $2, updated_at = $3, version = version + 1 WHERE id = $1 RETURNING code",
-            &params![id, status, kernel.now()],
-            |row| Ok(row.text(0)?.to_owned()),
-        )?
-        .ok_or_else(Problem::not_found)?;
-    written(tx, kernel, actor, if is_active { "activate" } else { "archive" }, id, &code)
+    let before = TOLD.row(tx, audit::INSTALLATION, id)?;
+    let changed = tx.execute(
+        "UPDATE plans SET status = $2, updated_at = $3, version = version + 1 WHERE id = $1",
+        &params![id, status, kernel.now()],
+    )?;
+    if changed == 0 {
+        return Err(Problem::not_found());
+    }
+    written(tx, kernel, actor, if is_active { "activate" } else { "archive" }, id, &before)
 }
 
 fn require_sound(tx: &mut Tx<'_>, terms: &Terms) -> Result<()> {
@@ -195,9 +212,11 @@ fn add_edition(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, plan: Uuid, numb
     Ok(())
 }
 
-fn written(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, action: &str, id: Uuid, label: &str) -> Result<()> {
-    let target = id.to_string();
-    let entry = audit::Entry { action, module: "core", resource: "plans", target: &target, label, changes: None };
+/// `before`: the plan as it was; null for a new one.
+fn written(tx: &mut Tx<'_>, kernel: &Kernel, actor: &Actor, action: &str, id: Uuid, before: &Json) -> Result<()> {
+    let (target, change) = (id.to_string(), TOLD.change(tx, audit::INSTALLATION, id, before)?);
+    let (label, changes) = (change.label.as_str(), change.to_text());
+    let entry = audit::Entry { action, module: "core", resource: "plans", target: &target, label, changes };
     Ok(kernel.audit_installation(tx, actor, entry)?)
 }
 

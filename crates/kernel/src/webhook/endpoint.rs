@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{hand_over, signature};
 use crate::access::{Actor, Tenant};
+use crate::audit::Told;
 use crate::egress::Url;
 use crate::event::filter::Filter;
 use crate::event::log::Event;
@@ -44,6 +45,21 @@ const COLUMNS: [Column; 19] = [
     column("updated_at", "w.updated_at", ColumnKind::Time),
     column("version", "w.version", ColumnKind::Int),
 ];
+const TOLD: Told = Told {
+    listing: &LISTING,
+    fields: &[
+        "url",
+        "description",
+        "events",
+        "status",
+        "disabled_reason",
+        "ordered",
+        "concurrency",
+        "scheme",
+        "old_secret_until",
+    ],
+    label: "url",
+};
 const READ_ONLY: [&str; 12] = [
     "id",
     "company",
@@ -155,7 +171,7 @@ fn insert(
         ],
     )?;
     tx.push("INSERT INTO webhook_lanes (company_id, endpoint_id) VALUES ($1, $2)", params![tenant.company, id])?;
-    written(tx, kernel, tenant, "create", "created", id)?;
+    written(tx, kernel, tenant, "create", "created", id, &Json::Null)?;
     // It is told what happens after its own beginning: the counter's row is locked since the event just written, so whatever comes
     // later commits later, and finds this endpoint.
     let head = event::log::head(tx, tenant.company)?;
@@ -239,6 +255,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     let wanted = Wanted::read(kernel, body, partial)?;
     let grants = grants(tenant)?;
     let was_ordered = require(tx, tenant.company, id)?.is_ordered;
+    let before = TOLD.row(tx, tenant.company, id)?;
     hand_over::catch_up(tx, kernel, tenant.company)?;
     tx.push(
         "UPDATE webhook_endpoints SET url = COALESCE($3, url), description = COALESCE($4, description), events = COALESCE($5, events), \
@@ -266,7 +283,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
         )?;
     }
     due_now(tx, kernel, tenant.company, id)?;
-    written(tx, kernel, tenant, "update", "updated", id)
+    written(tx, kernel, tenant, "update", "updated", id, &before)
 }
 
 /// Switches an endpoint on, and forgets that it failed; what waited for it is sent now.
@@ -275,6 +292,7 @@ pub fn update(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
 /// 404.
 pub fn enable(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
     require(tx, tenant.company, id)?;
+    let before = TOLD.row(tx, tenant.company, id)?;
     hand_over::catch_up(tx, kernel, tenant.company)?;
     tx.push(
         "UPDATE webhook_endpoints SET status = 'enabled', disabled_reason = NULL, failing_since = NULL, updated_at = $3, \
@@ -282,7 +300,7 @@ pub fn enable(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
         params![tenant.company, id, kernel.now()],
     )?;
     due_now(tx, kernel, tenant.company, id)?;
-    written(tx, kernel, tenant, "enable", "enabled", id)
+    written(tx, kernel, tenant, "enable", "enabled", id, &before)
 }
 
 /// Switches an endpoint off: nothing is sent to it, and what happens meanwhile is not kept for it (`replay` with `missing` makes up for
@@ -292,8 +310,9 @@ pub fn enable(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
 /// 404.
 pub fn disable(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
     require(tx, tenant.company, id)?;
+    let before = TOLD.row(tx, tenant.company, id)?;
     switch_off(tx, kernel, tenant.company, id, "manual")?;
-    written(tx, kernel, tenant, "disable", "disabled", id)
+    written(tx, kernel, tenant, "disable", "disabled", id, &before)
 }
 
 fn switch_off(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, id: Uuid, reason: &str) -> Result<()> {
@@ -326,6 +345,7 @@ pub(super) fn give_up(
         },
     )?;
     let Some((url, maker, name)) = found else { return Ok(()) };
+    let before = TOLD.row(tx, company, id)?;
     switch_off(tx, kernel, company, id, reason)?;
     if let Some((to, language)) = maker {
         let template = Template::WebhookDisabled { company: &name, url: &url };
@@ -333,7 +353,7 @@ pub(super) fn give_up(
     }
     let actor = Actor { user: None, credential: None, origin: None, reason: Some("webhook deliveries") };
     let payload = json!({"id": id.to_string(), "url": url, "reason": reason});
-    written_by(tx, kernel, company, &actor, "disable", "disabled", id, payload)
+    written_by(tx, kernel, company, &actor, "disable", "disabled", id, &before, payload)
 }
 
 /// A new secret for an endpoint that a product makes.
@@ -358,6 +378,7 @@ pub fn delete_own(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -
 /// 404.
 pub fn delete(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
     require(tx, tenant.company, id)?;
+    let before = TOLD.row(tx, tenant.company, id)?;
     let (company, now) = (tenant.company, kernel.now());
     tx.push(
         "UPDATE webhook_endpoints SET status = 'deleted', secret = $3, old_secret = NULL, old_secret_until = NULL, updated_at = $4, \
@@ -371,7 +392,7 @@ pub fn delete(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
     )?;
     tx.push("UPDATE webhook_lanes SET due_at = NULL WHERE company_id = $1 AND endpoint_id = $2", params![company, id])?;
     ring(tx, kernel, company, id);
-    written(tx, kernel, tenant, "delete", "deleted", id)
+    written(tx, kernel, tenant, "delete", "deleted", id, &before)
 }
 
 /// Makes a new secret; the old one signs too for `overlap_seconds` (a day unless the body says otherwise).
@@ -383,6 +404,7 @@ pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
     let overlap = input.integer("overlap_seconds", 0, OVERLAP_MOST_S).unwrap_or(OVERLAP_S);
     input.finish()?;
     require(tx, tenant.company, id)?;
+    let before = TOLD.row(tx, tenant.company, id)?;
     let (now, secret) = (kernel.now(), signature::mint(kernel.rng.as_ref()));
     let sealed = seal(kernel, tenant.company, id, &secret)?;
     let until = (overlap > 0).then(|| now.plus(overlap * SECOND_US));
@@ -391,7 +413,7 @@ pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
          updated_at = $6, version = version + 1 WHERE company_id = $1 AND id = $2",
         params![tenant.company, id, sealed, until, until.is_some(), now],
     )?;
-    written(tx, kernel, tenant, "rotate-secret", "secret_rotated", id)?;
+    written(tx, kernel, tenant, "rotate-secret", "secret_rotated", id, &before)?;
     Ok((id, secret.expose().clone()))
 }
 
@@ -536,10 +558,20 @@ fn open(kernel: &Kernel, company: CompanyId, id: Uuid, sealed: &[u8]) -> Result<
     String::from_utf8(plain).map(Secret::new).map_err(Problem::internal)
 }
 
-fn written(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, action: &str, past: &str, id: Uuid) -> Result<()> {
-    written_by(tx, kernel, tenant.company, &tenant.actor, action, past, id, json!({"id": id.to_string()}))
+fn written(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    action: &str,
+    past: &str,
+    id: Uuid,
+    before: &Json,
+) -> Result<()> {
+    let payload = json!({"id": id.to_string()});
+    written_by(tx, kernel, tenant.company, &tenant.actor, action, past, id, before, payload)
 }
 
+/// `before`: the endpoint as it was; null for a new one.
 #[expect(clippy::too_many_arguments, reason = "one line of audit and one of events, each with its words")]
 fn written_by(
     tx: &mut Tx<'_>,
@@ -549,12 +581,12 @@ fn written_by(
     action: &str,
     past: &str,
     id: Uuid,
+    before: &Json,
     payload: Json,
 ) -> Result<()> {
-    let target = id.to_string();
-    let label = payload["url"].as_str().unwrap_or_default();
-    let entry =
-        audit::Entry { action, module: "core", resource: "webhook-endpoints", target: &target, label, changes: None };
+    let (target, change) = (id.to_string(), TOLD.change(tx, company, id, before)?);
+    let (label, changes) = (change.label.as_str(), change.to_text());
+    let entry = audit::Entry { action, module: "core", resource: "webhook-endpoints", target: &target, label, changes };
     audit::record_by(tx, kernel, company, actor, entry)?;
     let (kind, subject) = (format!("core.webhook_endpoint.{past}"), format!("core/webhook-endpoints/{id}"));
     event::emit_by(tx, kernel, company, actor, &kind, &subject, payload.to_string())?;

@@ -6,6 +6,7 @@ mod acceptance;
 mod account_pages;
 mod api_client_apps;
 mod audit;
+mod audit_changes;
 mod auth;
 mod billing;
 mod companies;
