@@ -38,7 +38,7 @@ pub fn operations() -> Vec<Operation> {
                 )
                 .describe(
                     "Without a plan it is a trial. A plan is sold by its newest edition, which the subscription keeps; the first period is \
-                     billed at once unless the plan begins with days of trial.",
+                     billed at once unless the plan begins with days of trial. 409 `seats_in_use` when there would be fewer seats than people.",
                 )
                 .tenant(None, BILLING)
                 .body(choice().property("product", schema::text(1, 80)).required(["product"])),
@@ -52,7 +52,7 @@ pub fn operations() -> Vec<Operation> {
                 .describe(
                     "What costs more counts at once: what is not used of the running period is taken off the price of its rest. What costs \
                      less begins with the next period unless `when` is `now`; the difference is then the company's credit. A trial only notes \
-                     the plan that it becomes.",
+                     the plan that it becomes. 409 `seats_in_use` when there would be fewer seats than people, now or then.",
                 )
                 .tenant(None, BILLING)
                 .body(choice().property("when", schema::one_of(["now", "period_end"]))),
@@ -65,7 +65,10 @@ pub fn operations() -> Vec<Operation> {
         let summary = format!("{} a subscription{whose}", capitalised(action));
         let document = SUBSCRIPTIONS.action_document(action, &summary);
         let document = match action {
-            "activate" => document.tenant(None, BILLING).optional_body(choice()),
+            "activate" => document
+                .tenant(None, BILLING)
+                .describe("409 `seats_in_use` when there would be fewer seats than people work in the company or are invited to it.")
+                .optional_body(choice()),
             "cancel" => document
                 .tenant(None, BILLING)
                 .describe("Open to the end of what was paid, unless `at_once` is true.")

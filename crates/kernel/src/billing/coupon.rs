@@ -264,6 +264,35 @@ pub(crate) fn apply(
     lines: &mut [NewLine],
     uses_period: bool,
 ) -> Result<()> {
+    for one in take_off(tx, company, subscription, currency, lines, uses_period)?.into_iter().filter(|_| uses_period) {
+        tx.push(
+            "UPDATE coupon_redemptions SET periods_left = periods_left - 1 WHERE company_id = $1 AND id = $2 AND periods_left IS NOT NULL",
+            params![company, one],
+        )?;
+    }
+    Ok(())
+}
+
+/// What [`apply`] would take off the bill of a period; uses nothing up.
+pub(crate) fn preview(
+    tx: &mut Tx<'_>,
+    company: CompanyId,
+    subscription: Uuid,
+    currency: &str,
+    lines: &mut [NewLine],
+) -> Result<()> {
+    take_off(tx, company, subscription, currency, lines, true).map(drop)
+}
+
+/// The redemptions that took something off, or might have.
+fn take_off(
+    tx: &mut Tx<'_>,
+    company: CompanyId,
+    subscription: Uuid,
+    currency: &str,
+    lines: &mut [NewLine],
+    uses_period: bool,
+) -> Result<Vec<Uuid>> {
     struct Redemption {
         id: Uuid,
         percent: Option<i64>,
@@ -279,7 +308,7 @@ pub(crate) fn apply(
             Ok(Redemption { id: row.uuid(0)?, percent, fixed, currency: row.text(3)?.to_owned() })
         },
     )?;
-    for one in held {
+    for one in &held {
         let left: Vec<i64> = lines.iter().map(|line| (line.amount_minor - line.discount_minor).max(0)).collect();
         let sum: i64 = left.iter().sum();
         let off = match (one.percent, one.fixed) {
@@ -290,12 +319,6 @@ pub(crate) fn apply(
         for (line, part) in lines.iter_mut().zip(amount::divide(off, &left)) {
             line.discount_minor += part;
         }
-        if uses_period {
-            tx.push(
-                "UPDATE coupon_redemptions SET periods_left = periods_left - 1 WHERE company_id = $1 AND id = $2 AND periods_left IS NOT NULL",
-                params![company, one.id],
-            )?;
-        }
     }
-    Ok(())
+    Ok(held.into_iter().map(|one| one.id).collect())
 }

@@ -107,3 +107,17 @@ pub(crate) fn trial_ends(
     let company = tenant.company_name();
     send(tx, kernel, tenant, &Template::TrialEnding { company, product, ends_at, link: &link })
 }
+
+/// A trial is about to end, and the plan that was chosen begins; `charge` is what is then billed, in minor units, and its currency.
+pub(crate) fn first_charge(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    (product, plan): (&str, &str),
+    charge: (i64, &str),
+    ends_at: Timestamp,
+) -> Result<()> {
+    let link = format!("{}/api/v1/product-subscriptions/?product={product}", kernel.settings.public_url);
+    let (company, amount) = (tenant.company_name(), money(charge.0, charge.1));
+    send(tx, kernel, tenant, &Template::FirstCharge { company, product, plan, amount: &amount, ends_at, link: &link })
+}

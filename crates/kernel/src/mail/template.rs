@@ -132,6 +132,15 @@ pub enum Template<'a> {
         ends_at: Timestamp,
         link: &'a str,
     },
+    /// A trial ends, and a plan was chosen for afterwards.
+    FirstCharge {
+        company: &'a str,
+        product: &'a str,
+        plan: &'a str,
+        amount: &'a str,
+        ends_at: Timestamp,
+        link: &'a str,
+    },
     PaymentOverdue {
         company: &'a str,
         number: &'a str,
@@ -184,6 +193,7 @@ impl Template<'_> {
             Self::NumberRestricted { .. } => "number-restricted",
             Self::Bill { .. } => "bill",
             Self::TrialEnding { .. } => "trial-ending",
+            Self::FirstCharge { .. } => "first-charge",
             Self::PaymentOverdue { .. } => "payment-overdue",
             Self::SubscriptionSuspended { .. } => "subscription-suspended",
             Self::UsageLimit { is_reached: false, .. } => "usage-near",
@@ -203,6 +213,7 @@ impl Template<'_> {
             | Self::AccountErase { link, .. }
             | Self::Bill { link, .. }
             | Self::TrialEnding { link, .. }
+            | Self::FirstCharge { link, .. }
             | Self::PaymentOverdue { link, .. }
             | Self::SubscriptionSuspended { link, .. }
             | Self::UsageLimit { link, .. }

@@ -83,18 +83,21 @@ impl Limits {
 
 /// A subscription in force that was sold.
 struct Held {
+    id: Uuid,
     seats: Option<i64>,
     terms: Terms,
 }
 
 fn held(reader: &mut Reader<'_>, company: CompanyId) -> Result<Vec<Held>, StoreError> {
     let sql = format!(
-        "SELECT s.seats, {} FROM product_subscriptions s \
+        "SELECT s.id, s.seats, {} FROM product_subscriptions s \
          JOIN plan_editions e ON e.plan_id = s.plan_id AND e.number = s.plan_edition \
          WHERE s.company_id = $1 AND s.status IN ('trialing', 'active', 'past_due', 'suspended', 'cancelled')",
         Terms::SQL
     );
-    reader.query(&sql, &params![company], |row| Ok(Held { seats: row.opt_i64(0)?, terms: Terms::of_row(row, 1)? }))
+    reader.query(&sql, &params![company], |row| {
+        Ok(Held { id: row.uuid(0)?, seats: row.opt_i64(1)?, terms: Terms::of_row(row, 2)? })
+    })
 }
 
 /// The limits of a company by what it is subscribed to: of each limit the widest that one of its plans gives; [`Limits::FREE`] when it
@@ -105,14 +108,35 @@ fn held(reader: &mut Reader<'_>, company: CompanyId) -> Result<Vec<Held>, StoreE
 /// # Errors
 /// The database's.
 pub fn limits(reader: &mut Reader<'_>, company: CompanyId) -> Result<Limits, StoreError> {
+    Ok(widest(&held(reader, company)?))
+}
+
+/// What [`limits`] would be if this subscription had these terms and seats.
+///
+/// # Errors
+/// The database's.
+pub(crate) fn limits_with(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    subscription: Uuid,
+    seats: Option<i64>,
+    terms: &Terms,
+) -> Result<Limits, StoreError> {
+    let mut held = held(reader, company)?;
+    held.retain(|one| one.id != subscription);
+    held.push(Held { id: subscription, seats, terms: terms.clone() });
+    Ok(widest(&held))
+}
+
+fn widest(held: &[Held]) -> Limits {
     let mut widest: Option<Limits> = None;
-    for one in held(reader, company)? {
+    for one in held {
         let terms = &one.terms;
         let mut limits = Limits::of_plan(&terms.limits);
         // Seats that were bought are there, whatever the plan's bound for who buys none.
         let bought = one.seats.unwrap_or(terms.included_seats);
         if let Some(bound) = limits.seats
-            && terms.prices.iter().any(|price| price.seat_minor > 0)
+            && terms.sells_seats()
         {
             limits.seats = Some(if terms.limits.contains_key("seats") { bound.max(bought) } else { bought });
         }
@@ -121,7 +145,7 @@ pub fn limits(reader: &mut Reader<'_>, company: CompanyId) -> Result<Limits, Sto
             None => widest = Some(limits),
         }
     }
-    Ok(widest.unwrap_or(Limits::FREE))
+    widest.unwrap_or(Limits::FREE)
 }
 
 /// What a company's subscriptions in force were sold by.

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 pub(crate) use limits::held_terms;
 pub use limits::{Limits, features, limits, require_seat};
-pub(crate) use limits::{require_seat_for, seats_taken};
+pub(crate) use limits::{limits_with, require_seat_for, seats_taken};
 pub use terms::{Metered, Price, Terms};
 
 use crate::access::Actor;

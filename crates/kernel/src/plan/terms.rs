@@ -75,6 +75,11 @@ impl Terms {
         })
     }
 
+    /// Whether further seats have a price.
+    pub fn sells_seats(&self) -> bool {
+        self.prices.iter().any(|price| price.seat_minor > 0)
+    }
+
     pub fn price(&self, interval: Interval, currency: &str) -> Option<&Price> {
         self.prices.iter().find(|price| price.interval == interval && price.currency == currency)
     }

@@ -213,6 +213,8 @@ pub fn change_plan(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, 
         code.as_deref(),
     )?;
     if runs && later {
+        let then = plan::limits_with(tx, tenant.company, id, seats, &sold.terms)?;
+        require_seats(tx, tenant, then.seats, kernel.now())?;
         subscription.next_terms =
             Some(json!({"plan": sold.code, "plan_id": sold.plan.to_string(), "edition": sold.edition,
             "interval": sold.interval.as_str(), "currency": sold.currency, "seats": seats}));
@@ -222,11 +224,11 @@ pub fn change_plan(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, 
     } else {
         choose(&mut subscription, &choice, &wanted);
         store::save(tx, kernel, tenant.company, &subscription)?;
+        require_room(tx, tenant, kernel.now())?;
         if status == Status::Active {
             period::begin(tx, kernel, tenant, &mut subscription, kernel.now(), true)?;
         }
     }
-    require_room(tx, tenant, kernel.now())?;
     // Another plan has other bounds: they are told anew.
     usage::forget_told(tx, tenant.company, month_of(kernel.now()))?;
     let after = json!({"plan": sold.code, "seats": seats, "at_period_end": runs && later});
@@ -252,6 +254,7 @@ fn change_now(
     let mut lines = period::change_lines(tx, tenant, subscription, now, rest, &format!("change to plan {code}"))?;
     choose(subscription, choice, wanted);
     store::save(tx, kernel, tenant.company, subscription)?;
+    require_room(tx, tenant, now)?;
     coupon::apply(tx, tenant.company, subscription.id, &subscription.currency, &mut lines, false)?;
     let new = NewBill {
         currency: subscription.currency.clone(),
@@ -266,12 +269,17 @@ fn change_now(
     Ok(())
 }
 
-/// Whoever works here or is invited already keeps their seat.
+/// Whoever works here or is invited already keeps their seat: asked when the subscription that was chosen is saved, before it is billed.
 ///
 /// # Errors
 /// 409 `seats_in_use`.
-fn require_room(tx: &mut Tx<'_>, tenant: &Tenant, now: Timestamp) -> Result<()> {
-    let Some(seats) = plan::limits(tx, tenant.company)?.seats else { return Ok(()) };
+pub(super) fn require_room(tx: &mut Tx<'_>, tenant: &Tenant, now: Timestamp) -> Result<()> {
+    let limit = plan::limits(tx, tenant.company)?.seats;
+    require_seats(tx, tenant, limit, now)
+}
+
+fn require_seats(tx: &mut Tx<'_>, tenant: &Tenant, limit: Option<i64>, now: Timestamp) -> Result<()> {
+    let Some(seats) = limit else { return Ok(()) };
     let used = plan::seats_taken(tx, tenant.company, now)?;
     if used <= seats {
         return Ok(());

@@ -116,7 +116,7 @@ pub async fn offer_new_products(kernel: &std::sync::Arc<Kernel>) -> Result<u64> 
 /// gives days of trial begins with them. The transaction needs a view of the installation, because it may open a bill.
 ///
 /// # Errors
-/// 400 for an unknown product or plan, or a product that the company has already.
+/// 400 for an unknown product or plan, or a product that the company has already; 409 `seats_in_use`.
 pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> Result<Uuid> {
     let mut input = Input::new(body, false)?;
     input.ignore(
@@ -157,6 +157,9 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
     }
     store::save(tx, kernel, tenant.company, &subscription)?;
     redeem(tx, kernel, tenant, &subscription, coupon.as_deref())?;
+    if subscription.sold.is_some() {
+        change::require_room(tx, tenant, kernel.now())?;
+    }
     if !is_trial {
         period::begin(tx, kernel, tenant, &mut subscription, kernel.now(), true)?;
     }
@@ -184,7 +187,7 @@ fn redeem(
 ///
 /// # Errors
 /// 400; 402 `payment_required` while a bill is overdue; 404; 403 `permission_denied` for [`SUPERUSER_MOVES`] by others; 409
-/// `invalid_transition`.
+/// `invalid_transition`, `seats_in_use`.
 pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: &str, body: Json) -> Result<()> {
     // Locked: two renewals at once must both count.
     let mut subscription = store::lock(tx, tenant.company, id)?;
@@ -225,6 +228,9 @@ pub fn act(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, action: 
     store::save(tx, kernel, tenant.company, &subscription)?;
     redeem(tx, kernel, tenant, &subscription, code.as_deref())?;
     if let Begins::At(start) = begins {
+        if takes_plan {
+            change::require_room(tx, tenant, now)?;
+        }
         // A term that is renewed while it runs goes on in its rhythm; every other begins anew.
         let goes_on = subscription.state.ends_at == Some(start) && start > now;
         period::begin(tx, kernel, tenant, &mut subscription, start, !goes_on)?;
@@ -321,14 +327,14 @@ fn written(
 /// How long before its end people hear of a trial's.
 const NOTICE_US: i64 = 3 * loopd_types::DAY_US;
 
-/// Tells people once that a trial of a product that is sold is about to end.
+/// Tells people once that a trial of a product that is sold is about to end, and what is then charged where a plan was chosen.
 pub(crate) fn warn_of_end(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<()> {
     let (subscription, now) = (store::lock(tx, tenant.company, id)?, kernel.now());
     let Some(ends_at) = subscription.state.trial_ends_at.filter(|end| now < *end && end.plus(-NOTICE_US) <= now) else {
         return Ok(());
     };
-    let is_open = subscription.state.status == Status::Trialing && !subscription.state.is_sold;
-    if !is_open || !plan::is_sold(tx, &subscription.product)? {
+    let is_open = subscription.state.status == Status::Trialing;
+    if !is_open || !subscription.state.is_sold && !plan::is_sold(tx, &subscription.product)? {
         return Ok(());
     }
     let told = tx.execute(
@@ -336,7 +342,14 @@ pub(crate) fn warn_of_end(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id:
         &params![tenant.company, id],
     )?;
     if told == 1 {
-        letters::trial_ends(tx, kernel, tenant, &subscription.product, ends_at)?;
+        let product = &subscription.product;
+        match period::first_charge(tx, tenant, &subscription)? {
+            Some(total) => {
+                let (plan, charge) = (&subscription.plan, (total, subscription.currency.as_str()));
+                letters::first_charge(tx, kernel, tenant, (product, plan), charge, ends_at)?;
+            }
+            None => letters::trial_ends(tx, kernel, tenant, product, ends_at)?,
+        }
         let kind = "core.product_subscription.trial_will_end";
         written(tx, kernel, tenant, "trial-will-end", kind, &subscription, json!({"trial_ends_at": ends_at}))?;
     }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use loopd_store::{Tx, params};
 use loopd_types::{Result, Timestamp, Uuid};
+use serde_json::{Value as Json, json};
 
 use super::change;
 use super::store::{self, Subscription};
 use crate::Kernel;
 use crate::access::Tenant;
-use crate::billing::amount;
 use crate::billing::bill::{self, NewBill, NewLine};
 use crate::billing::calendar::{Interval, date_of, month_of, months_after, next_boundary};
-use crate::billing::{coupon, usage};
+use crate::billing::{account, amount, coupon, tax, usage};
 use crate::plan::{self, Price, Terms};
 
 /// Begins the period in which `from` or, if that is later, now lies; bills it. `is_fresh`: the rhythm begins with it.
@@ -28,6 +28,7 @@ pub(super) fn begin(
     if let Some(next) = subscription.next_terms.take() {
         is_fresh |= change::take_next(subscription, &next);
     }
+    let kept = keep_seats(tx, kernel, tenant, subscription)?;
     if is_fresh || subscription.anchor_at.is_none() {
         subscription.anchor_at = Some(from);
     }
@@ -38,6 +39,10 @@ pub(super) fn begin(
     subscription.state.ends_at = Some(ends_at);
     // Saved before it is billed: a bill that credit pays at once looks at the subscription again.
     store::save(tx, kernel, tenant.company, subscription)?;
+    if let Some(changes) = kept {
+        let kind = "core.product_subscription.seats_kept";
+        super::written(tx, kernel, tenant, "keep-seats", kind, subscription, changes)?;
+    }
     let Some((plan, edition)) = subscription.sold else { return Ok(()) };
     let terms = plan::terms(tx, plan, edition)?;
     let Some(price) = terms.price(subscription.interval, &subscription.currency) else { return Ok(()) };
@@ -51,6 +56,44 @@ pub(super) fn begin(
     };
     bill::issue(tx, kernel, tenant, &new)?;
     Ok(())
+}
+
+/// Who took a seat after fewer were asked for keeps it, and it is billed. Gives what changed; `None` where all have room, or where seats
+/// are not what the plan sells.
+fn keep_seats(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    subscription: &mut Subscription,
+) -> Result<Option<Json>> {
+    let Some((plan, edition)) = subscription.sold else { return Ok(None) };
+    let terms = plan::terms(tx, plan, edition)?;
+    let limits = plan::limits_with(tx, tenant.company, subscription.id, subscription.seats, &terms)?;
+    let used = plan::seats_taken(tx, tenant.company, kernel.now())?;
+    if !terms.sells_seats() || limits.seats.is_none_or(|seats| used <= seats) {
+        return Ok(None);
+    }
+    let asked = subscription.seats.replace(used);
+    Ok(Some(json!({"seats": [asked, used]})))
+}
+
+/// What the first period of a trial's plan will cost: coupons taken off, tax upon it. `None` without a plan that has a price.
+pub(super) fn first_charge(tx: &mut Tx<'_>, tenant: &Tenant, subscription: &Subscription) -> Result<Option<i64>> {
+    let (Some((plan, edition)), Some(starts_at)) = (subscription.sold, subscription.state.trial_ends_at) else {
+        return Ok(None);
+    };
+    let terms = plan::terms(tx, plan, edition)?;
+    let Some(price) = terms.price(subscription.interval, &subscription.currency) else { return Ok(None) };
+    let ends_at = next_boundary(starts_at, subscription.interval, starts_at);
+    let mut lines = lines(subscription, &terms, price, starts_at, ends_at);
+    coupon::preview(tx, tenant.company, subscription.id, &subscription.currency, &mut lines)?;
+    let country = account::get(tx, tenant.company)?.country;
+    let rate = tax::rate(tx, &country, starts_at)?;
+    let total = lines.iter().map(|line| {
+        let base = line.amount_minor - line.discount_minor;
+        if rate.inclusive { base } else { base + amount::tax(base, rate.ppm, false) }
+    });
+    Ok(Some(total.sum()))
 }
 
 /// The last boundary before `ends_at`, but not before `from`.

@@ -215,6 +215,15 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             "Choose a plan",
             Vec::new(),
         ),
+        Template::FirstCharge { company, product, plan, amount, ends_at, .. } => linked(
+            format!("The plan {plan} of {product} is about to begin"),
+            vec![
+                format!("The trial of {product} in {company} ends on {}, and the plan {plan} begins, as it was chosen.", when(ends_at)),
+                format!("Then {amount} is charged for its first period, if nothing changes before. Until then you can change the plan or cancel it."),
+            ],
+            "See the subscription",
+            Vec::new(),
+        ),
         Template::PaymentOverdue { company, number, amount, grace_ends_at, .. } => linked(
             format!("Bill {number} has not been paid"),
             vec![

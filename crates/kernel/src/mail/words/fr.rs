@@ -217,6 +217,15 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             "Choisir une formule",
             Vec::new(),
         ),
+        Template::FirstCharge { company, product, plan, amount, ends_at, .. } => linked(
+            format!("La formule {plan} de {product} commence bientôt"),
+            vec![
+                format!("La période d’essai de {product} dans {company} se termine le {}, et la formule {plan} que vous avez choisie commence.", when(ends_at)),
+                format!("Un montant de {amount} sera alors facturé pour sa première période, si rien ne change d’ici là. Jusque-là, vous pouvez changer de formule ou résilier."),
+            ],
+            "Voir l’abonnement",
+            Vec::new(),
+        ),
         Template::PaymentOverdue { company, number, amount, grace_ends_at, .. } => linked(
             format!("La facture {number} n’a pas été payée"),
             vec![

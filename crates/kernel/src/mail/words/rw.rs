@@ -217,6 +217,15 @@ pub(super) fn words(template: &Template<'_>, when: &dyn Fn(Timestamp) -> String)
             "Hitamo ifatabuguzi",
             Vec::new(),
         ),
+        Template::FirstCharge { company, product, plan, amount, ends_at, .. } => linked(
+            format!("Ifatabuguzi {plan} rya {product} rigiye gutangira"),
+            vec![
+                format!("Igihe cyo kugerageza {product} muri {company} kizarangira ku wa {}, hatangire ifatabuguzi {plan} mwahisemo.", when(ends_at)),
+                format!("Icyo gihe muzishyuzwa {amount} y’igihe cyaryo cya mbere, niba nta gihindutse. Mbere yaho mushobora guhindura ifatabuguzi cyangwa kurihagarika."),
+            ],
+            "Reba ifatabuguzi",
+            Vec::new(),
+        ),
         Template::PaymentOverdue { company, number, amount, grace_ends_at, .. } => linked(
             format!("Inyemezabuguzi {number} ntiyishyuwe"),
             vec![

@@ -141,6 +141,72 @@ each_engine! {
         shop.ledger_balances().await;
     }
 
+    async fn seats_that_are_used_are_paid_for(world: &World) {
+        let mut shop = Shop::open(world).await;
+        let mut members = Vec::new();
+        for name in ["ann", "bob", "cat"] {
+            let person = world.person(name).await;
+            let body = json!({"email": person.email, "role": "staff"});
+            members.push(shop.owner.post("/api/v1/memberships/").json(&body).await.expect_status(201).text_at("/id"));
+        }
+        let activate = format!("{}activate/", shop.item().await);
+        // The trial lets four people in: no fewer seats can be bought, by a number or by the plan's own.
+        for body in [json!({"plan": "standard", "seats": 3}), json!({"plan": "standard"})] {
+            let refused = shop.owner.post(&activate).json(&body).await.expect_refusal(409, "seats_in_use");
+            assert_json!(refused.json(), {"error": {"details": {"used": 4}}});
+        }
+        assert_eq!((shop.status().await, shop.bills().await.len()), ("trialing".to_owned(), 0));
+        shop.buy(json!({"plan": "standard", "seats": 4})).await;
+        let bill = shop.bills().await[0].clone();
+        assert_eq!(bill["total_minor"], 36_000);
+        shop.desk().post(&format!("{}{}/mark-paid/", INVOICES, bill["id"].as_str().unwrap())).await.expect_status(200);
+        // Neither can they be for later.
+        let change = format!("{}change-plan/", shop.item().await);
+        for body in [json!({"seats": 3}), json!({"seats": 3, "when": "period_end"}), json!({"seats": 3, "when": "now"})] {
+            shop.owner.post(&change).json(&body).await.expect_refusal(409, "seats_in_use");
+        }
+        assert_json!(shop.subscription("booking").await, {"seats": 4, "next_terms": null});
+        shop.owner.post(&format!("/api/v1/memberships/{}/remove/", members[0])).await.expect_status(200);
+        shop.owner.post(&change).json(&json!({"seats": 3})).await.expect_status(200);
+        assert_json!(shop.subscription("booking").await, {"seats": 4, "next_terms": {"seats": 3}});
+        // Until then there are four, and who takes the fourth keeps it: it is billed.
+        let body = json!({"email": world.person("dan").await.email, "role": "staff"});
+        shop.owner.post("/api/v1/memberships/").json(&body).await.expect_status(201);
+        shop.days(31).await;
+        let renewed = shop.bills().await.pop().expect("a bill");
+        assert_eq!(renewed["total_minor"], 36_000, "{}", shop.bill(&renewed).await);
+        assert_json!(shop.subscription("booking").await, {"seats": 4, "next_terms": null});
+        let told = shop.owner.get("/api/v1/audit-logs/?action=keep-seats").await.expect_status(200);
+        assert_json!(told.json(), {"count": 1, "results": [{"label": "booking", "changes": {"seats": [3, 4]}}]});
+        shop.ledger_balances().await;
+    }
+
+    async fn the_first_charge_of_a_trial_is_told_before_it_comes(world: &World) {
+        let mut shop = Shop::open(world).await;
+        let coupon = json!({"code": "half", "percent_ppm": 500_000, "periods": 1});
+        shop.operator.post("/api/v1/billing/coupons/").json(&coupon).await.expect_status(201);
+        let rate = json!({"country": "RW", "name": "VAT", "rate_ppm": 180_000});
+        shop.operator.post("/api/v1/billing/tax-rates/").json(&rate).await.expect_status(201);
+        shop.owner.patch("/api/v1/billing/account/").json(&json!({"country": "RW"})).await.expect_status(200);
+        let change = format!("{}change-plan/", shop.item().await);
+        let chosen = json!({"plan": "standard", "seats": 3, "coupon": "half"});
+        shop.owner.post(&change).json(&chosen).await.expect_status(200);
+        shop.wait(26).await;
+        shop.daily().await;
+        assert!(world.letters_of(&shop.owner.email, "first-charge").await.is_empty(), "three days before, not four");
+        shop.wait(2).await;
+        shop.daily().await;
+        shop.daily().await;
+        let letter = world.letter(&shop.owner.email, "first-charge").await;
+        // Half of 33 000, and 18 % upon it.
+        assert!(letter.text.contains("RWF 19,470") || letter.text.contains("19470"), "{}", letter.text);
+        assert_eq!(world.letters_of(&shop.owner.email, "first-charge").await.len(), 1);
+        assert!(world.letters_of(&shop.owner.email, "trial-ending").await.is_empty(), "who has chosen need not choose");
+        shop.wait(3).await;
+        shop.daily().await;
+        assert_eq!(shop.bills().await[0]["total_minor"], 19_470, "what was told is what is billed");
+    }
+
     async fn coupons_take_off_what_they_say_as_long_as_they_say(world: &World) {
         let mut shop = Shop::open(world).await;
         let coupon = json!({"code": "half", "percent_ppm": 500_000, "periods": 1, "max_redemptions": 1});
