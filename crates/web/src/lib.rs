@@ -11,6 +11,7 @@ pub mod cursor;
 mod description;
 pub mod dialect;
 mod edge;
+pub mod file;
 mod idempotent;
 mod lifecycle;
 pub mod mcp;

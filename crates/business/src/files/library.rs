@@ -21,7 +21,10 @@ pub fn operations() -> Vec<Operation> {
     vec![
         FILES.list_of_companies(),
         FILES.retrieve_in_companies(),
-        intake::documented(op(Operation::post("files_create", FILES.url(), create), "create", "Upload a file"))
+        intake::documented(
+            op(Operation::post("files_create", FILES.url(), create), "create", "Upload a file"),
+            &[("purpose", schema::one_of(["library", "attachment"]))],
+        )
             .describe(
                 "The body is a form with one `file`, or the file itself with any other content type and `?name=`. What a file is is told by its \
                  content, not by what the client calls it. With `purpose=attachment` it is not put on the shelf but waits a day to be \

@@ -32,11 +32,14 @@ pub(super) fn operations(door: &Door) -> Vec<Operation> {
         op(Operation::get(format!("{id}_attachments_list"), &base, on(door, list_files)), format!("List the files of a {one}"), see)
             .params(list_params(&attachment::LISTING))
             .responds(200, "One page, newest first.", schema::paginated(row())),
-        intake::documented(op(
-            Operation::post(format!("{id}_attachments_create"), &base, on(door, attach)),
-            format!("Attach a file to a {one}"),
-            change,
-        ))
+        intake::documented(
+            op(
+                Operation::post(format!("{id}_attachments_create"), &base, on(door, attach)),
+                format!("Attach a file to a {one}"),
+                change,
+            ),
+            &[],
+        )
         .describe("A form with one `file`, which then belongs to this record alone; or as JSON the id of a file that was uploaded before.")
         .accepts(true, Content::json(named))
         .response(ResponseDoc::json(201, "The attachment.", row()).header("Location", "Where the attachment is."))

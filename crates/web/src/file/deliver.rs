@@ -4,8 +4,9 @@ use futures_util::StreamExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG};
 use loopd_kernel::file::{self, File, thumbnail};
 use loopd_types::{Problem, Result};
-use loopd_web::range::Part;
-use loopd_web::{Call, Content, Operation, Param, Reply, ResponseDoc, schema};
+
+use crate::range::Part;
+use crate::{Call, Content, Operation, Param, Reply, ResponseDoc, schema};
 
 /// What a user uploaded is never a page of ours: no script, no form, no frame, no origin.
 const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'";

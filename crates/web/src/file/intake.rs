@@ -9,10 +9,11 @@ use futures_util::Stream;
 use loopd_kernel::Kernel;
 use loopd_kernel::file::{self, Received, Wanted};
 use loopd_types::{CompanyId, Problem, Result, hex};
-use loopd_web::multipart::Multipart;
-use loopd_web::{Call, Content, Operation, Param, Reply, Schema as _, schema};
+use serde_json::Value;
 
 use super::{AFTERWARDS, IDLE, MAX_BODY};
+use crate::multipart::Multipart;
+use crate::{Call, Content, Operation, Param, Reply, Schema as _, schema};
 
 /// Longest text of a form beside its file, and how many there may be.
 const MAX_TEXT: usize = 4 * 1024;
@@ -26,14 +27,11 @@ pub struct Taken {
     pub texts: BTreeMap<String, String>,
 }
 
-/// Makes an operation take a file in either form.
-pub fn documented(operation: Operation) -> Operation {
-    let form = schema::object([
-        ("file", schema::binary()),
-        ("name", schema::text(1, 255)),
-        ("sha256", schema::pattern("^[0-9a-fA-F]{64}$")),
-        ("purpose", schema::one_of(["library", "attachment"])),
-    ]);
+/// Makes an operation take a file in either form, with `beside` among the form's fields.
+pub fn documented(operation: Operation, beside: &[(&'static str, Value)]) -> Operation {
+    let fields =
+        [("file", schema::binary()), ("name", schema::text(1, 255)), ("sha256", schema::pattern("^[0-9a-fA-F]{64}$"))];
+    let form = schema::object(fields.into_iter().chain(beside.iter().cloned()));
     operation
         .streams_body(MAX_BODY, IDLE)
         .timeout(AFTERWARDS)
