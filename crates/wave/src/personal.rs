@@ -34,7 +34,20 @@ pub fn records() -> Vec<Records> {
         Records {
             // WhatsApp's own ids hold the number that they went to.
             blanks: vec![gone("text"), gone("details"), gone("failure_words"), gone("wa_id")],
-            told: vec![gone("text"), gone("chatId"), gone("replyTo"), gone("name"), gone("mediaUrl"), gone("error")],
+            told: [
+                "text",
+                "chatId",
+                "replyTo",
+                "name",
+                "mediaUrl",
+                "error",
+                "location",
+                "contacts",
+                "choice",
+                "authorName",
+            ]
+            .map(gone)
+            .to_vec(),
             sent: Some(Sent {
                 column: "details".to_owned(),
                 about: "/media".to_owned(),

@@ -309,7 +309,7 @@ impl Shop {
     async fn tidy(&self) -> Result<()> {
         let number = self.number.id;
         let chat_of = move |tx: &mut Tx<'_>, tenant: &Tenant, who: usize| {
-            let found = chat::store::find_named(tx, tenant.company, &person(who).to_string())?;
+            let found = chat::store::find_named(tx, tenant.company, &person(who).to_string(), None)?;
             found.filter(|chat| chat.number_id == number).ok_or_else(loopd_types::Problem::not_found)
         };
         self.write(&self.agents[1], move |tx, kernel, tenant| {

@@ -1,6 +1,6 @@
 //! `GET /api/v1/chats` and `GET /api/v1/chats/{chatId}/messages`.
 
-use loopd_store::View;
+use loopd_store::{Reader, View};
 use loopd_types::{Problem, Result, Uuid};
 use loopd_web::cursor::{self, Page};
 use loopd_web::{Call, Operation, Param, Reply, Schema as _, schema};
@@ -36,6 +36,11 @@ pub fn operations() -> Vec<Operation> {
             "Read a chat, newest message first",
         )
         .param(Param::path("chatId", schema::string().example("919812345678@s.whatsapp.net")))
+        .param(
+            Param::query("numberId", schema::string()).describe(
+                "Of which of our numbers, where several know the customer; the one written in last unless said.",
+            ),
+        )
         .param(cursor::limit_param(LIMIT, LIMIT_MOST))
         .param(Param::query("cursor", schema::string()).describe("The `nextCursor` of the page before."))
         .param(Param::query("before", schema::string()).describe("The same, by another name."))
@@ -82,16 +87,18 @@ async fn messages(call: Call) -> Result<Reply> {
     let cursor = if call.query().get("cursor").is_some() { "cursor" } else { "before" };
     let page = Page::read_named(call.query(), cursor, LIMIT, LIMIT_MOST)?;
     let (company, name) = (call.tenant()?.company, call.param("chatId").to_owned());
-    let (chat, mut rows) = call
-        .kernel
-        .db
-        .read(View::Company(company), move |reader| {
-            let chat = store::find_named(reader, company, &name)?.ok_or_else(Problem::not_found)?;
-            let rows = message::store::thread(reader, company, chat.id, &page)?;
-            Ok((chat, rows))
-        })
-        .await?;
-    let next = cursor::next_of(&mut rows, page.limit, |message| cursor::token(message.sent_at, message.id));
-    let data: Vec<Json> = rows.iter().map(|it| message::wire::row(it, &chat, Sight::Full)).collect();
-    Reply::json(200, &json!({"data": data, "nextCursor": next}))
+    let wanted = call.query().get("numberId").filter(|text| !text.is_empty()).map(str::to_owned);
+    let base_url = call.base_url();
+    let work = move |reader: &mut Reader<'_>| {
+        let number = match &wanted {
+            None => None,
+            Some(name) => Some(number::find_public(reader, company, name)?.ok_or_else(Problem::not_found)?.id),
+        };
+        let chat = store::find_named(reader, company, &name, number)?.ok_or_else(Problem::not_found)?;
+        let mut rows = message::store::thread(reader, company, chat.id, &page)?;
+        let next = cursor::next_of(&mut rows, page.limit, |message| cursor::token(message.sent_at, message.id));
+        let data = message::wire::rows(reader, company, &chat, &rows, &base_url)?;
+        Reply::json(200, &json!({"data": data, "nextCursor": next}))
+    };
+    call.kernel.db.read(View::Company(company), work).await
 }

@@ -126,15 +126,27 @@ pub fn lock(tx: &mut Tx<'_>, company: CompanyId, id: Uuid) -> Result<Chat> {
     tx.first(&sql, &params![company, id], read)?.ok_or_else(Problem::not_found)
 }
 
-/// By its own id, or by its jid: then the conversation of any number with it that was written in last.
-pub fn find_named(reader: &mut Reader<'_>, company: CompanyId, name: &str) -> Result<Option<Chat>, StoreError> {
+/// By its own id, or by its jid: then the conversation with it that was written in last, of this number of ours or of any.
+pub fn find_named(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    name: &str,
+    number: Option<Uuid>,
+) -> Result<Option<Chat>, StoreError> {
     if let Ok(id) = Uuid::parse_str(name) {
-        return find(reader, company, id);
+        return Ok(find(reader, company, id)?.filter(|chat| number.is_none_or(|number| chat.number_id == number)));
     }
     let Some(address) = Address::parse(name) else { return Ok(None) };
-    let sql =
-        format!("{SELECT} WHERE c.company_id = $1 AND c.jid = $2 ORDER BY c.last_message_at DESC, c.id DESC LIMIT 1");
-    reader.first(&sql, &params![company, address.to_string()], read)
+    let mut values = params![company, address.to_string()].to_vec();
+    let mut of_number = "";
+    if let Some(number) = number {
+        values.push(number.into());
+        of_number = " AND c.number_id = $3";
+    }
+    let sql = format!(
+        "{SELECT} WHERE c.company_id = $1 AND c.jid = $2{of_number} ORDER BY c.last_message_at DESC, c.id DESC LIMIT 1"
+    );
+    reader.first(&sql, &values, read)
 }
 
 /// The conversation of a number with a contact that was written in last.

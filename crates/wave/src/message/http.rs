@@ -6,7 +6,7 @@ use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::json;
 
 use super::compose::{self, TEXT_MOST};
-use super::{Draft, Origin, enqueue};
+use super::{Draft, Origin, enqueue, media};
 use crate::address::Address;
 use crate::key::{DOOR, LIVE};
 use crate::{number, preference};
@@ -42,7 +42,8 @@ pub fn operations() -> Vec<Operation> {
         ("id", schema::uuid().describe("The message, as `GET /chats/{chatId}/messages` and webhooks name it.")),
     ])
     .required(["status", "to", "from", "id"]);
-    vec![
+    let mut all = media::operations();
+    all.push(
         Operation::post("loopwave_message_send", "/api/v1/messages", send)
             .tag("loopwave")
             .summary("Send a message")
@@ -53,7 +54,8 @@ pub fn operations() -> Vec<Operation> {
             .body(body)
             .responds(202, "On its way.", answer)
             .responds(409, "`no_ready_session`: no number is ready. `window_closed`: the customer did not write within 24 hours, and WhatsApp takes only a template. `no_templates`, `template_not_approved`.", schema::component("Error")),
-    ]
+    );
+    all
 }
 
 async fn send(call: Call) -> Result<Reply> {

@@ -2,9 +2,11 @@
 //! [`crate::outgoing`]; what is heard of it later is taken in any order ([`progress`]).
 
 pub mod compose;
+mod details;
 mod enqueue;
 pub mod file;
 mod http;
+mod media;
 mod progress;
 mod receive;
 pub mod shown;

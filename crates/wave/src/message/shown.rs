@@ -7,7 +7,7 @@ use loopd_types::{CompanyId, Result, Uuid};
 use loopd_web::{Schema as _, schema};
 use serde_json::{Value as Json, json};
 
-use super::{Message, Status, store};
+use super::{Message, Status, details, store};
 use crate::chat::Chat;
 use crate::contact;
 use crate::mask::{Numbers, Sight, may_hold};
@@ -26,10 +26,7 @@ pub fn rows(
     messages: &[Message],
     sight: Sight,
 ) -> Result<Vec<Json>> {
-    let mut answered: Vec<&str> = messages.iter().filter_map(|it| it.content.reply_to.as_deref()).collect();
-    answered.sort_unstable();
-    answered.dedup();
-    let known = store::ids_of(reader, company, chat.number_id, &answered)?.into_iter().collect();
+    let known = store::answered(reader, company, chat.number_id, messages)?;
     let texts = || messages.iter().filter_map(|it| it.content.text.as_deref());
     let numbers = match sight.is_masked() && texts().any(may_hold) {
         true => contact::store::numbers(reader, company, chat.contact_id, &chat.jid)?,
@@ -58,6 +55,9 @@ fn row(message: &Message, known: &BTreeMap<String, Uuid>, sight: Sight, hidden: 
         "kind": message.content.kind,
         "text": message.content.text.as_deref().map(|text| hidden.veiled(text)),
         "media": media,
+        "location": details::location(&message.content),
+        "contacts": details::contacts(&message.content, sight),
+        "choice": details::choice(&message.content),
         "reply_to": reply_to.map(Uuid::to_string),
         "origin": message.origin,
         "author": message.agent_id.map(|id| id.to_string()),
@@ -83,6 +83,7 @@ pub fn schema() -> Json {
     let all = |fields: &[(&'static str, Json)]| {
         schema::object(fields.iter().cloned()).required(fields.iter().map(|(name, _)| *name))
     };
+    let [location, contacts, choice] = details::fields();
     all(&[
         ("id", schema::uuid()),
         ("chat", schema::uuid()),
@@ -90,6 +91,9 @@ pub fn schema() -> Json {
         ("kind", schema::string().describe("text, image, video, audio, document, sticker, location, …")),
         ("text", schema::string().nullable()),
         ("media", all(&media).nullable()),
+        location,
+        contacts,
+        choice,
         ("reply_to", schema::uuid().nullable().describe("The message of this chat that it answers.")),
         ("origin", schema::string().describe("Who caused it: phone, agent, api, automation, broadcast, system.")),
         ("author", schema::uuid().nullable().describe("The user who wrote it.")),

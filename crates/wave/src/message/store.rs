@@ -1,5 +1,7 @@
 //! Messages in the database.
 
+use std::collections::BTreeMap;
+
 use loopd_store::{Reader, Row, StoreError, Tx, Value, dialect, params};
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use loopd_web::cursor::Page;
@@ -200,8 +202,21 @@ pub fn last_inbound(reader: &mut Reader<'_>, company: CompanyId, chat: Uuid) -> 
     reader.first(sql, &params![company, chat], |row| Ok(row.text(0)?.to_owned()))
 }
 
+/// What messages of a line answer, or react to: our ids by WhatsApp's, for those that are known.
+pub fn answered(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    number: Uuid,
+    messages: &[Message],
+) -> Result<BTreeMap<String, Uuid>, StoreError> {
+    let mut wa_ids: Vec<&str> = messages.iter().filter_map(|it| it.content.reply_to.as_deref()).collect();
+    wa_ids.sort_unstable();
+    wa_ids.dedup();
+    Ok(ids_of(reader, company, number, &wa_ids)?.into_iter().collect())
+}
+
 /// What WhatsApp's ids on a line are called here: pairs of both, for those that are known.
-pub fn ids_of(
+fn ids_of(
     reader: &mut Reader<'_>,
     company: CompanyId,
     number: Uuid,

@@ -310,7 +310,7 @@ each_engine! {
         let image = async || thread().await.as_array().and_then(|all| all.iter().find(|it| it["type"] == "image").cloned()).expect("the image");
         eventually("the image was fetched", async || { shop.clock.advance(SECOND_US); !image().await["mediaUrl"].is_null() }).await;
         let image = image().await;
-        let content = owner.get(image["mediaUrl"].as_str().expect("a path")).await.expect_status(200);
+        let content = key.get(image["mediaUrl"].as_str().expect("a link")).await.expect_status(200);
         assert_eq!((content.body.as_ref(), image["mediaType"].as_str()), (&b"\x89PNG\r\n\x1a\nthe rest"[..], Some("image/png")));
         let log = owner.get("/api/v1/platform-events/").query("type", "loopwave.messages.updated").await.expect_status(200);
         assert!(log.text().contains(image["id"].as_str().expect("an id")), "{}", log.text());

@@ -58,7 +58,8 @@ each_engine! {
         }
         let id = shop.say(&key, &json!({"to": "250788200001", "template": offer(&file)})).await;
         let sent = shop.message_at(&key, "250788200001", &id, "sent").await;
-        assert_eq!(sent["mediaUrl"], format!("/api/v1/files/{file}/content/"));
+        let shown = key.get(sent["mediaUrl"].as_str().expect("a link")).await.expect_status(200);
+        assert_eq!(&shown.body[..], PICTURE);
         let taken = shop.graph.taken().remove(0);
         let media = taken["template"]["components"][0]["parameters"][0]["image"]["id"].as_str().expect("an id").to_owned();
         let (kind, content) = shop.graph.content(&media).expect("content");
