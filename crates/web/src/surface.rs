@@ -28,7 +28,7 @@ impl Surface {
         // Almost every call is one of LOOP's under /api/v1/, so that question comes first.
         if let Some(rest) = path.strip_prefix("/api/v1/") {
             return match first_segment(rest) {
-                "health" | "messages" | "chats" | "contacts" | "tickets" | "broadcasts" => Surface::Loopwave,
+                "health" | "messages" | "media" | "chats" | "contacts" | "tickets" | "broadcasts" => Surface::Loopwave,
                 _ => Surface::Loop,
             };
         }
@@ -87,6 +87,7 @@ mod tests {
             ("/api/v1/health", Surface::Loopwave),
             ("/api/v1/healthy", Surface::Loop),
             ("/api/v1/tickets/5", Surface::Loopwave),
+            ("/api/v1/media", Surface::Loopwave),
             ("/api/v1/chat/messages/", Surface::Loop),
             ("/api/v1/loopwave/contacts/", Surface::Loop),
             ("/api-reference/openapi.json", Surface::Loopwave),

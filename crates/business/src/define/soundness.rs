@@ -31,7 +31,7 @@ impl fmt::Display for Flaw {
 }
 
 /// First path parts under `/api/v1/` that belong to the core or to the sibling surfaces.
-const CORE_PATHS: [&str; 45] = [
+const CORE_PATHS: [&str; 46] = [
     "auth",
     "companies",
     "workspaces",
@@ -68,6 +68,7 @@ const CORE_PATHS: [&str; 45] = [
     "messages",
     "chats",
     "contacts",
+    "media",
     "tickets",
     "broadcasts",
     "loopwave",
