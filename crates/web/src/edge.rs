@@ -241,11 +241,22 @@ impl App {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let (route, params) = self.0.routes.find(parts.uri.path())?;
+        let (kernel, origin) = (&self.0.kernel, || pipeline::origin(parts, client.address, request_id));
+        let (route, params) = match self.0.routes.find(parts.uri.path()) {
+            Ok(found) => found,
+            Err(problem) => {
+                let door = self.0.routes.first_door(parts.uri.path());
+                pipeline::count_first(kernel, door, parts, origin, trail).await?;
+                return Err(problem);
+            }
+        };
         trail.template = Some(route.template.clone());
         // Asked by browsers before they ask what they were told to: an operation's own OPTIONS is not meant.
         let is_preflight = cors::is_preflight(&parts.method, &parts.headers);
         let Some(endpoint) = route.endpoint(&parts.method).filter(|_| !is_preflight) else {
+            if !is_preflight {
+                pipeline::count_first(kernel, route.first_door, parts, origin, trail).await?;
+            }
             return without_operation(route, parts);
         };
         let operation = &endpoint.operation;
@@ -254,6 +265,10 @@ impl App {
         let progress = Progress::new(operation.streamed.is_some());
         let stalled = progress.clone();
         let work = async {
+            if let Err(problem) = pipeline::count_first(kernel, route.first_door, parts, origin, trail).await {
+                upload::linger_unless_read(body, parts);
+                return Err(problem);
+            }
             negotiate::check_accept(text_header(parts, &ACCEPT), &endpoint.produces)?;
             let query = Query::parse(parts.uri.query())?;
             negotiate::check_format(query.get("format"), &endpoint.produces)?;
@@ -294,6 +309,17 @@ impl App {
         let kernel = &self.0.kernel;
         pipeline::limit_address(kernel, operation, client.address, trail).await?;
         let is_safe = parts.method.is_safe();
+        let origin = pipeline::origin(parts, client.address, request_id);
+        let mut admission = None;
+        if trail.counted.is_some() {
+            match pipeline::admit(kernel, operation, parts, origin.clone(), trail).await {
+                Ok(admitted) => admission = Some(admitted),
+                Err(problem) => {
+                    upload::linger_unless_read(body, parts);
+                    return Err(problem);
+                }
+            }
+        }
         let (mut upload, mut has_stream) = (None, false);
         let body = if let Some(streamed) = operation.streamed {
             has_stream = !body.is_end_stream();
@@ -304,14 +330,14 @@ impl App {
         } else {
             read_body(body, operation.max_body_bytes, self.0.settings.body_timeout, upload::may_linger(parts)).await?
         };
-        let origin = pipeline::origin(parts, client.address, request_id);
         // LOOP complains of a body before it asks who sends it (DRF's order); the surfaces with keys of their own ask first.
-        let (json, admission) = if let Access::Key(_) = operation.access {
-            let admission = pipeline::admit(kernel, operation, parts, origin, trail).await?;
-            (pipeline::read_json(operation, parts, &body)?, admission)
-        } else {
-            let json = pipeline::read_json(operation, parts, &body)?;
-            (json, pipeline::admit(kernel, operation, parts, origin, trail).await?)
+        if let (Access::Key(_), None) = (&operation.access, &admission) {
+            admission = Some(pipeline::admit(kernel, operation, parts, origin.clone(), trail).await?);
+        }
+        let json = pipeline::read_json(operation, parts, &body)?;
+        let admission = match admission {
+            Some(admission) => admission,
+            None => pipeline::admit(kernel, operation, parts, origin, trail).await?,
         };
         if has_stream {
             pipeline::check_streamed_type(operation, parts)?;

@@ -42,6 +42,8 @@ pub(crate) struct Trail {
     pub impersonator: Option<Uuid>,
     pub app_id: Option<Arc<str>>,
     pub decision: Option<Decision>,
+    /// A key that was found and counted before anything else was asked.
+    pub counted: Option<(Caller, Arc<KeyAccess>)>,
     /// The key that the user acts by, if it is a stored one.
     pub credential: Option<Uuid>,
     /// The company that a member was not let into.
@@ -166,6 +168,28 @@ pub(crate) async fn admit(
     Ok(Admission { caller, tenants, is_union })
 }
 
+/// Finds and counts a key that is shown at `door`, before anything else of the request is looked at: so that a refusal of its method, its
+/// `Accept` or its size counts as well, and tells what is left.
+///
+/// # Errors
+/// 401, 403 `address_not_allowed`, 429.
+pub(crate) async fn count_first(
+    kernel: &Kernel,
+    door: Option<&'static Door>,
+    parts: &Parts,
+    origin: impl FnOnce() -> Origin,
+    trail: &mut Trail,
+) -> Result<()> {
+    let is_shown = |door: &&Door| {
+        parts.headers.contains_key(AUTHORIZATION) || door.header.is_some_and(|name| parts.headers.contains_key(name))
+    };
+    let Some(door) = door.filter(is_shown) else { return Ok(()) };
+    let (caller, key) = present(kernel, door, parts, origin(), trail).await?;
+    limit_key(kernel, door, &key, trail).await?;
+    trail.counted = Some((caller, key));
+    Ok(())
+}
+
 /// The same for the keys of a surface of its own: key, budget, kind, scope, company.
 async fn admit_key(
     kernel: &Arc<Kernel>,
@@ -176,10 +200,16 @@ async fn admit_key(
     trail: &mut Trail,
 ) -> Result<Admission> {
     let door = keyed.door;
-    let (caller, key) = present(kernel, door, parts, origin, trail).await?;
-    if operation.rate != RateClass::Unlimited {
-        limit_key(kernel, door, &key, trail).await?;
-    }
+    let (caller, key) = match trail.counted.take() {
+        Some(counted) => counted,
+        None => {
+            let (caller, key) = present(kernel, door, parts, origin, trail).await?;
+            if operation.rate != RateClass::Unlimited {
+                limit_key(kernel, door, &key, trail).await?;
+            }
+            (caller, key)
+        }
+    };
     if !keyed.kinds.iter().any(|kind| kind.slug == key.kind) {
         return Err(Problem::forbidden("wrong_key_kind", door.wrong_kind));
     }

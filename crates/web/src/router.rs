@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method};
+use loopd_kernel::access::Door;
 use loopd_types::{Problem, Result, Uuid};
 
-use crate::Operation;
 use crate::query::decode;
 use crate::reply::header_value;
+use crate::{Access, Operation, Surface};
 
 /// Names and decoded values of a path's parameters, in order.
 pub(crate) type Params = Vec<(Arc<str>, String)>;
@@ -29,6 +30,8 @@ pub(crate) struct Route {
     pub template: Arc<str>,
     pub endpoints: Vec<(Method, Arc<Endpoint>)>,
     pub allow: HeaderValue,
+    /// The door at which a key is counted before anything else of a request is looked at.
+    pub first_door: Option<&'static Door>,
     names: Vec<(Arc<str>, bool)>,
 }
 
@@ -36,6 +39,8 @@ pub(crate) struct Route {
 pub(crate) struct Routes {
     tree: matchit::Router<usize>,
     routes: Vec<Route>,
+    /// Of the paths of Loopwave's that nothing is at.
+    first_door: Option<&'static Door>,
 }
 
 impl Routes {
@@ -75,7 +80,8 @@ impl Routes {
             }
             group.push(operation);
         }
-        let mut table = Self { tree: matchit::Router::new(), routes: Vec::with_capacity(by_path.len()) };
+        let mut table =
+            Self { tree: matchit::Router::new(), routes: Vec::with_capacity(by_path.len()), first_door: None };
         for (path, group) in by_path {
             table.add(&path, group)?;
         }
@@ -93,6 +99,11 @@ impl Routes {
         if !path.is_empty() && !ends_open {
             self.tree.insert(format!("{path}/"), at).map_err(conflict)?;
         }
+        // Loopwave's pages have what is left of a key's budget on every answer, refusals of any kind included.
+        let first_door = group.iter().find_map(|operation| match operation.access {
+            Access::Key(keyed) if Surface::of(path) == Surface::Loopwave => Some(keyed.door),
+            _ => None,
+        });
         let mut allow = String::new();
         for operation in &group {
             let separator = if allow.is_empty() { "" } else { ", " };
@@ -109,8 +120,14 @@ impl Routes {
                 (operation.method.clone(), Arc::new(Endpoint { operation: Arc::new(operation), produces }))
             })
             .collect();
-        self.routes.push(Route { template, endpoints, allow: header_value(&allow), names });
+        self.first_door = self.first_door.or(first_door);
+        self.routes.push(Route { template, endpoints, allow: header_value(&allow), first_door, names });
         Ok(())
+    }
+
+    /// As [`Route::first_door`], of a path that there is no route for.
+    pub fn first_door(&self, path: &str) -> Option<&'static Door> {
+        self.first_door.filter(|_| Surface::of(path) == Surface::Loopwave)
     }
 
     /// The route of a path with its decoded parameters.

@@ -174,6 +174,16 @@ where
     }));
 }
 
+/// After a refusal for which nothing of the body was read.
+pub(crate) fn linger_unless_read<B>(body: B, parts: &Parts)
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    if may_linger(parts) && !body.is_end_stream() {
+        linger(body);
+    }
+}
+
 pub(crate) fn too_large(limit: u64) -> Problem {
     Problem::new(Kind::TooLarge, "payload_too_large", format!("The request body is larger than {limit} bytes."))
         .with_extra("limit_bytes", limit)

@@ -1,6 +1,7 @@
 //! Keys of the public API: made, narrowed, switched off, revoked, counted.
 
-use loopd_testkit::{Described, each_engine, json};
+use http::Method;
+use loopd_testkit::{Client, Described, each_engine, json};
 
 use crate::support::{Limited, World};
 
@@ -61,5 +62,52 @@ each_engine! {
         assert_eq!(refused.header("x-ratelimit-remaining"), Some("0"));
         assert!(refused.header("retry-after").and_then(|text| text.parse::<u32>().ok()).is_some_and(|s| (1..=60).contains(&s)));
         other.get("/api/v1/health").await.expect_status(200);
+    }
+
+    async fn every_answer_to_a_key_counts_and_says_what_is_left(world: &Limited) {
+        let owner = world.owner().await;
+        let (key, reader) = (world.wave_key(&owner, &["*"]).await, world.wave_key(&owner, &["chats:read"]).await);
+        let huge = "x".repeat(3 * 1024 * 1024);
+        let say = |client: &Client| client.post("/api/v1/messages");
+        let asked = [
+            (405, key.put("/api/v1/messages").json(&json!({}))),
+            (405, key.delete("/api/v1/chats")),
+            (200, key.request(Method::OPTIONS, "/api/v1/messages")),
+            (406, key.get("/api/v1/chats").header("accept", "text/html")),
+            (404, key.get("/api/v1/chats").query("format", "xml")),
+            (404, key.get("/api/v1/messages/nothing/here")),
+            (413, say(&key).body("application/json", huge.clone())),
+            (415, say(&key).body("text/plain", "x")),
+            (400, say(&key).body("application/json", "{")),
+            (400, say(&key).json(&json!({}))),
+            (409, say(&key).json(&json!({"to": "250788123456", "text": "Hi"}))),
+            (200, key.get("/api/v1/health")),
+        ];
+        for (place, (status, request)) in asked.into_iter().enumerate() {
+            let answer = request.await.expect_status(status);
+            let left = answer.header("x-ratelimit-remaining").map(str::to_owned);
+            assert_eq!(left, Some((119 - place).to_string()), "{}: {}", answer.what, answer.text());
+        }
+        // The key comes first, then its budget, its scope, and the body last.
+        let unknown = world.client().with_token(&format!("lw_live_{}", "a".repeat(32)));
+        for request in [unknown.put("/api/v1/messages"), unknown.get("/api/v1/chats").header("accept", "text/html"), say(&unknown).body("application/json", huge.clone())] {
+            assert_eq!(request.await.expect_status(401).text_at("/error"), "invalid_api_key");
+        }
+        assert_eq!(say(&reader).body("application/json", huge.clone()).await.expect_status(403).text_at("/error"), "insufficient_scope");
+        for left in (0..119).rev() {
+            let answer = reader.put("/api/v1/messages").await.expect_status(405);
+            assert_eq!(answer.header("x-ratelimit-remaining"), Some(left.to_string().as_str()));
+        }
+        for request in [reader.put("/api/v1/messages"), reader.get("/api/v1/chats").header("accept", "text/html"), say(&reader).body("application/json", huge)] {
+            let refused = request.await.expect_status(429);
+            assert_eq!((refused.text_at("/error"), refused.header("x-ratelimit-remaining")), ("rate_limited".to_owned(), Some("0")));
+            assert!(refused.header("retry-after").is_some());
+        }
+        // Nobody shows a key: nothing is counted, and the way of asking is what is wrong.
+        let nobody = world.client().put("/api/v1/messages").await.expect_status(405);
+        assert_eq!(nobody.header("x-ratelimit-remaining"), None);
+        world.client().get("/api/v1/messages/nothing/here").await.expect_status(404);
+        // Paths that take no key do not look at one.
+        unknown.get("/api/health").await.expect_status(200);
     }
 }
