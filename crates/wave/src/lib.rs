@@ -246,8 +246,9 @@ fn service() -> Vec<Operation> {
             Reply::json(200, &json!({"ok": true, "version": API_VERSION}))
         })
         .tag("loopwave")
-        .summary("Whether this key opens the API")
-        .keyed(&key::DOOR, &[key::LIVE], None)
-        .responds(200, "It does.", health),
+        .summary("Whether this key is valid")
+        .describe("Whatever it may do, and whatever became of the company's subscription.")
+        .keyed_alone(&key::DOOR, &[key::LIVE])
+        .responds(200, "It is.", health),
     ]
 }

@@ -106,6 +106,8 @@ pub struct Keyed {
     pub kinds: &'static [credential::Kind],
     /// What the key must have been given.
     pub scope: Option<&'static str>,
+    /// Whether the key is enough by itself: its company is not entered, and what became of its subscription does not matter.
+    pub is_alone: bool,
 }
 
 /// Which budget a call counts against (spec/loop.md 5.11).
@@ -337,7 +339,11 @@ impl Operation {
     }
     /// A key of these kinds, with `scope` if one is named.
     pub fn keyed(self, door: &'static Door, kinds: &'static [credential::Kind], scope: Option<&'static str>) -> Self {
-        self.access(Access::Key(Keyed { door, kinds, scope }))
+        self.access(Access::Key(Keyed { door, kinds, scope, is_alone: false }))
+    }
+    /// Any key of these kinds that is valid, whatever became of its company's subscription.
+    pub fn keyed_alone(self, door: &'static Door, kinds: &'static [credential::Kind]) -> Self {
+        self.access(Access::Key(Keyed { door, kinds, scope: None, is_alone: true }))
     }
     /// Sets access; everything but `Public` counts against the caller's budget from here on.
     pub fn access(mut self, access: Access) -> Self {

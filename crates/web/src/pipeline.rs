@@ -216,6 +216,9 @@ async fn admit_key(
     if let Some(scope) = keyed.scope {
         key.require_word(door, scope)?;
     }
+    if keyed.is_alone {
+        return Ok(Admission { caller, tenants: Vec::new(), is_union: false });
+    }
     let is_write = !operation.method.is_safe() && operation.has_effect;
     let tenant = kernel.enter_by_key(door, &caller, &key, is_write).await?;
     ask_gate(kernel, operation, parts, &tenant).await?;

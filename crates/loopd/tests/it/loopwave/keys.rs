@@ -47,6 +47,18 @@ each_engine! {
         }
         assert!(!paths.iter().any(|path| path.contains("loopwave")), "{paths:?}");
     }
+
+    async fn any_valid_key_is_healthy_whatever_became_of_the_subscription(world: &World) {
+        let owner = world.owner().await;
+        let key = world.wave_key(&owner, &["chats:read"]).await;
+        let found = owner.get("/api/v1/product-subscriptions/").query("product", "loopwave").await.expect_status(200);
+        let one = format!("/api/v1/product-subscriptions/{}/", found.text_at("/results/0/id"));
+        owner.post(&format!("{one}cancel/")).json(&json!({"at_once": true})).await.expect_status(200);
+        assert_eq!(key.get("/api/v1/chats").await.expect_status(403).text_at("/error"), "product_not_subscribed");
+        assert_eq!(key.get("/api/v1/health").await.expect_status(200).json(), json!({"ok": true, "version": "1.0.0"}));
+        let wrong = world.client().with_token(&format!("lw_live_{}", "a".repeat(32))).get("/api/v1/health").await;
+        assert_eq!((wrong.status, wrong.text_at("/error")), (401, "invalid_api_key".to_owned()));
+    }
 }
 
 each_engine! {
