@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use loopd_kernel::access::Door;
 use loopd_types::{Kind, Problem};
 use serde_json::{Map, Value, json};
 
@@ -52,16 +53,8 @@ pub fn assemble<'o>(
     }
     let responses: Map<String, Value> =
         refusals.into_iter().map(|status| (refusal_name(status), refusal(surface, status))).collect();
-    let mut schemes = json!({
-        "jwtAuth": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-        "internalKey": {"type": "apiKey", "in": "header", "name": "X-LOOP-API-KEY",
-            "description": "A server's key; never in browsers or apps."},
-    });
-    for operation in &sorted {
-        if let Access::Key(keyed) = operation.access {
-            schemes[keyed.door.scheme] = json!({"type": "http", "scheme": "bearer"});
-        }
-    }
+    let schemes: BTreeMap<String, Value> =
+        sorted.iter().flat_map(|operation| ways(operation)).map(|way| (way.scheme, way.declared)).collect();
     json!({
         "openapi": "3.1.0",
         "info": {"title": document.title, "version": document.version, "description": document.description},
@@ -137,13 +130,7 @@ fn describe(operation: &Operation, refusals: &mut BTreeSet<u16>) -> Value {
         "summary": operation.summary,
         "parameters": parameters(operation),
         "responses": responses(operation, refusals),
-        "security": match operation.access {
-            Access::Public => json!([]),
-            Access::Superuser => json!([{"jwtAuth": []}]),
-            Access::Any(doors) => doors.iter().map(|door| json!({door.scheme: []})).chain([json!({"jwtAuth": []}), json!({"internalKey": []})]).collect(),
-            Access::Key(keyed) => json!([{keyed.door.scheme: keyed.scope.into_iter().collect::<Vec<_>>()}]),
-            _ => json!([{"jwtAuth": []}, {"internalKey": []}]),
-        },
+        "security": ways(operation).into_iter().map(|way| json!({way.scheme: way.scopes})).collect::<Vec<_>>(),
     });
     if !operation.tag.is_empty() {
         out = out.with("tags", json!([operation.tag]));
@@ -161,6 +148,47 @@ fn describe(operation: &Operation, refusals: &mut BTreeSet<u16>) -> Value {
         out = out.with("requestBody", json!({"required": request.required, "content": content(&request.content)}));
     }
     out
+}
+
+/// One way to show who one is; any of an operation's is enough.
+struct Way {
+    scheme: String,
+    /// The scheme itself.
+    declared: Value,
+    scopes: Vec<&'static str>,
+}
+
+fn ways(operation: &Operation) -> Vec<Way> {
+    match operation.access {
+        Access::Public => Vec::new(),
+        Access::Superuser => vec![token()],
+        Access::Any(doors) => {
+            doors.iter().flat_map(|door| at_door(door, None)).chain([token(), internal_key()]).collect()
+        }
+        Access::Key(keyed) => at_door(keyed.door, keyed.scope),
+        _ => vec![token(), internal_key()],
+    }
+}
+
+fn token() -> Way {
+    let declared = json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"});
+    Way { scheme: "jwtAuth".to_owned(), declared, scopes: Vec::new() }
+}
+
+fn internal_key() -> Way {
+    let declared = json!({"type": "apiKey", "in": "header", "name": "X-LOOP-API-KEY",
+        "description": "A server's key; never in browsers or apps."});
+    Way { scheme: "internalKey".to_owned(), declared, scopes: Vec::new() }
+}
+
+/// A key of a surface of its own, as a bearer's, and in the door's own header if it has one.
+fn at_door(door: &Door, scope: Option<&'static str>) -> Vec<Way> {
+    let way = |scheme: String, declared: Value| Way { scheme, declared, scopes: scope.into_iter().collect() };
+    let bearer = way(door.scheme.to_owned(), json!({"type": "http", "scheme": "bearer"}));
+    let own = door
+        .header
+        .map(|name| way(format!("{}Header", door.scheme), json!({"type": "apiKey", "in": "header", "name": name})));
+    [bearer].into_iter().chain(own).collect()
 }
 
 fn parameters(operation: &Operation) -> Value {

@@ -46,6 +46,27 @@ each_engine! {
             assert!(paths.iter().any(|known| *known == path), "{path} is missing in {paths:?}");
         }
         assert!(!paths.iter().any(|path| path.contains("loopwave")), "{paths:?}");
+        // Both ways to show a key, and no others.
+        assert_eq!(
+            document["components"]["securitySchemes"],
+            json!({
+                "loopwaveKey": {"type": "http", "scheme": "bearer"},
+                "loopwaveKeyHeader": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            })
+        );
+        assert_eq!(
+            document["paths"]["/api/v1/messages"]["post"]["security"],
+            json!([{"loopwaveKey": ["messages:write"]}, {"loopwaveKeyHeader": ["messages:write"]}])
+        );
+        let message = &document["paths"]["/api/v1/chats/{chatId}/messages"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+            ["properties"]["data"]["items"]["properties"];
+        for member in ["location", "contacts", "choice", "replyTo", "mediaUrl"] {
+            assert!(message[member].is_object(), "{member} is missing in {message:#}");
+        }
+        let house = world.client().get("/api/schema/").query("format", "json").await.expect_status(200).json();
+        let mut schemes: Vec<&String> = house["components"]["securitySchemes"].as_object().expect("schemes").keys().collect();
+        schemes.sort();
+        assert_eq!(schemes, ["internalKey", "jwtAuth"]);
     }
 
     async fn any_valid_key_is_healthy_whatever_became_of_the_subscription(world: &World) {
