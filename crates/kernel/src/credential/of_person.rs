@@ -58,7 +58,16 @@ pub(crate) fn take_out_of(
                         "UPDATE credentials SET companies = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
                         params![key.company, key.id, Value::Json(Json::from(others).to_string()), kernel.now()],
                     )?;
-                    written_by(tx, kernel, key.company, actor, "update", "core.internal_api_key.updated", key.id, &before)?;
+                    written_by(
+                        tx,
+                        kernel,
+                        key.company,
+                        actor,
+                        "update",
+                        "core.internal_api_key.updated",
+                        key.id,
+                        &before,
+                    )?;
                 }
             }
             _ => {}

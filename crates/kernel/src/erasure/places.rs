@@ -295,7 +295,7 @@ mod tests {
             for column in table.columns.iter().filter(|column| column.kind == ColumnKind::Text) {
                 let is_word = |word: &&str| column.name == **word || column.name.ends_with(&format!("_{word}"));
                 assert!(
-                    !WORDS.iter().any(|word| is_word(&word)) || is_ours(&table.name, &column.name),
+                    !WORDS.iter().any(is_word) || is_ours(&table.name, &column.name),
                     "{}.{} sounds of the program's own words: name it in OURS (crates/kernel/src/erasure/places.rs)",
                     table.name,
                     column.name

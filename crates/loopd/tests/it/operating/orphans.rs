@@ -16,23 +16,22 @@ async fn a_killed_servers_jobs_are_done_at_the_next_start_where_no_other_can_hol
                 VALUES ('01890000-0000-7000-8000-000000000001', 'audit-seals', 0, '{}', 'queued', 0, 0)",
         )
         .await;
-        let id = "id = '01890000-0000-7000-8000-000000000001'";
         eventually("the job is done", async || db.numbers(done).await != [0]).await;
         server.kill();
-        db.run(&format!(
-            "UPDATE jobs SET state = 'running', lease_owner = 'gone', lease_until = 9000000000000000 WHERE {id}"
-        ))
+        db.run(
+            "UPDATE jobs SET state = 'running', lease_owner = 'gone', lease_until = 9000000000000000 \
+                WHERE id = '01890000-0000-7000-8000-000000000001'",
+        )
         .await;
         let server = program.serve();
-        let held = format!("SELECT COUNT(*) FROM jobs WHERE {id} AND state = 'running' AND lease_owner = 'gone'");
+        let done = "SELECT COUNT(*) FROM jobs WHERE id = '01890000-0000-7000-8000-000000000001' AND state = 'done'";
+        let held =
+            "SELECT COUNT(*) FROM jobs WHERE id = '01890000-0000-7000-8000-000000000001' AND lease_owner = 'gone'";
         if database.engine() == Engine::Sqlite {
-            eventually("it is done again", async || {
-                db.numbers(&format!("SELECT COUNT(*) FROM jobs WHERE {id} AND state = 'done'")).await == [1]
-            })
-            .await;
+            eventually("it is done again", async || db.numbers(done).await == [1]).await;
         } else {
             server.owner_again().await;
-            assert_eq!(db.numbers(&held).await, [1], "another node may be at it");
+            assert_eq!(db.numbers(held).await, [1], "another node may be at it");
         }
     }
 }
