@@ -33,7 +33,8 @@ export async function operator(base) {
 /** Confirms somebody's address by the letter that they have. */
 export async function confirm(base, email) {
   const { path } = await letter(base, email, 'verify-email');
-  await call(base, 'POST', '/api/v1/auth/email/verify/', { body: { token: new URL(path, base).searchParams.get('token') } });
+  const token = new URL(path, base).searchParams.get('token');
+  await call(base, 'POST', '/api/v1/auth/email/verify/', { body: { token, password: PASSWORD } });
 }
 
 /** The newest letter of `template` to `email`: where it stands, and the path and query of the link in it. */
@@ -103,6 +104,12 @@ export async function erase(base, language, others = false) {
 
 const submit = (page, name = /.*/) => page.locator('button[type="submit"]').filter({ hasText: name }).first().click();
 
+/** The letter shows whose mailbox it is, the password whose account. */
+async function confirmWith(page, password) {
+  await page.locator('#password').fill(password);
+  await submit(page);
+}
+
 /**
  * The pages behind letters. `path` makes what the page is about, for one language, and names it; `act` does what a person does there
  * to see it in this state. `refused` pages answer 4xx.
@@ -142,8 +149,9 @@ export const ACCOUNT_PAGES = [
     await submit(page);
   } },
   { name: 'verify', path: verify },
-  { name: 'verified', path: verify, act: (page) => submit(page) },
-  { name: 'address-changed', path: change, act: (page) => submit(page) },
+  { name: 'verify-refused', path: verify, refused: true, act: (page) => confirmWith(page, 'another password') },
+  { name: 'verified', path: verify, act: (page) => confirmWith(page, PASSWORD) },
+  { name: 'address-changed', path: change, act: (page) => confirmWith(page, PASSWORD) },
   { name: 'merge', path: merge },
   { name: 'merged', path: merge, act: (page) => submit(page) },
   { name: 'erase', path: erase },

@@ -163,7 +163,9 @@ each_engine! {
         }
         let membership = member.membership().await;
         let path = format!("/api/v1/memberships/{membership}/");
-        boss.patch(&path).json(&json!({"title": "Zebulon of memberships"})).await.expect_status(200);
+        for title in ["core", "Zebulon of memberships"] {
+            boss.patch(&path).json(&json!({"title": title})).await.expect_status(200);
+        }
         world.clock.advance(2 * DAY_US);
         seal::seal_all(&world.kernel).await.expect("days can be sealed");
         let root = world.sign_in(&root.email, "").await;
