@@ -10,10 +10,11 @@ use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::act::{self, Act};
+use super::act::{self, Act, Change};
 use super::store::{self, LISTING, New};
-use super::wire::{self, MANAGED, PUBLIC, Wanted};
+use super::wire::{self, Given, MANAGED, PUBLIC};
 use super::{RECIPIENTS_MOST, store::RECIPIENTS};
+use crate::address::Address;
 use crate::contact::LIFECYCLES;
 use crate::contact::store::people;
 use crate::key::{DOOR, LIVE};
@@ -34,7 +35,8 @@ fn op(operation: Operation, summary: &str) -> Operation {
     BROADCASTS.document(operation, summary).tenant(BROADCASTS.product, &BROADCASTS.permission("action:manage"))
 }
 
-pub fn operations() -> Vec<Operation> {
+/// What a manager's body may say.
+fn managed_schema() -> Json {
     let mut body = wire::body_schema(MANAGED);
     body["properties"]["audience"] = schema::object([
         ("segment", schema::uuid().describe("A saved segment, instead of stages and tags.")),
@@ -46,6 +48,10 @@ pub fn operations() -> Vec<Operation> {
         "Instead of `recipients`: contacts of these stages and with these tags, those of a segment, or everybody, as they are now, \
          without those who opted out. An audience that names nobody, or a condition that there is not, is refused.",
     );
+    body
+}
+
+pub fn operations() -> Vec<Operation> {
     let mut all = vec![
         Operation::post("loopwave_broadcast_create", "/api/v1/broadcasts", publish)
             .tag("loopwave")
@@ -59,10 +65,48 @@ pub fn operations() -> Vec<Operation> {
         BROADCASTS.retrieve_in_companies(),
         handled(
             op(Operation::post(BROADCASTS.operation_id("create"), BROADCASTS.url(), nothing), "Draft a broadcast")
-                .body(body.required(["name"]))
+                .body(managed_schema().required(["name"]))
                 .responds(201, "The broadcast as it is now.", BROADCASTS.row())
                 .responds(409, REFUSED, schema::component("Error")),
             draft,
+        ),
+        BROADCASTS.write_item(
+            op(
+                Operation::patch(BROADCASTS.operation_id("partial_update"), BROADCASTS.item_url(), nothing),
+                "Change a broadcast that has not begun",
+            )
+            .describe(
+                "What is left out stays as it is. A message takes the place of a template, and a template of a message; recipients or an audience                  take the place of everybody that it went to; an empty `number` is the first that is ready; a `scheduled_at` has it begin by                  itself, and null makes a draft of it again.",
+            )
+            .body(managed_schema())
+            .responds(
+                409,
+                &format!(
+                    "`already_begun`, or `invalid_transition` for one that was cancelled: `allowed` says what can be done. {REFUSED}"
+                ),
+                schema::component("Error"),
+            ),
+            change,
+        ),
+        handled(
+            op(
+                Operation::delete(BROADCASTS.operation_id("destroy"), BROADCASTS.item_url(), nothing),
+                "Delete a draft, or what was cancelled before it began",
+            )
+            .responds_empty(204, "Deleted.")
+            .responds(
+                409,
+                "`already_begun`: what became of it is kept, cancel it instead. `invalid_transition`: it waits to begin, cancel it first.                  `allowed` says what can be done.",
+                schema::component("Error"),
+            ),
+            |call: Call| async move {
+                let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
+                call.commit(tenant.view(), move |tx| {
+                    act::delete(tx, &kernel, &tenant, id)?;
+                    Ok(Reply::no_content())
+                })
+                .await
+            },
         ),
         handled(
             op(
@@ -110,41 +154,42 @@ pub fn operations() -> Vec<Operation> {
 }
 
 /// The number that a body names.
-fn number_of(tx: &mut Tx<'_>, tenant: &Tenant, wanted: &Wanted, field: &'static str) -> Result<Option<Uuid>> {
-    let Some(name) = &wanted.from else { return Ok(None) };
+fn number_of(tx: &mut Tx<'_>, tenant: &Tenant, name: Option<&str>, field: &'static str) -> Result<Option<Uuid>> {
+    let Some(name) = name else { return Ok(None) };
     match number::find_public(tx, tenant.company, name)? {
         Some(number) => Ok(Some(number.id)),
         None => Err(Problem::field(field, "does_not_exist", "There is no such number.")),
     }
 }
 
+/// Makes a broadcast as a body says, and queues it when that says so, or a moment.
 fn make(
     tx: &mut Tx<'_>,
     kernel: &Kernel,
     tenant: &Tenant,
     id: Uuid,
-    wanted: &Wanted,
-    field: &'static str,
+    given: Given,
+    (field, begins): (&'static str, bool),
 ) -> Result<()> {
-    let new = New {
-        name: wanted.name.clone(),
-        message: wanted.message.clone(),
-        template: wanted.template.clone(),
-        number: number_of(tx, tenant, wanted, field)?,
-        recipients: wanted.recipients.clone(),
+    let (Some(name), Some(message)) = (given.name, given.message) else {
+        return Err(Problem::internal("input that was checked is gone"));
     };
-    act::create(tx, kernel, tenant, id, &new)
+    let number = number_of(tx, tenant, given.from.flatten().as_deref(), field)?;
+    let recipients = given.recipients.unwrap_or_default();
+    act::create(tx, kernel, tenant, id, &New { name, message, template: given.template, number, recipients })?;
+    match given.scheduled_at.flatten() {
+        None if !begins => Ok(()),
+        at => act::act(tx, kernel, tenant, id, Act::Start(at)),
+    }
 }
 
 async fn publish(call: Call) -> Result<Reply> {
     let mut input = Input::new(call.json()?, false)?;
-    let wanted = wire::read(&mut input, PUBLIC, true)?;
+    let given = wire::read(&mut input, PUBLIC, true);
     input.finish()?;
-    let wanted = wanted.ok_or_else(|| Problem::internal("input that was checked is gone"))?;
     let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.kernel.new_id());
     call.commit(tenant.view(), move |tx| {
-        make(tx, &kernel, &tenant, id, &wanted, PUBLIC.from)?;
-        act::act(tx, &kernel, &tenant, id, Act::Start(wanted.scheduled_at))?;
+        make(tx, &kernel, &tenant, id, given.clone(), (PUBLIC.from, true))?;
         Reply::json(201, &wire::row(&store::get(tx, tenant.company, id)?))
     })
     .await
@@ -199,45 +244,64 @@ fn audience(input: &mut Input) -> Option<Audience> {
     None
 }
 
-async fn draft(call: Call) -> Result<Reply> {
-    let mut input = Input::new(call.json()?, false)?;
+/// What a manager's body says, and the audience that stands in place of recipients.
+fn read(body: Json, partial: bool) -> Result<(Given, Option<Audience>)> {
+    let mut input = Input::new(body, partial)?;
     let audience = input.has("audience").then(|| audience(&mut input));
-    let wanted = wire::read(&mut input, MANAGED, audience.is_none())?;
-    if audience.is_some() && wanted.as_ref().is_some_and(|wanted| !wanted.recipients.is_empty()) {
+    let needs_recipients = audience.is_none() && (!partial || input.has("recipients"));
+    let given = wire::read(&mut input, MANAGED, needs_recipients);
+    if audience.is_some() && given.recipients.as_ref().is_some_and(|recipients| !recipients.is_empty()) {
         input.refuse("audience", "invalid", "Name recipients or an audience, not both.");
     }
     input.finish()?;
-    let wanted = wanted.ok_or_else(|| Problem::internal("input that was checked is gone"))?;
+    Ok((given, audience.flatten()))
+}
+
+/// The people of an audience, as it is now.
+fn members(tx: &mut Tx<'_>, tenant: &Tenant, audience: &Audience) -> Result<Vec<(Address, Option<String>)>> {
+    let filter = match audience {
+        Audience::Segment(id) => {
+            let found = segment::store::get(tx, tenant.company, *id);
+            let unknown = || Problem::field("audience", "does_not_exist", "There is no such segment.");
+            found.map_err(|_| unknown())?.filter.conditions()
+        }
+        Audience::Contacts(conditions) => conditions.conditions(),
+    };
+    let found = people(tx, tenant.company, &filter, RECIPIENTS_MOST)?;
+    if found.is_empty() {
+        return Err(Problem::field("audience", "empty", "Nobody is in this audience."));
+    }
+    if found.len() > RECIPIENTS_MOST {
+        let words = format!("More than {RECIPIENTS_MOST} people are in this audience.");
+        return Err(Problem::field("audience", "too_many", words));
+    }
+    Ok(found)
+}
+
+async fn draft(call: Call) -> Result<Reply> {
+    let (given, audience) = read(call.json()?, false)?;
     let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.kernel.new_id());
-    let audience = audience.flatten();
     call.commit(tenant.view(), move |tx| {
-        let mut wanted = wanted.clone();
+        let mut given = given.clone();
         if let Some(audience) = &audience {
-            let filter = match audience {
-                Audience::Segment(id) => {
-                    let found = segment::store::get(tx, tenant.company, *id);
-                    let unknown = || Problem::field("audience", "does_not_exist", "There is no such segment.");
-                    found.map_err(|_| unknown())?.filter.conditions()
-                }
-                Audience::Contacts(conditions) => conditions.conditions(),
-            };
-            wanted.recipients = people(tx, tenant.company, &filter, RECIPIENTS_MOST)?;
-            if wanted.recipients.is_empty() {
-                return Err(Problem::field("audience", "empty", "Nobody is in this audience."));
-            }
-            if wanted.recipients.len() > RECIPIENTS_MOST {
-                return Err(Problem::field(
-                    "audience",
-                    "too_many",
-                    format!("More than {RECIPIENTS_MOST} people are in this audience."),
-                ));
-            }
+            given.recipients = Some(members(tx, &tenant, audience)?);
         }
-        make(tx, &kernel, &tenant, id, &wanted, MANAGED.from)?;
-        if wanted.scheduled_at.is_some() {
-            act::act(tx, &kernel, &tenant, id, Act::Start(wanted.scheduled_at))?;
-        }
+        make(tx, &kernel, &tenant, id, given, (MANAGED.from, false))?;
         BROADCASTS.answer(tx, 201, id, tenant.company)
     })
     .await
+}
+
+fn change(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json) -> Result<()> {
+    let (given, audience) = read(body, true)?;
+    // What is not there is not found, whatever else is wrong.
+    store::get(tx, tenant.company, id)?;
+    let recipients = match &audience {
+        Some(audience) => Some(members(tx, tenant, audience)?),
+        None => given.recipients,
+    };
+    let number = given.from.map(|name| number_of(tx, tenant, name.as_deref(), MANAGED.from)).transpose()?;
+    let says = given.message.map(|message| (message, given.template));
+    let change = Change { name: given.name, says, number, recipients, scheduled_at: given.scheduled_at };
+    act::change(tx, kernel, tenant, id, &change)
 }

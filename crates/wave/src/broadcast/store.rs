@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use loopd_kernel::Kernel;
+use loopd_kernel::audit::Told;
 use loopd_kernel::listing::{Column, ColumnKind, Listing, column, searched};
 use loopd_store::{Reader, Row, StoreError, Tx, Value, View, dialect, params};
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
@@ -62,8 +63,15 @@ const RECIPIENT: [Column; 7] = [
     column("settled_at", "r.settled_at", ColumnKind::Time).nullable(),
 ];
 
+/// What the log tells of a change. Of whom it goes to, only how many.
+pub const TOLD: Told = Told {
+    listing: &LISTING,
+    fields: &["name", "message", "template", "number", "status", "scheduled_at"],
+    label: "name",
+};
+
 /// A broadcast.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Broadcast {
     pub id: Uuid,
     pub name: String,
@@ -91,6 +99,16 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
+    /// Whether a turn of it was taken: what it says and whom it goes to stays as it is.
+    pub fn has_begun(&self) -> bool {
+        self.started_at.is_some() || matches!(self.status, Status::Sending | Status::Completed)
+    }
+
+    /// Whether its turn has come.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.next_at.is_some_and(|at| at <= now)
+    }
+
     /// Whether nobody is left to write to, and everybody's message is settled.
     pub fn is_done(&self) -> bool {
         self.sent + self.failed + self.skipped >= self.total
@@ -165,7 +183,7 @@ pub fn insert(
     by: Option<Uuid>,
     now: Timestamp,
 ) -> Result<()> {
-    let template = new.template.as_ref().map(serde_json::to_string).transpose().map_err(Problem::internal)?;
+    let template = written(new.template.as_ref())?;
     let total = i64::try_from(new.recipients.len()).unwrap_or(i64::MAX);
     tx.execute(
         "INSERT INTO wave_broadcasts (company_id, id, name, message, number_id, status, total, created_by, created_at, updated_at, template) \
@@ -179,10 +197,19 @@ pub fn insert(
             total,
             by,
             now,
-            template.map_or(Value::Null, Value::Json)
+            template
         ],
     )?;
-    for (place, (address, name)) in (0_i64..).zip(&new.recipients) {
+    address(tx, company, id, &new.recipients)
+}
+
+fn written(template: Option<&Asked>) -> Result<Value> {
+    let text = template.map(serde_json::to_string).transpose().map_err(Problem::internal)?;
+    Ok(text.map_or(Value::Null, Value::Json))
+}
+
+fn address(tx: &mut Tx<'_>, company: CompanyId, id: Uuid, recipients: &[(Address, Option<String>)]) -> Result<()> {
+    for (place, (address, name)) in (0_i64..).zip(recipients) {
         tx.push(
             "INSERT INTO wave_broadcast_recipients (company_id, broadcast_id, place, jid, name, status) VALUES ($1, $2, $3, $4, $5, 'pending')",
             params![company, id, place, address.to_string(), name.as_deref()],
@@ -191,7 +218,56 @@ pub fn insert(
     Ok(())
 }
 
-/// Writes everything of a broadcast that changes, from a row that this transaction holds.
+/// Writes what a broadcast says and to how many, from a row that this transaction holds; [`keep`] writes the rest.
+///
+/// # Errors
+/// The database's.
+pub fn rewrite(tx: &mut Tx<'_>, company: CompanyId, broadcast: &Broadcast) -> Result<()> {
+    let template = written(broadcast.template.as_ref())?;
+    tx.push(
+        "UPDATE wave_broadcasts SET name = $3, message = $4, template = $5, number_id = $6, total = $7 WHERE company_id = $1 AND id = $2",
+        params![
+            company,
+            broadcast.id,
+            broadcast.name.as_str(),
+            broadcast.message.as_str(),
+            template,
+            broadcast.number,
+            broadcast.total
+        ],
+    )?;
+    Ok(())
+}
+
+/// Has a broadcast that has not begun go to others.
+///
+/// # Errors
+/// The database's.
+pub fn readdress(
+    tx: &mut Tx<'_>,
+    company: CompanyId,
+    id: Uuid,
+    recipients: &[(Address, Option<String>)],
+) -> Result<()> {
+    forget_recipients(tx, company, id)?;
+    address(tx, company, id, recipients)
+}
+
+fn forget_recipients(tx: &mut Tx<'_>, company: CompanyId, id: Uuid) -> Result<()> {
+    let sql = "DELETE FROM wave_broadcast_recipients WHERE company_id = $1 AND broadcast_id = $2";
+    tx.execute(sql, &params![company, id])?;
+    Ok(())
+}
+
+/// # Errors
+/// The database's.
+pub fn delete(tx: &mut Tx<'_>, company: CompanyId, id: Uuid) -> Result<()> {
+    forget_recipients(tx, company, id)?;
+    tx.execute("DELETE FROM wave_broadcasts WHERE company_id = $1 AND id = $2", &params![company, id])?;
+    Ok(())
+}
+
+/// Writes everything of a broadcast that changes as it goes, from a row that this transaction holds.
 ///
 /// # Errors
 /// The database's.

@@ -27,7 +27,7 @@ pub fn turn(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Resu
     let now = kernel.now();
     let mut broadcast = store::lock(tx, tenant.company, id)?;
     // Another node was faster.
-    if broadcast.next_at.is_none_or(|at| at > now) {
+    if !broadcast.is_due(now) {
         return Ok(());
     }
     if broadcast.resumes_at.is_some() {
@@ -245,6 +245,7 @@ pub(super) fn pause(broadcast: &mut Broadcast, reason: &str) {
 
 pub(super) fn go_on(broadcast: &mut Broadcast, now: Timestamp) {
     broadcast.status = Status::Sending;
+    broadcast.started_at.get_or_insert(now);
     broadcast.pause_reason = None;
     broadcast.failed_in_row = 0;
     broadcast.next_at = Some(now);
@@ -270,8 +271,12 @@ pub(super) fn told(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, broadcast:
 /// # Errors
 /// 404; 503 from the database.
 pub fn hold(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, reason: &str) -> Result<()> {
-    let mut broadcast = store::lock(tx, tenant.company, id)?;
+    let (mut broadcast, now) = (store::lock(tx, tenant.company, id)?, kernel.now());
+    // Somebody has cancelled it, or made a draft of it again.
+    if !broadcast.is_due(now) {
+        return Ok(());
+    }
     pause(&mut broadcast, reason);
-    store::keep(tx, tenant.company, &broadcast, kernel.now())?;
+    store::keep(tx, tenant.company, &broadcast, now)?;
     told(tx, kernel, tenant, &broadcast)
 }

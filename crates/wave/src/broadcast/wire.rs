@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use loopd_kernel::input::Input;
-use loopd_types::{Result, Timestamp};
+use loopd_types::Timestamp;
 use loopd_web::{Schema as _, schema};
 use serde_json::{Value as Json, json};
 
@@ -66,17 +66,17 @@ pub fn row_schema() -> Json {
     schema::object(fields).required(names)
 }
 
-/// What a body asks for.
+/// What a body says of a broadcast; `None` where it says nothing.
 #[derive(Clone, Debug)]
-pub struct Wanted {
-    pub name: String,
+pub struct Given {
+    pub name: Option<String>,
     /// Empty where a template stands in its place.
-    pub message: String,
+    pub message: Option<String>,
     pub template: Option<Asked>,
-    pub recipients: Vec<(Address, Option<String>)>,
-    /// The number, as the API calls it.
-    pub from: Option<String>,
-    pub scheduled_at: Option<Timestamp>,
+    pub recipients: Option<Vec<(Address, Option<String>)>>,
+    /// The number, as the API calls it; `Some(None)` for the first that is ready.
+    pub from: Option<Option<String>>,
+    pub scheduled_at: Option<Option<Timestamp>>,
 }
 
 /// The names of a body's members: the public API's and the management's differ.
@@ -121,11 +121,8 @@ pub fn body_schema(names: Names) -> Json {
     ])
 }
 
-/// Reads a body; recipients may be missing where `input` says them otherwise.
-///
-/// # Errors
-/// 400 with every complaint.
-pub fn read(input: &mut Input, names: Names, needs_recipients: bool) -> Result<Option<Wanted>> {
+/// Reads a body; recipients may be missing where `input` says them otherwise. What is wrong with it is noted in `input`.
+pub fn read(input: &mut Input, names: Names, needs_recipients: bool) -> Given {
     let name = input.required_text("name", NAME_MOST);
     let message = match input.has("template") {
         true if input.has("message") => {
@@ -136,25 +133,31 @@ pub fn read(input: &mut Input, names: Names, needs_recipients: bool) -> Result<O
         false => input.required_text("message", TEXT_MOST),
     };
     let template = template::asked(input);
-    let from = input.text(names.from, 128).filter(|text| !text.is_empty());
-    let scheduled_at = input.moment(names.scheduled_at).flatten();
+    let from = input.text(names.from, 128).map(|text| Some(text).filter(|text| !text.is_empty()));
+    let scheduled_at = input.moment(names.scheduled_at);
     let rows = input.list("recipients", RECIPIENTS_MOST);
     if needs_recipients && rows.as_ref().is_none_or(Vec::is_empty) {
         input.refuse("recipients", "required", "Name at least one recipient.");
     }
+    let recipients = rows.map(|rows| each_once(input, names, &rows));
+    Given { name, message, template, recipients, from, scheduled_at }
+}
+
+/// Whom the rows of a body name.
+fn each_once(input: &mut Input, names: Names, rows: &[Json]) -> Vec<(Address, Option<String>)> {
     let (mut recipients, mut seen) = (Vec::new(), HashSet::new());
-    for (place, row) in rows.unwrap_or_default().into_iter().enumerate() {
+    for (place, row) in rows.iter().enumerate() {
         let address = row[names.chat].as_str().and_then(Address::parse);
         let Some(address) = address else {
             let words =
                 format!("Recipient {}: `{}` must be digits with country code, or a full jid.", place + 1, names.chat);
             input.refuse("recipients", "invalid", words);
-            return Ok(None);
+            break;
         };
         let name = row["name"].as_str().map(|text| text.chars().take(200).collect::<String>());
         if seen.insert(address.clone()) {
             recipients.push((address, name.filter(|text| !text.trim().is_empty())));
         }
     }
-    Ok(name.zip(message).map(|(name, message)| Wanted { name, message, template, recipients, from, scheduled_at }))
+    recipients
 }

@@ -13,7 +13,7 @@ use crate::support::{Actor, eventually};
 
 const CUSTOMER: &str = "250788123456";
 
-fn news(status: &str) -> Value {
+pub fn news(status: &str) -> Value {
     json!({
         "id": "771", "name": "news", "language": "en", "category": "MARKETING", "status": status,
         "components": [{"type": "BODY", "text": "Dear {{1}} of {{2}}, the new helmets are here."}],
@@ -21,12 +21,12 @@ fn news(status: &str) -> Value {
 }
 
 /// The template, filled in with these two.
-fn says(one: &str, two: &str) -> Value {
+pub fn says(one: &str, two: &str) -> Value {
     let text = |words: &str| json!({"type": "text", "text": words});
     json!({"name": "news", "language": "en", "components": [{"type": "body", "parameters": [text(one), text(two)]}]})
 }
 
-async fn synced(owner: &Actor, line: &Line) {
+pub async fn synced(owner: &Actor, line: &Line) {
     owner.post(&format!("/api/v1/loopwave/numbers/{}/templates/sync/", line.id)).await.expect_status(200);
     pace(owner, json!({"gap_min_seconds": 0, "gap_max_seconds": 0})).await;
 }

@@ -3,6 +3,7 @@
 mod activity;
 mod assignment;
 mod automations;
+mod broadcast_drafts;
 mod broadcasts;
 mod cloud;
 mod cloud_broadcasts;

@@ -55,11 +55,15 @@ pub(super) async fn loopwave(world: &World, tour: &mut Tour) {
     tour.get("/api/v1/loopwave/broadcasts/").await;
     tour.get(&news).await;
     tour.get(&format!("{news}recipients/")).await;
+    tour.patch(&news, json!({"message": "Muraho {{name}}"})).await;
     let later = json!({"scheduled_at": "2030-01-01T00:00:00Z"});
     tour.post(&format!("{news}start/"), later).await;
     for act in ["pause", "resume", "retry-failed", "cancel"] {
         tour.post(&format!("{news}{act}/"), json!({})).await;
     }
+    let body = json!({"name": "Nothing", "message": "Hi", "recipients": [{"chat_id": "250788120001"}]});
+    let nothing = tour.post("/api/v1/loopwave/broadcasts/", body).await.text_at("/id");
+    tour.delete(&format!("/api/v1/loopwave/broadcasts/{nothing}/")).await;
     tour.get("/api/v1/loopwave/preferences/").await;
     tour.patch("/api/v1/loopwave/preferences/", json!({"mask_numbers": false})).await;
     tour.delete(&item).await;
