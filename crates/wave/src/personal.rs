@@ -90,6 +90,18 @@ pub fn records() -> Vec<Records> {
             blanks: vec![own("jid"), gone("name")],
             ..of("wave_broadcast_recipients", "", &[])
         },
+        Records {
+            contacts: names(&["jid"]),
+            names: names(&["name"]),
+            blanks: vec![
+                own("jid"),
+                gone("name"),
+                gone("author"),
+                gone("wa_id"),
+                to("content", Value::Json("{}".into())),
+            ],
+            ..of("wave_sandbox_past", "", &[])
+        },
     ]
 }
 

@@ -37,7 +37,7 @@ const TAX: &str =
     "tax law keeps bills, with the name they were written to; e-mail addresses and telephone numbers are taken out";
 const COMPANYS: &str = "belongs to the company";
 
-pub const PLACES: [Place; 108] = [
+pub const PLACES: [Place; 109] = [
     place("account_tokens", Fate::Opens(&["user_id", "other_user_id"]), ""),
     place("api_client_apps", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("audit_logs", Fate::Searched(Scope::Anywhere, Some("target_id")), HISTORY),
@@ -142,6 +142,7 @@ pub const PLACES: [Place; 108] = [
     place("wave_reply_windows", Fate::Nobodys, ""),
     place("wave_sandbox_lines", Fate::Nobodys, ""),
     place("wave_sandbox_messages", Fate::Searched(Scope::Anywhere, None), COMPANYS),
+    place("wave_sandbox_past", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_saved_views", Fate::Removed(&["owner_id"]), COMPANYS),
     place("wave_segments", Fate::Searched(Scope::Anywhere, None), COMPANYS),
     place("wave_templates", Fate::Nobodys, ""),

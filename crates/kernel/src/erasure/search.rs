@@ -92,11 +92,12 @@ pub(super) fn tables(kernel: &Kernel, with_records: bool) -> Vec<Searched> {
 
 /// Columns that stay as they are where nobody's records are gone through: by these a messenger writes to people, and a word in their place
 /// could be written to by nobody, or be there twice.
-const ADDRESSES: [(&str, &str); 4] = [
+const ADDRESSES: [(&str, &str); 5] = [
     ("wave_broadcast_recipients", "jid"),
     ("wave_chats", "jid"),
     ("wave_outgoing", "jid"),
     ("wave_sandbox_messages", "jid"),
+    ("wave_sandbox_past", "jid"),
 ];
 
 /// Every text of these tables that is no part of a key and not the program's own ([`is_ours`]): a column that is added later is searched by itself.

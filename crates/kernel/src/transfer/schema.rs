@@ -13,7 +13,7 @@ const USED: &str =
 const PLANS: &str = "plans are this installation's: choose one where the company arrives";
 
 /// Tables with a company that stay behind, and why.
-const LEFT_OUT: [(&str, &str); 48] = [
+const LEFT_OUT: [(&str, &str); 49] = [
     (
         "audit_seals",
         "signed with this installation's secret; the rows themselves go along, and are sealed anew where they arrive",
@@ -67,6 +67,7 @@ const LEFT_OUT: [(&str, &str); 48] = [
     ("wave_reply_windows", "what happened by itself in this minute"),
     ("wave_sandbox_lines", "how simulated telephones misbehave"),
     ("wave_sandbox_messages", "what simulated telephones were sent"),
+    ("wave_sandbox_past", "what simulated telephones know, and were not asked for"),
     ("wave_first_contacts", "whom lines that are linked here wrote to within a day"),
     ("wave_paces", "the pace of lines that are linked here"),
     ("wave_web_states", "keys of devices that are linked here, sealed here: link the number where the company arrives"),

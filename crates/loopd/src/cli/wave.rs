@@ -231,7 +231,7 @@ pub(super) async fn link(
     let (shared, whose, phone) = (kernel.clone(), tenant.clone(), phone.to_owned());
     let scan = move |tx: &mut Tx<'_>| {
         number::change(tx, &shared, &whose, id, &shows)?;
-        act::scan(tx, &shared, &whose, id, Some(phone.clone()), &history)?;
+        act::scan(tx, &shared, &whose, id, Some(phone.clone()), &history, &[])?;
         number::get(tx, company, id)
     };
     let linked = kernel.db.write(tenant.view(), scan).await.map_err(words)?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use loopd_kernel::input::Input;
 use loopd_kernel::job::Runner;
-use loopd_kernel::{Kernel, file};
+use loopd_kernel::{Kernel, Tenant, file};
 use loopd_store::Reader;
 use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use serde::{Deserialize, Serialize};
@@ -245,6 +245,17 @@ pub struct Pairing {
     pub until: Timestamp,
 }
 
+/// What came of asking for older messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Brought {
+    /// Those that were not known.
+    pub messages: usize,
+    /// The chats that they are in.
+    pub chats: usize,
+    /// Whether asking again may bring more.
+    pub has_more: bool,
+}
+
 /// What an engine can do; the inbox offers no more than that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Abilities {
@@ -337,11 +348,24 @@ pub trait Engine: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Brings a batch of messages that are older than those that were brought, for nobody to react to. What is known already is taken once.
+    ///
+    /// # Errors
+    /// 409 `history_unavailable` where WhatsApp tells none; 503 when the other side cannot be reached.
+    async fn older(&self, _kernel: &Arc<Kernel>, _tenant: &Arc<Tenant>, _number: &Number) -> Result<Brought> {
+        Err(no_history("Older messages cannot be fetched for numbers of this engine."))
+    }
+
     /// Gives the runner the jobs of this engine.
     fn register_jobs(self: Arc<Self>, _runner: &mut Runner) {}
 
     /// What it does beside, until `stop`: holding connections.
     async fn run(self: Arc<Self>, _kernel: Arc<Kernel>, _stop: watch::Receiver<bool>) {}
+}
+
+/// 409: there are no older messages to be had.
+pub fn no_history(words: &'static str) -> Problem {
+    Problem::conflict("history_unavailable", words)
 }
 
 /// What the engines do beside, until `stop`.

@@ -9,7 +9,7 @@ use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::{Value as Json, json};
 
 use super::store::{self, LISTING, New};
-use crate::engine::Settled;
+use crate::engine::{Brought, Settled};
 use crate::{PRODUCT, Wave};
 
 pub const NUMBERS: Rows = Rows::of(PRODUCT, "numbers", "LoopwaveNumber", &LISTING);
@@ -30,7 +30,7 @@ pub fn linking(operation: Operation, summary: &str) -> Operation {
 }
 
 pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
-    let (to_create, to_connect, to_unlink) = (wave.clone(), wave.clone(), wave.clone());
+    let (to_create, to_connect, to_sync, to_unlink) = (wave.clone(), wave.clone(), wave.clone(), wave.clone());
     let engines: Vec<&'static str> = wave.engines().collect();
     let mut members =
         vec![("label", schema::text(1, LABEL_MOST as u32).example("Sales")), ("engine", schema::one_of(engines))];
@@ -71,6 +71,27 @@ pub fn operations(wave: &Arc<Wave>) -> Vec<Operation> {
             )
             .responds(200, "The number as it is now.", NUMBERS.row()),
             move |call| connect(call, to_connect.clone()),
+        ),
+        handled(
+            linking(
+                Operation::post(
+                    NUMBERS.operation_id("sync_history"),
+                    format!("{}sync-history/", NUMBERS.item_url()),
+                    nothing,
+                ),
+                "Fetch a batch of older messages from a number's telephone",
+            )
+            .describe(
+                "They are kept as what was there before: nobody reacts to them, nothing is unread, and no webhook tells. What is known is \
+                 taken once, so asking again does no harm.",
+            )
+            .responds(200, "What it brought.", brought_schema())
+            .responds(
+                409,
+                "`history_unavailable`: there are none to be had for numbers of its engine. `not_ready`: connect it first.",
+                schema::component("Error"),
+            ),
+            move |call| sync_history(call, to_sync.clone()),
         ),
         handled(
             linking(
@@ -148,6 +169,34 @@ async fn connect(call: Call, wave: Arc<Wave>) -> Result<Reply> {
     call.commit(tenant.view(), move |tx| {
         store::apply(tx, &kernel, &tenant, id, &change)?;
         NUMBERS.answer(tx, 200, id, tenant.company)
+    })
+    .await
+}
+
+fn brought_schema() -> Json {
+    let fields = [
+        ("messages", schema::integer().describe("Messages that were not known.")),
+        ("chats", schema::integer().describe("The chats that they are in.")),
+        ("has_more", schema::boolean().describe("Whether asking again may bring more.")),
+    ];
+    let names = fields.clone().map(|(name, _)| name);
+    schema::object(fields).required(names)
+}
+
+async fn sync_history(call: Call, wave: Arc<Wave>) -> Result<Reply> {
+    Input::new(call.json()?, true)?.finish()?;
+    let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
+    let company = tenant.company;
+    let number = kernel.db.read(tenant.view(), move |reader| store::get(reader, company, id)).await?;
+    let engine = wave.engine(&number.engine).ok_or_else(|| no_engine(&number.engine))?;
+    if engine.abilities().history && !number.is_ready() {
+        return Err(Problem::conflict("not_ready", "The number is not ready. Connect it first."));
+    }
+    let brought = engine.older(&kernel, &tenant, &number).await?;
+    call.commit(tenant.view(), move |tx| {
+        store::synced(tx, &kernel, &tenant, &number, brought)?;
+        let Brought { messages, chats, has_more } = brought;
+        Reply::json(200, &json!({"messages": messages, "chats": chats, "has_more": has_more}))
     })
     .await
 }

@@ -9,7 +9,7 @@ use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use serde_json::{Value as Json, json};
 
 use super::{Number, Rest, State};
-use crate::engine::Change;
+use crate::engine::{Brought, Change};
 use crate::{PRODUCT, broadcast, event};
 
 /// Numbers as people see them; never what opens them.
@@ -357,6 +357,15 @@ pub enum Counted {
     Sent,
     Failed,
     Received,
+}
+
+/// Puts it on record that somebody asked for a line's older messages, and what that brought.
+///
+/// # Errors
+/// The database's.
+pub fn synced(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, number: &Number, brought: Brought) -> Result<()> {
+    let changes = json!({"messages": [null, brought.messages], "chats": [null, brought.chats]}).to_string();
+    Ok(audit::record(tx, kernel, tenant, entry(number, "sync-history", Some(changes)))?)
 }
 
 fn entry<'a>(number: &'a Number, action: &'a str, changes: Option<String>) -> audit::Entry<'a> {

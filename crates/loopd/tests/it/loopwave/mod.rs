@@ -28,6 +28,7 @@ mod masking;
 mod media;
 mod messages;
 mod notices;
+mod past;
 mod reports;
 mod sandbox;
 mod search;

@@ -15,8 +15,8 @@ mod webhook;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use loopd_kernel::Kernel;
 use loopd_kernel::input::Input;
+use loopd_kernel::{Kernel, Tenant};
 use loopd_types::{CompanyId, Problem, Result, Uuid};
 use loopd_web::{Schema as _, schema};
 use serde_json::{Value as Json, json};
@@ -24,7 +24,7 @@ use serde_json::{Value as Json, json};
 use self::account::{Config, Secrets};
 use self::graph::{Graph, Line, Trouble};
 use self::uploads::Uploads;
-use super::{Abilities, Change, Engine, Failure, Outgoing, Sent, Settled, Signal, Unsent};
+use super::{Abilities, Brought, Change, Engine, Failure, Outgoing, Sent, Settled, Signal, Unsent, no_history};
 use crate::limit;
 use crate::number::{self, Number, State};
 use crate::settings::{Failpoint, Settings};
@@ -111,6 +111,10 @@ impl Engine for Cloud {
 
     fn abilities(&self) -> Abilities {
         Abilities { qr: false, groups: false, window: true, templates: true, media: true, history: false }
+    }
+
+    async fn older(&self, _kernel: &Arc<Kernel>, _tenant: &Arc<Tenant>, _number: &Number) -> Result<Brought> {
+        Err(no_history("The official Cloud API tells nothing from before a number was linked."))
     }
 
     fn members(&self) -> Vec<(&'static str, Json)> {

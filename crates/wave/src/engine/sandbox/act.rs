@@ -1,5 +1,7 @@
 //! What can be done to a simulated line and in its customers' names; the API, the command line and the demo do the same.
 
+use std::collections::HashSet;
+
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::Tx;
 use loopd_types::{Problem, Result, Timestamp, Uuid, sha256_hex};
@@ -7,13 +9,15 @@ use loopd_types::{Problem, Result, Timestamp, Uuid, sha256_hex};
 use super::behaviour::Behaviour;
 use super::{NAME, store};
 use crate::address::Address;
-use crate::engine::{Change, Content, Failure, Received, Signal};
+use crate::engine::{Brought, Change, Content, Failure, Received, Signal};
 use crate::message::{self, Taken};
 use crate::number::{self, Number, State};
 use crate::outgoing;
 
 /// Messages that a telephone brings from before it was linked.
 pub const HISTORY_MOST: usize = 1_000;
+/// Messages that it tells at once when it is asked, as many as WhatsApp does.
+pub const BATCH: i64 = 50;
 
 /// What a simulated customer, or somebody in a group, wrote.
 #[derive(Clone, Debug)]
@@ -58,7 +62,8 @@ pub fn require_sandbox(number: &Number) -> Result<()> {
     Err(Problem::conflict("not_a_sandbox", "This number is real: nobody can write for its customers."))
 }
 
-/// A simulated telephone scans the code of a number: it is linked, and what the telephone knows from before comes with it.
+/// A simulated telephone scans the code of a number: it is linked, and what the telephone knows from before comes with it. What is older than
+/// that it keeps until it is asked ([`older`]).
 ///
 /// # Errors
 /// 404; 409 `no_code` for a number that shows none.
@@ -69,6 +74,7 @@ pub fn scan(
     id: Uuid,
     phone: Option<String>,
     history: &[Written],
+    older: &[Written],
 ) -> Result<()> {
     let known = number::store::lock(tx, tenant.company, id)?;
     require_sandbox(&known)?;
@@ -81,7 +87,29 @@ pub fn scan(
         let received = received(tx, kernel, tenant, written, Some(place))?;
         message::receive(tx, kernel, tenant, &number, &received)?;
     }
+    store::forget_past(tx, tenant.company, id)?;
+    for (place, written) in (history.len()..).zip(older) {
+        let received = received(tx, kernel, tenant, written, Some(place))?;
+        store::keep_past(tx, tenant.company, id, kernel.new_id(), &received)?;
+    }
     Ok(())
+}
+
+/// The telephone tells the newest of what it kept, in the transaction in which it is taken.
+///
+/// # Errors
+/// 404.
+pub fn older(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Result<Brought> {
+    // Two that ask at once are told one after the other.
+    let number = number::store::lock(tx, tenant.company, id)?;
+    let (mut messages, mut chats) = (0, HashSet::new());
+    for received in store::take_past(tx, tenant.company, id, BATCH)? {
+        if let Taken::New { chat, .. } = message::receive(tx, kernel, tenant, &number, &received)? {
+            messages += 1;
+            chats.insert(chat.id);
+        }
+    }
+    Ok(Brought { messages, chats: chats.len(), has_more: store::has_past(tx, tenant.company, id)? })
 }
 
 /// Somebody writes to a number, or in a group that it is in.

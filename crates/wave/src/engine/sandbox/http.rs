@@ -43,7 +43,14 @@ pub fn operations() -> Vec<Operation> {
     let history = schema::array(written_schema(true)).with("maxItems", HISTORY_MOST as u64).describe(
         "What the telephone knows from before: it is kept, and nobody reacts to it. The same again is taken once.",
     );
-    let to_scan = schema::object([("phone", schema::text(1, 40).example("250788000001")), ("history", history)]);
+    let older = schema::array(written_schema(true))
+        .with("maxItems", HISTORY_MOST as u64)
+        .describe("What it knows from before that: it tells it when it is asked (`sync-history/`).");
+    let to_scan = schema::object([
+        ("phone", schema::text(1, 40).example("250788000001")),
+        ("history", history),
+        ("older", older),
+    ]);
     let received = schema::object([
         ("sandbox", schema::constant(true)),
         ("taken", schema::boolean().describe("False for a message that was known.")),
@@ -171,12 +178,20 @@ fn scan(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json)
     if phone == Some(None) {
         input.refuse("phone", "invalid", "Write digits with the country code.");
     }
-    let mut history = Vec::new();
-    for (place, row) in input.list("history", HISTORY_MOST).unwrap_or_default().into_iter().enumerate() {
+    let (history, older) = (past(&mut input, "history")?, past(&mut input, "older")?);
+    input.finish()?;
+    let phone = phone.flatten().and_then(|address| address.telephone());
+    act::scan(tx, kernel, tenant, id, phone, &history, &older)
+}
+
+/// Messages from before.
+fn past(input: &mut Input, member: &'static str) -> Result<Vec<Written>> {
+    let mut all = Vec::new();
+    for (place, row) in input.list(member, HISTORY_MOST).unwrap_or_default().into_iter().enumerate() {
         match Input::new(row, false)
             .and_then(|mut row| written(&mut row, true).and_then(|it| row.finish().map(|()| it)))
         {
-            Ok(Some(one)) => history.push(one),
+            Ok(Some(one)) => all.push(one),
             Ok(None) => return Err(Problem::internal("input that was checked is gone")),
             Err(problem) => {
                 let why = problem
@@ -184,14 +199,12 @@ fn scan(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json)
                     .iter()
                     .flat_map(|(name, errors)| errors.iter().map(move |error| format!("{name}: {}", error.message)));
                 let words = format!("Message {}: {}", place + 1, why.collect::<Vec<_>>().join(" "));
-                input.refuse("history", "invalid", words);
+                input.refuse(member, "invalid", words);
                 break;
             }
         }
     }
-    input.finish()?;
-    let phone = phone.flatten().and_then(|address| address.telephone());
-    act::scan(tx, kernel, tenant, id, phone, &history)
+    Ok(all)
 }
 
 fn silence(tx: &mut Tx<'_>, _kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json) -> Result<()> {

@@ -14,11 +14,12 @@ pub use store::inbox;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use loopd_kernel::Kernel;
+use loopd_kernel::{Kernel, Tenant};
+use loopd_store::View;
 use loopd_types::{MINUTE_US, Problem, Result};
 
 use self::behaviour::{Fall, How};
-use super::{Abilities, Change, Engine, Failure, Fate, Outgoing, Sent, Signal, Unsent};
+use super::{Abilities, Brought, Change, Engine, Failure, Fate, Outgoing, Sent, Signal, Unsent};
 use crate::number::{Number, State};
 use crate::settings::{Failpoint, Settings};
 
@@ -70,8 +71,14 @@ impl Engine for Sandbox {
         Ok(Change { state: State::Qr, reason, qr: Some((code, until)), phone: None })
     }
 
-    async fn unlink(&self, _kernel: &Arc<Kernel>, _number: &Number) -> Result<()> {
-        Ok(())
+    async fn unlink(&self, kernel: &Arc<Kernel>, number: &Number) -> Result<()> {
+        let (company, id) = (number.company, number.id);
+        kernel.db.write(View::Company(company), move |tx| store::forget_past(tx, company, id)).await
+    }
+
+    async fn older(&self, kernel: &Arc<Kernel>, tenant: &Arc<Tenant>, number: &Number) -> Result<Brought> {
+        let (shared, tenant, id) = (kernel.clone(), tenant.clone(), number.id);
+        kernel.db.write(tenant.view(), move |tx| act::older(tx, &shared, &tenant, id)).await
     }
 
     async fn probe(&self, _kernel: &Arc<Kernel>, number: &Number) -> Result<Option<Change>> {
@@ -143,7 +150,7 @@ async fn file_of(kernel: &Arc<Kernel>, number: &Number, outgoing: &Outgoing) -> 
     let Some(id) = outgoing.content.media.as_ref().and_then(|media| media.file) else { return Ok(()) };
     let company = number.company;
     let read = move |reader: &mut loopd_store::Reader<'_>| Ok(loopd_kernel::file::find(reader, company, id)?.is_some());
-    match kernel.db.read(loopd_store::View::Company(company), read).await {
+    match kernel.db.read(View::Company(company), read).await {
         Ok(false) => Err(Failure { code: "file_gone".to_owned(), words: "The file is gone.".to_owned() }),
         _ => Ok(()),
     }

@@ -8,7 +8,8 @@ use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use serde_json::{Value as Json, json};
 
 use super::behaviour::{Behaviour, Fall, How};
-use crate::engine::{Content, Outgoing, Stage};
+use crate::address::Address;
+use crate::engine::{Content, Outgoing, Received, Stage};
 use crate::number::Number;
 
 /// What it calls a message of ours.
@@ -155,6 +156,80 @@ pub fn inbox(
             "taken_at": row.time(3)?.to_string(),
         }))
     })
+}
+
+/// Keeps a message of a telephone's past until it is asked for.
+///
+/// # Errors
+/// The database's.
+pub fn keep_past(tx: &mut Tx<'_>, company: CompanyId, number: Uuid, id: Uuid, received: &Received) -> Result<()> {
+    let content = serde_json::to_string(&received.content).map_err(Problem::internal)?;
+    tx.push(
+        "INSERT INTO wave_sandbox_past (company_id, id, number_id, wa_id, jid, name, author, from_me, content, at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        params![
+            company,
+            id,
+            number,
+            received.wa_id.as_str(),
+            received.chat.to_string(),
+            received.push_name.as_deref(),
+            received.author.as_deref(),
+            received.from_me,
+            Value::Json(content),
+            received.at
+        ],
+    )?;
+    Ok(())
+}
+
+/// Takes the newest messages of a telephone's past out of it, the oldest first.
+///
+/// # Errors
+/// The database's.
+pub fn take_past(tx: &mut Tx<'_>, company: CompanyId, number: Uuid, most: i64) -> Result<Vec<Received>> {
+    let sql = "SELECT id, wa_id, jid, name, author, from_me, content, at FROM wave_sandbox_past \
+         WHERE company_id = $1 AND number_id = $2 ORDER BY at DESC, id DESC LIMIT $3";
+    let found = tx.query(sql, &params![company, number, most], |row| Ok((row.uuid(0)?, read_past(row)?)))?;
+    for (id, _) in &found {
+        let sql = "DELETE FROM wave_sandbox_past WHERE company_id = $1 AND id = $2";
+        tx.push(sql, params![company, *id])?;
+    }
+    Ok(found.into_iter().rev().filter_map(|(_, received)| received).collect())
+}
+
+/// `None` for a message of somebody who was erased.
+fn read_past(row: &Row<'_>) -> Result<Option<Received>, StoreError> {
+    let (Some(wa_id), Some(chat)) = (row.opt_text(1)?, Address::parse(row.text(2)?)) else { return Ok(None) };
+    Ok(Some(Received {
+        wa_id: wa_id.to_owned(),
+        identities: if chat.is_group() { Vec::new() } else { vec![chat.clone()] },
+        chat,
+        push_name: row.opt_text(3)?.map(str::to_owned),
+        author: row.opt_text(4)?.map(str::to_owned),
+        from_me: row.bool(5)?,
+        content: serde_json::from_str(row.json(6)?).unwrap_or_default(),
+        at: row.time(7)?,
+        is_history: true,
+    }))
+}
+
+/// Whether a telephone has more of its past to tell.
+///
+/// # Errors
+/// The database's.
+pub fn has_past(reader: &mut Reader<'_>, company: CompanyId, number: Uuid) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM wave_sandbox_past WHERE company_id = $1 AND number_id = $2 LIMIT 1";
+    Ok(reader.first(sql, &params![company, number], |row| row.i64(0))?.is_some())
+}
+
+/// The telephone is another one, or gone.
+///
+/// # Errors
+/// The database's.
+pub fn forget_past(tx: &mut Tx<'_>, company: CompanyId, number: Uuid) -> Result<()> {
+    tx.execute("DELETE FROM wave_sandbox_past WHERE company_id = $1 AND number_id = $2", &params![company, number])?;
+    Ok(())
 }
 
 /// A message that comes one step further.

@@ -32,6 +32,7 @@ pub(super) async fn loopwave(world: &World, tour: &mut Tour) {
     tour.post(&format!("{item}sandbox/scan/"), json!({"phone": "250788000001"})).await;
     let received = tour.post(&format!("{item}sandbox/receive/"), json!({"from": "250788123456", "text": "Hi"})).await;
     tour.post(&format!("{item}sandbox/silence/"), json!({"silent": false})).await;
+    tour.post(&format!("{item}sync-history/"), json!({})).await;
     tour.get(&format!("{item}health/")).await;
     tour.get(&format!("{item}sandbox/")).await;
     tour.patch(&format!("{item}sandbox/"), json!({"deliver_after_ms": 400})).await;
