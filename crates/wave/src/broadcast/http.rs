@@ -81,7 +81,7 @@ pub fn operations() -> Vec<Operation> {
             .body(managed_schema())
             .responds(
                 409,
-                &format!(
+                format!(
                     "`already_begun`, or `invalid_transition` for one that was cancelled: `allowed` says what can be done. {REFUSED}"
                 ),
                 schema::component("Error"),
