@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::{Call, Operation, PageNumber, PageWriter, Param, Reply, Schema as _, schema};
+use loopd_kernel::credential::{self, Minted};
+use loopd_kernel::input::Input;
 use loopd_kernel::listing::{self, Conditions, ListQuery, Listing, PageRef};
 use loopd_kernel::{Kernel, Tenant};
 use loopd_store::{Reader, Tx, View};
@@ -207,6 +209,36 @@ impl Rows {
             required.push("key".into());
         }
         row
+    }
+
+    /// `POST /<path>/{id}/rotate/`: a successor of a key, its secret shown this once. `rotate` takes the seconds that the old one lives on.
+    pub fn rotation<F>(self, permission: String, rotate: F) -> Operation
+    where
+        F: Fn(&mut Tx<'_>, &Kernel, &Tenant, Uuid, Option<i64>) -> Result<Minted> + Send + Sync + Copy + 'static,
+    {
+        let document = self
+            .action_document("rotate", "Make a successor; the old secret lives on for a while")
+            .tenant(self.product, &permission)
+            .personal()
+            .describe("The old secret works for `grace_seconds` more, a day unless said.")
+            .optional_body(schema::object([("grace_seconds", schema::integer_between(0, 2_592_000))]))
+            .responds(201, "The new key with its secret in `key`.", self.schema_with_key())
+            .responds(
+                409,
+                "`key_revoked`, `key_disabled`, `key_expired`, or `key_rotated` with the `successor`, which is the one to rotate.",
+                schema::component("Error"),
+            );
+        handled(document, move |call: Call| async move {
+            let mut input = Input::new(call.json()?, false)?;
+            let grace = credential::read_grace(&mut input);
+            input.finish()?;
+            let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
+            call.commit(tenant.view(), move |tx| {
+                let minted = rotate(tx, &kernel, &tenant, id, grace)?;
+                self.answer_with_key(tx, minted.id, tenant.company, &minted.secret)
+            })
+            .await
+        })
     }
 
     /// 201 with the row of what was made and its key, the only time that it is shown.

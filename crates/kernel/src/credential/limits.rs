@@ -31,10 +31,8 @@ impl Limits {
 
     /// Takes `allowed_networks`, `workspaces` and `rate_limit_per_minute` from a body: what is absent stays, null takes a limit away.
     pub(super) fn read(&mut self, input: &mut Input, tenant: &Tenant) {
-        if input.take_null("allowed_networks") {
-            self.networks = None;
-        } else if let Some(texts) = input.texts("allowed_networks", 100, 64) {
-            self.networks = Some(read_networks(&texts, input));
+        if let Some(networks) = take_networks(input) {
+            self.networks = networks;
         }
         if input.take_null("workspaces") {
             self.workspaces = None;
@@ -50,10 +48,29 @@ impl Limits {
 
     /// Limits that were not chosen are those of the key that makes this one, if a key does.
     pub(super) fn inherit(&mut self, tenant: &Tenant) {
+        self.inherit_networks(tenant);
         let Some(key) = &tenant.scopes else { return };
-        self.networks = self.networks.take().or_else(|| key.allowed_networks.clone());
         self.workspaces = self.workspaces.take().or_else(|| key.workspaces.as_ref().map(|list| list.to_vec()));
         self.rate_limit = self.rate_limit.or(key.rate_limit.map(i64::from));
+    }
+
+    pub(super) fn inherit_networks(&mut self, tenant: &Tenant) {
+        let outer = tenant.scopes.as_ref().and_then(|key| key.allowed_networks.as_ref());
+        self.networks = self.networks.take().or_else(|| outer.cloned());
+    }
+
+    /// Nobody gets out of a key's networks by a second key, of whatever kind.
+    ///
+    /// # Errors
+    /// 403 `permission_denied`.
+    pub(super) fn require_networks_within(&self, tenant: &Tenant) -> Result<()> {
+        let outer = tenant.scopes.as_ref().and_then(|key| key.allowed_networks.as_ref());
+        let is_within = outer.is_none_or(|outer| {
+            self.networks
+                .as_ref()
+                .is_some_and(|inner| inner.iter().all(|network| outer.iter().any(|known| known.covers(network))))
+        });
+        if is_within { Ok(()) } else { Err(too_wide()) }
     }
 
     /// Nobody gets out of a key's limits by a second key.
@@ -62,19 +79,12 @@ impl Limits {
     /// 403 `permission_denied`.
     pub(super) fn require_within(&self, tenant: &Tenant) -> Result<()> {
         let Some(key) = &tenant.scopes else { return Ok(()) };
-        let networks = key.allowed_networks.as_ref().is_none_or(|outer| {
-            self.networks
-                .as_ref()
-                .is_some_and(|inner| inner.iter().all(|network| outer.iter().any(|known| known.covers(network))))
-        });
+        self.require_networks_within(tenant)?;
         let workspaces = key.workspaces.as_ref().is_none_or(|outer| {
             self.workspaces.as_ref().is_some_and(|inner| inner.iter().all(|id| outer.contains(id)))
         });
         let rate = key.rate_limit.is_none_or(|outer| self.rate_limit.is_some_and(|inner| inner <= i64::from(outer)));
-        if networks && workspaces && rate {
-            return Ok(());
-        }
-        Err(Problem::forbidden("permission_denied", "You cannot give a key wider limits than your own key's."))
+        if workspaces && rate { Ok(()) } else { Err(too_wide()) }
     }
 
     pub(super) fn networks_json(&self) -> Option<Sql> {
@@ -83,6 +93,19 @@ impl Limits {
     pub(super) fn workspaces_json(&self) -> Option<Sql> {
         self.workspaces.as_ref().map(|list| as_json(list.iter().map(ToString::to_string).collect()))
     }
+}
+
+fn too_wide() -> Problem {
+    Problem::forbidden("permission_denied", "You cannot give a key wider limits than your own key's.")
+}
+
+/// `allowed_networks` of a body; `Some(None)` is a null: from anywhere.
+pub(super) fn take_networks(input: &mut Input) -> Option<Option<Vec<Network>>> {
+    if input.take_null("allowed_networks") {
+        return Some(None);
+    }
+    let texts = input.texts("allowed_networks", 100, 64)?;
+    Some(Some(read_networks(&texts, input)))
 }
 
 fn as_json(list: Vec<String>) -> Sql {

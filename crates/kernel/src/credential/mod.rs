@@ -1,10 +1,12 @@
 //! Credentials: every kind of key goes through one mint, one look-up and one revocation. Hash only; the secret is shown once.
 
+mod bounds;
 mod kind;
 mod limits;
 mod of_person;
 pub(crate) mod usage;
 
+pub use bounds::{KeyBounds, read_grace, rotate_of, set_bounds};
 pub use kind::{Body, INTERNAL, Kind};
 pub use limits::Limits;
 pub(crate) use of_person::{revoke_all_of, take_out_of};
@@ -282,9 +284,13 @@ struct Stored {
 }
 
 fn get(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Stored> {
+    find(tx, tenant.company, &INTERNAL, id)
+}
+
+fn find(tx: &mut Tx<'_>, company: CompanyId, kind: &Kind, id: Uuid) -> Result<Stored> {
     tx.first(
-        "SELECT name, user_id, scopes, expires_at, revoked_at, allowed_networks, workspaces, rate_limit_per_minute FROM credentials WHERE company_id = $1 AND id = $2 AND kind = 'internal'",
-        &params![tenant.company, id],
+        "SELECT name, user_id, scopes, expires_at, revoked_at, allowed_networks, workspaces, rate_limit_per_minute FROM credentials WHERE company_id = $1 AND id = $2 AND kind = $3",
+        &params![company, id, kind.slug],
         |row| {
             Ok(Stored {
                 limits: Limits::stored(row.opt_json(5)?, row.opt_json(6)?, row.opt_i64(7)?),
@@ -364,23 +370,40 @@ pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
 /// 400; 403 for the key of somebody else; 404; 409 `key_revoked`, `key_expired`, `key_rotated` with its `successor`.
 pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json) -> Result<Minted> {
     let mut input = Input::new(body, false)?;
-    let grace = input.integer("grace_seconds", 0, 30 * 24 * 3600);
+    let grace = read_grace(&mut input);
     input.finish()?;
     let old = get(tx, tenant, id)?;
-    let Some(user) = old.user.filter(|_| old.revoked_at.is_none()) else { return Err(revoked()) };
+    if old.user.is_none() || old.revoked_at.is_some() {
+        return Err(revoked());
+    }
     require_own(tenant, &old)?;
     check_scopes(tenant, &old.scopes)?;
     old.limits.require_within(tenant)?;
-    require_latest(tx, tenant, id)?;
-    if old.expires_at.is_some_and(|end| end <= kernel.now()) {
+    let minted = succeed(tx, kernel, tenant, &INTERNAL, id, &old, grace)?;
+    written(tx, kernel, tenant, "rotate", "core.internal_api_key.rotated", minted.id, &Json::Null)?;
+    Ok(minted)
+}
+
+/// Makes the successor of a key and sets the end of the old one.
+fn succeed(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    kind: &Kind,
+    id: Uuid,
+    old: &Stored,
+    grace: Option<i64>,
+) -> Result<Minted> {
+    require_latest(tx, tenant, kind, id)?;
+    let now = kernel.now();
+    if old.expires_at.is_some_and(|end| end <= now) {
         return Err(Problem::conflict("key_expired", "This key has expired; make a new one."));
     }
-    let grace_us = grace.map_or(ROTATION_OVERLAP_US, |seconds| seconds * loopd_types::SECOND_US);
     let new = NewKey {
-        kind: &INTERNAL,
+        kind,
         company: tenant.company,
         name: &old.name,
-        user: Some(user),
+        user: old.user,
         subject: None,
         scopes: &old.scopes,
         limits: &old.limits,
@@ -389,21 +412,21 @@ pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body:
         by: tenant.actor.user,
     };
     let minted = insert(tx, kernel, &new)?;
-    let end = kernel.now().plus(grace_us);
+    let end = now.plus(grace.map_or(ROTATION_OVERLAP_US, |seconds| seconds * loopd_types::SECOND_US));
     let end = old.expires_at.map_or(end, |known| known.min(end));
     tx.execute(
         "UPDATE credentials SET expires_at = $3, updated_at = $4, version = version + 1 WHERE company_id = $1 AND id = $2",
-        &params![tenant.company, id, end, kernel.now()],
+        &params![tenant.company, id, end, now],
     )?;
     kernel.forget_all_keys(tx);
-    written(tx, kernel, tenant, "rotate", "core.internal_api_key.rotated", minted.id, &Json::Null)?;
     Ok(minted)
 }
 
 /// A key that has a successor only lives out its days, and a further successor would get no more of them.
-fn require_latest(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<()> {
-    let sql = "SELECT id FROM credentials WHERE company_id = $1 AND kind = 'internal' AND rotated_from = $2 ORDER BY id DESC LIMIT 1";
-    match tx.first(sql, &params![tenant.company, id], |row| row.uuid(0))? {
+fn require_latest(tx: &mut Tx<'_>, tenant: &Tenant, kind: &Kind, id: Uuid) -> Result<()> {
+    let sql =
+        "SELECT id FROM credentials WHERE company_id = $1 AND kind = $3 AND rotated_from = $2 ORDER BY id DESC LIMIT 1";
+    match tx.first(sql, &params![tenant.company, id, kind.slug], |row| row.uuid(0))? {
         None => Ok(()),
         Some(successor) => Err(Problem::conflict("key_rotated", "This key has a successor; rotate that one.")
             .with_extra("successor", successor.to_string())),

@@ -2,7 +2,7 @@
 
 use anyhow::{anyhow, bail};
 use clap::{Subcommand, ValueEnum};
-use loopd_kernel::credential::{self, Limits, NewKey};
+use loopd_kernel::credential::{self, KeyBounds, Limits, NewKey};
 use loopd_kernel::listing::{Conditions, ListQuery};
 use loopd_kernel::permission::PermissionSet;
 use loopd_kernel::{Kernel, Tenant, account};
@@ -213,7 +213,9 @@ async fn platform(kernel: &std::sync::Arc<Kernel>, code: &str, name: String, out
     let (tenant, shared) = (tenant_of(kernel, code).await?, kernel.clone());
     let minted = kernel
         .db
-        .write(tenant.view(), move |tx| loopd_pay::project::platform::create(tx, &shared, &tenant, &name))
+        .write(tenant.view(), move |tx| {
+            loopd_pay::project::platform::create(tx, &shared, &tenant, &name, &KeyBounds::default())
+        })
         .await
         .map_err(words)?;
     output.say(
@@ -241,7 +243,7 @@ async fn wave(
     let (tenant, shared, shown) = (tenant_of(kernel, code).await?, kernel.clone(), scopes.clone());
     let minted = kernel
         .db
-        .write(tenant.view(), move |tx| key::store::create(tx, &shared, &tenant, &name, &scopes))
+        .write(tenant.view(), move |tx| key::store::create(tx, &shared, &tenant, &name, &scopes, &KeyBounds::default()))
         .await
         .map_err(words)?;
     output.say(

@@ -1,6 +1,7 @@
 //! `/mcp`: agents call operations as tools, and may there what they may anywhere.
 
 use loopd_kernel::Tenant;
+use loopd_kernel::credential::KeyBounds;
 use loopd_pay::project::{self, New, Purpose, platform};
 use loopd_testkit::{Answer, Client, assert_json, each_engine, json};
 use loopd_types::CompanyId;
@@ -51,7 +52,7 @@ async fn keys(world: &World) -> (Client, Client) {
     let made = world.kernel.db.write(tenant.view(), move |tx| {
         let new = New { name: None, purpose: Purpose::Seller, scopes: None };
         let project = project::store::create(tx, &kernel, &tenant, &new)?;
-        Ok((platform::create(tx, &kernel, &tenant, "agents")?.secret, project.raw_key))
+        Ok((platform::create(tx, &kernel, &tenant, "agents", &KeyBounds::default())?.secret, project.raw_key))
     });
     let (platform, project) = made.await.expect("keys");
     (world.client().with_token(&platform), world.client().with_token(&project))

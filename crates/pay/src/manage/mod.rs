@@ -59,15 +59,26 @@ fn key_operations() -> Vec<Operation> {
                 "create",
                 "Make a platform key; its secret is shown this once",
             )
-            .body(schema::object([("name", schema::text(1, 120))]).required(["name"]))
+            .body(
+                schema::object([
+                    ("name", schema::text(1, 120)),
+                    ("expires_at", schema::date_time().nullable()),
+                    (
+                        "allowed_networks",
+                        schema::array(schema::string()).nullable().describe("CIDR, IPv4 or IPv6; null: from anywhere."),
+                    ),
+                ])
+                .required(["name"]),
+            )
             .responds(201, "The key with its secret in `key`.", KEYS.schema_with_key()),
             |call: Call| async move {
                 let mut input = loopd_kernel::input::Input::new(call.json()?, false)?;
                 let name = input.required_text("name", 120);
+                let bounds = loopd_kernel::credential::KeyBounds::read(&mut input, call.kernel.now());
                 input.finish()?;
                 let (kernel, tenant, name) = (call.kernel.clone(), call.tenant()?.clone(), name.unwrap_or_default());
                 call.commit(tenant.view(), move |tx| {
-                    let minted = platform::create(tx, &kernel, &tenant, &name)?;
+                    let minted = platform::create(tx, &kernel, &tenant, &name, &bounds)?;
                     KEYS.answer_with_key(tx, minted.id, tenant.company, &minted.secret)
                 })
                 .await
@@ -78,6 +89,7 @@ fn key_operations() -> Vec<Operation> {
             "Revoke a platform key; the next request with it is refused",
             |tx, kernel, tenant, id, _| platform::revoke(tx, kernel, tenant, id),
         )),
+        KEYS.rotation(KEYS.permission("action:rotate"), platform::rotate),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Platform keys: they belong to a company, whose owners and administrators make them, and manage its projects.
 
-use loopd_kernel::credential::{self, Limits, Minted, NewKey};
+use loopd_kernel::credential::{self, KeyBounds, Minted, NewKey};
 use loopd_kernel::listing::{Column, ColumnKind, Listing, column, searched};
 use loopd_kernel::{Kernel, Tenant, audit, event};
 use loopd_store::Tx;
@@ -17,7 +17,7 @@ pub const LISTING: Listing = Listing {
     id: "k.id",
     order: "k.company_id, k.id",
 };
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 12] = [
     column("id", "k.id", ColumnKind::Uuid),
     column("company", "k.company_id", ColumnKind::Company),
     searched("name", "k.name"),
@@ -26,14 +26,17 @@ const COLUMNS: [Column; 9] = [
     column("created_at", "k.created_at", ColumnKind::Time),
     column("last_used_at", "k.last_used_at", ColumnKind::Time).nullable(),
     column("use_count", "k.use_count", ColumnKind::Int),
+    column("expires_at", "k.expires_at", ColumnKind::Time).nullable(),
+    column("allowed_networks", "k.allowed_networks", ColumnKind::Json).nullable(),
+    column("rotated_from", "k.rotated_from", ColumnKind::Uuid).nullable(),
     column("revoked_at", "k.revoked_at", ColumnKind::Time).nullable(),
 ];
 
 /// Makes a platform key; its secret is given this once.
 ///
 /// # Errors
-/// 503 from the database.
-pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, name: &str) -> Result<Minted> {
+/// 403 for networks wider than those of the key that makes it.
+pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, name: &str, bounds: &KeyBounds) -> Result<Minted> {
     let minted = credential::issue(
         tx,
         kernel,
@@ -45,8 +48,8 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, name: &str) -> 
             subject: None,
             // What it may is what it is: it manages projects.
             scopes: &[],
-            limits: &Limits::default(),
-            expires_at: None,
+            limits: &bounds.of_new(tenant)?,
+            expires_at: bounds.expires_at.flatten(),
             rotated_from: None,
             by: tenant.actor.user,
         },
@@ -66,6 +69,17 @@ pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
     }
     credential::end(tx, kernel, tenant.company, id)?;
     written(tx, kernel, tenant, id, &name, "revoke", "revoked")
+}
+
+/// Makes a successor with the same bounds; the old secret lives on for `grace` seconds, a day unless said.
+///
+/// # Errors
+/// 404; 409 `key_revoked`, `key_expired`, `key_rotated`.
+pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, grace: Option<i64>) -> Result<Minted> {
+    let (name, _) = store::platform_key(tx, tenant.company, id)?;
+    let minted = credential::rotate_of(tx, kernel, tenant, &PLATFORM, id, grace)?;
+    written(tx, kernel, tenant, minted.id, &name, "rotate", "rotated")?;
+    Ok(minted)
 }
 
 fn written(

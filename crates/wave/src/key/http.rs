@@ -1,7 +1,8 @@
 //! `/api/v1/loopwave/api-keys/…`: administrators make and revoke keys.
 
+use loopd_kernel::credential::KeyBounds;
 use loopd_kernel::input::Input;
-use loopd_types::{Problem, Result};
+use loopd_types::{Problem, Result, Timestamp};
 use loopd_web::rows::{Rows, handled, nothing, settled};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::Value as Json;
@@ -20,15 +21,20 @@ pub fn components() -> Vec<(String, Json)> {
 }
 
 pub fn operations() -> Vec<Operation> {
+    let networks = || schema::array(schema::string()).nullable().describe("CIDR, IPv4 or IPv6; null: from anywhere.");
     let body = schema::object([
         ("name", schema::text(1, NAME_MOST as u32)),
         ("scopes", schema::array(schema::one_of(SCOPES)).describe("Everything (`*`) unless said.")),
+        ("expires_at", schema::date_time().nullable()),
+        ("allowed_networks", networks()),
     ])
     .required(["name"]);
     let change = schema::object([
         ("name", schema::text(1, NAME_MOST as u32)),
         ("scopes", schema::array(schema::one_of(SCOPES))),
         ("enabled", schema::boolean()),
+        ("expires_at", schema::date_time().nullable()),
+        ("allowed_networks", networks()),
     ]);
     vec![
         KEYS.list_of_companies(),
@@ -48,12 +54,12 @@ pub fn operations() -> Vec<Operation> {
             KEYS.write_item(
                 KEYS.document(
                     Operation::patch(KEYS.operation_id("partial_update"), KEYS.item_url(), nothing),
-                    "Rename a key, change what it may, switch it off or on",
+                    "Rename a key, change what it may, from where and until when, switch it off or on",
                 )
                 .tenant(KEYS.product, &KEYS.permission("action:manage"))
                 .personal()
                 .body(change),
-                |tx, kernel, tenant, id, body| store::change(tx, kernel, tenant, id, &read_change(body)?),
+                |tx, kernel, tenant, id, body| store::change(tx, kernel, tenant, id, &read_change(body, kernel.now())?),
             ),
         ),
         settled(
@@ -64,6 +70,7 @@ pub fn operations() -> Vec<Operation> {
                 |tx, kernel, tenant, id, _| store::revoke(tx, kernel, tenant, id),
             ),
         ),
+        KEYS.rotation(KEYS.permission("action:manage"), store::rotate),
     ]
 }
 
@@ -76,7 +83,7 @@ fn read_scopes(input: &mut Input) -> Option<Vec<String>> {
     Some(scopes)
 }
 
-fn read_change(body: Json) -> Result<Change> {
+fn read_change(body: Json, now: Timestamp) -> Result<Change> {
     let mut input = Input::new(body, true)?;
     let name = input.text("name", NAME_MOST);
     if name.as_deref() == Some("") {
@@ -85,8 +92,9 @@ fn read_change(body: Json) -> Result<Change> {
     let scopes = read_scopes(&mut input);
     refuse_no_scopes(&mut input, scopes.as_ref());
     let is_enabled = input.boolean("enabled");
+    let bounds = KeyBounds::read(&mut input, now);
     input.finish()?;
-    Ok(Change { name, scopes, is_enabled })
+    Ok(Change { name, scopes, is_enabled, bounds })
 }
 
 /// A list without a scope opens nothing; nobody means that, and nobody may take it for everything.
@@ -101,12 +109,13 @@ async fn create(call: Call) -> Result<Reply> {
     let name = input.required_text("name", NAME_MOST);
     let scopes = read_scopes(&mut input);
     refuse_no_scopes(&mut input, scopes.as_ref());
+    let bounds = KeyBounds::read(&mut input, call.kernel.now());
     input.finish()?;
     let name = name.ok_or_else(|| Problem::internal("input that was checked is gone"))?;
     let scopes = scopes.unwrap_or_else(|| vec!["*".to_owned()]);
     let (kernel, tenant) = (call.kernel.clone(), call.tenant()?.clone());
     call.commit(tenant.view(), move |tx| {
-        let minted = store::create(tx, &kernel, &tenant, &name, &scopes)?;
+        let minted = store::create(tx, &kernel, &tenant, &name, &scopes, &bounds)?;
         KEYS.answer_with_key(tx, minted.id, tenant.company, &minted.secret)
     })
     .await

@@ -1,10 +1,10 @@
 //! Keys in the database: rows of the kernel's credentials.
 
-use loopd_kernel::credential::{self, Limits, Minted, NewKey};
+use loopd_kernel::credential::{self, KeyBounds, Minted, NewKey};
 use loopd_kernel::listing::{Column, ColumnKind, Listing, column, searched};
 use loopd_kernel::{Kernel, Tenant, audit, event};
 use loopd_store::{Tx, params};
-use loopd_types::{Problem, Result, Uuid};
+use loopd_types::{Network, Problem, Result, Timestamp, Uuid};
 use serde_json::json;
 
 use super::LIVE;
@@ -18,7 +18,7 @@ pub const LISTING: Listing = Listing {
     id: "k.id",
     order: "k.company_id, k.id",
 };
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 15] = [
     column("id", "k.id", ColumnKind::Uuid),
     column("company", "k.company_id", ColumnKind::Company),
     searched("name", "k.name"),
@@ -30,14 +30,24 @@ const COLUMNS: [Column; 12] = [
     column("use_count", "k.use_count", ColumnKind::Int),
     column("enabled", "k.is_enabled", ColumnKind::Bool),
     column("updated_at", "k.updated_at", ColumnKind::Time),
+    column("expires_at", "k.expires_at", ColumnKind::Time).nullable(),
+    column("allowed_networks", "k.allowed_networks", ColumnKind::Json).nullable(),
+    column("rotated_from", "k.rotated_from", ColumnKind::Uuid).nullable(),
     column("revoked_at", "k.revoked_at", ColumnKind::Time).nullable(),
 ];
 
 /// Makes a key; its secret is given this once.
 ///
 /// # Errors
-/// 503 from the database.
-pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, name: &str, scopes: &[String]) -> Result<Minted> {
+/// 403 for networks wider than those of the key that makes it.
+pub fn create(
+    tx: &mut Tx<'_>,
+    kernel: &Kernel,
+    tenant: &Tenant,
+    name: &str,
+    scopes: &[String],
+    bounds: &KeyBounds,
+) -> Result<Minted> {
     let new = NewKey {
         kind: &LIVE,
         company: tenant.company,
@@ -45,8 +55,8 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, name: &str, sco
         user: None,
         subject: None,
         scopes,
-        limits: &Limits::default(),
-        expires_at: None,
+        limits: &bounds.of_new(tenant)?,
+        expires_at: bounds.expires_at.flatten(),
         rotated_from: None,
         by: tenant.actor.user,
     };
@@ -68,8 +78,21 @@ pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
     written(tx, kernel, tenant, id, &known.name, "revoke", "revoked", None)
 }
 
+/// Makes a successor with the same scopes and bounds; the old secret lives on for `grace` seconds, a day unless said.
+///
+/// # Errors
+/// 404; 409 `key_revoked`, `key_disabled`, `key_expired`, `key_rotated`.
+pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, grace: Option<i64>) -> Result<Minted> {
+    let known = find(tx, tenant, id)?;
+    let minted = credential::rotate_of(tx, kernel, tenant, &LIVE, id, grace)?;
+    written(tx, kernel, tenant, minted.id, &known.name, "rotate", "rotated", None)?;
+    Ok(minted)
+}
+
 /// What is known of a key before it changes.
 struct Known {
+    expires_at: Option<Timestamp>,
+    networks: serde_json::Value,
     name: String,
     scopes: Vec<String>,
     is_enabled: bool,
@@ -77,13 +100,15 @@ struct Known {
 }
 
 fn find(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Known> {
-    let sql = "SELECT name, scopes, disabled_at, revoked_at FROM credentials WHERE company_id = $1 AND id = $2 AND kind = 'wave'";
+    let sql = "SELECT name, scopes, disabled_at, revoked_at, expires_at, allowed_networks FROM credentials WHERE company_id = $1 AND id = $2 AND kind = 'wave'";
     tx.first(sql, &params![tenant.company, id], |row| {
         Ok(Known {
             name: row.text(0)?.to_owned(),
             scopes: serde_json::from_str(row.json(1)?).unwrap_or_default(),
             is_enabled: row.opt_time(2)?.is_none(),
             is_revoked: row.opt_time(3)?.is_some(),
+            expires_at: row.opt_time(4)?,
+            networks: row.opt_json(5)?.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
         })
     })?
     .ok_or_else(Problem::not_found)
@@ -95,12 +120,13 @@ pub struct Change {
     pub name: Option<String>,
     pub scopes: Option<Vec<String>>,
     pub is_enabled: Option<bool>,
+    pub bounds: KeyBounds,
 }
 
-/// Renames a key, changes what it may, switches it off or on; its next request knows.
+/// Renames a key, changes what it may, from where and until when, switches it off or on; its next request knows.
 ///
 /// # Errors
-/// 404; 409 `key_revoked`.
+/// 403 for networks wider than those of the caller's own key; 404; 409 `key_revoked`.
 pub fn change(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, change: &Change) -> Result<()> {
     let known = find(tx, tenant, id)?;
     if known.is_revoked {
@@ -119,11 +145,27 @@ pub fn change(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, chang
         credential::set_enabled(tx, kernel, tenant.company, id, is_enabled)?;
         changes.insert("enabled".to_owned(), json!([known.is_enabled, is_enabled]));
     }
+    let expiry = change.bounds.expires_at.filter(|end| *end != known.expires_at);
+    if let Some(end) = expiry {
+        changes.insert("expires_at".to_owned(), json!([known.expires_at, end]));
+    }
+    let networks = change.bounds.networks.clone().filter(|list| told(list.as_deref()) != known.networks);
+    if let Some(list) = &networks {
+        changes.insert("allowed_networks".to_owned(), json!([known.networks, told(list.as_deref())]));
+    }
+    if expiry.is_some() || networks.is_some() {
+        credential::set_bounds(tx, kernel, tenant, id, &KeyBounds { expires_at: expiry, networks })?;
+    }
     if changes.is_empty() {
         return Ok(());
     }
     let name = change.name.as_ref().unwrap_or(&known.name);
     written(tx, kernel, tenant, id, name, "update", "updated", Some(serde_json::Value::Object(changes).to_string()))
+}
+
+/// Networks as they are stored and shown.
+fn told(networks: Option<&[Network]>) -> serde_json::Value {
+    networks.map(|list| list.iter().map(ToString::to_string).collect::<Vec<_>>()).into()
 }
 
 #[expect(clippy::too_many_arguments, reason = "what an audit row and an event say")]

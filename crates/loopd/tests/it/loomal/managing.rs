@@ -76,6 +76,22 @@ each_engine! {
         assert_eq!(audit.at("/count"), json!(2));
     }
 
+    async fn a_platform_key_is_bound_and_gets_a_successor(world: &World) {
+        let owner = world.owner().await;
+        let base = "/api/v1/loomal/platform-keys/";
+        let away = json!({"name": "Far", "allowed_networks": ["198.51.100.0/24"]});
+        let far = owner.post(base).json(&away).await.expect_status(201);
+        let refused = world.client().with_token(&far.text_at("/key")).get("/v0/platform/identities").await.expect_status(403);
+        assert!(refused.text().contains("may not be used from your address"), "{}", refused.text());
+        let made = owner.post(base).json(&json!({"name": "Console", "expires_at": "2999-01-01T00:00:00Z"})).await.expect_status(201);
+        let rotate = format!("{base}{}/rotate/", made.text_at("/id"));
+        let next = owner.post(&rotate).json(&json!({"grace_seconds": 0})).await.expect_status(201);
+        assert_eq!((next.at("/rotated_from"), next.at("/expires_at")), (made.at("/id"), made.at("/expires_at")));
+        world.client().with_token(&made.text_at("/key")).get("/v0/platform/identities").await.expect_status(401);
+        world.client().with_token(&next.text_at("/key")).get("/v0/platform/identities").await.expect_status(200);
+        owner.post(&rotate).await.expect_refusal(409, "key_rotated");
+    }
+
     async fn strangers_and_small_roles_see_and_do_nothing(world: &World) {
         let (ada, bob) = world.strangers().await;
         let made = ada.post("/api/v1/loomal/projects/").json(&json!({"name": "Sun", "purpose": "SELLER"})).await.expect_status(201);

@@ -1,7 +1,7 @@
 //! Keys of the public API: made, narrowed, switched off, revoked, counted.
 
 use http::Method;
-use loopd_testkit::{Client, Described, each_engine, json};
+use loopd_testkit::{Client, Described, assert_json, each_engine, json};
 
 use crate::support::{Limited, World};
 
@@ -34,6 +34,66 @@ each_engine! {
         owner.post(&format!("{one}revoke/")).await.expect_status(200);
         bearer.get("/api/v1/health").await.expect_status(401);
         owner.patch(&one).json(&json!({"enabled": true})).await.expect_refusal(409, "key_revoked");
+    }
+
+    async fn a_key_ends_is_bound_to_networks_and_gets_one_successor(world: &World) {
+        let (owner, stranger) = world.strangers().await;
+        let base = "/api/v1/loopwave/api-keys/";
+        let wrong = |body| owner.post(base).json(&body);
+        wrong(json!({"name": "Bot", "expires_at": "2001-01-01T00:00:00Z"})).await.expect_field("expires_at", "invalid");
+        wrong(json!({"name": "Bot", "allowed_networks": []})).await.expect_field("allowed_networks", "empty");
+        wrong(json!({"name": "Bot", "allowed_networks": ["10.0.0.0/33"]})).await.expect_field("allowed_networks", "invalid");
+        let bounds = json!({"name": "Bot", "scopes": ["chats:read"], "expires_at": "2999-01-01T00:00:00Z", "allowed_networks": ["198.51.100.0/24"]});
+        let made = owner.post(base).json(&bounds).await.expect_status(201);
+        assert_json!(made.json(), {"allowed_networks": ["198.51.100.0/24"], "expires_at": "2999-01-01T00:00:00.000000Z", "rotated_from": null});
+        let (one, key) = (format!("{base}{}/", made.text_at("/id")), world.client().with_token(&made.text_at("/key")));
+        let away = key.get("/api/v1/chats").await.expect_status(403);
+        assert_eq!(away.text_at("/error"), "address_not_allowed");
+        let moved = owner.patch(&one).json(&json!({"allowed_networks": null})).await.expect_status(200);
+        assert_json!(moved.json(), {"allowed_networks": null, "expires_at": "2999-01-01T00:00:00.000000Z", "name": "Bot"});
+        key.get("/api/v1/chats").await.expect_status(200);
+        let told = owner.get("/api/v1/audit-logs/").query("action", "update").query("resource", "api-keys").await.expect_status(200);
+        assert_eq!(told.at("/results/0/changes"), json!({"allowed_networks": [["198.51.100.0/24"], null]}));
+
+        stranger.post(&format!("{one}rotate/")).await.expect_refusal(404, "not_found");
+        let agent = world.member(&owner, "ada", "staff").await;
+        agent.post(&format!("{one}rotate/")).await.expect_refusal(403, "permission_denied");
+        owner.patch(&one).json(&json!({"enabled": false})).await.expect_status(200);
+        owner.post(&format!("{one}rotate/")).await.expect_refusal(409, "key_disabled");
+        owner.patch(&one).json(&json!({"enabled": true})).await.expect_status(200);
+        owner.post(&format!("{one}rotate/")).json(&json!({"grace_seconds": -1})).await.expect_field("grace_seconds", "min_value");
+        let next = owner.post(&format!("{one}rotate/")).json(&json!({"grace_seconds": 600})).await.expect_status(201);
+        assert_json!(next.json(), {"name": "Bot", "scopes": ["chats:read"], "expires_at": "2999-01-01T00:00:00.000000Z", "rotated_from": made.text_at("/id")});
+        let successor = world.client().with_token(&next.text_at("/key"));
+        for both in [&key, &successor] {
+            both.get("/api/v1/chats").await.expect_status(200);
+            assert_eq!(both.get("/api/v1/contacts").await.expect_status(403).text_at("/error"), "insufficient_scope");
+        }
+        let again = owner.post(&format!("{one}rotate/")).await.expect_refusal(409, "key_rotated");
+        assert_eq!(again.at("/error/details/successor"), next.at("/id"), "{}", again.text());
+        let last = format!("{base}{}/", next.text_at("/id"));
+        let at_once = owner.post(&format!("{last}rotate/")).json(&json!({"grace_seconds": 0})).await.expect_status(201);
+        assert_eq!(successor.get("/api/v1/chats").await.expect_status(401).text_at("/error"), "invalid_api_key");
+        owner.post(&format!("{last}rotate/")).await.expect_refusal(409, "key_rotated");
+        let newest = format!("{base}{}/", at_once.text_at("/id"));
+        owner.post(&format!("{newest}revoke/")).await.expect_status(200);
+        owner.post(&format!("{newest}rotate/")).await.expect_refusal(409, "key_revoked");
+    }
+
+    async fn a_key_makes_no_other_that_is_used_from_further_away(world: &World) {
+        let owner = world.owner().await;
+        let here = json!({"name": "Here", "allowed_networks": ["10.0.0.0/8"]});
+        let made = owner.post("/api/v1/internal-api-keys/").json(&here).await.expect_status(201);
+        let program = world.client().with_key(&made.text_at("/key")).company("001");
+        for base in ["/api/v1/loopwave/api-keys/", "/api/v1/loomal/platform-keys/"] {
+            let heir = program.post(base).json(&json!({"name": "Heir"})).await.expect_status(201);
+            assert_json!(heir.json(), {"allowed_networks": ["10.0.0.0/8"]});
+            let wide = json!({"name": "Wide", "allowed_networks": ["0.0.0.0/0"]});
+            program.post(base).json(&wide).await.expect_refusal(403, "permission_denied");
+            let anywhere = owner.post(base).json(&json!({"name": "Anywhere"})).await.expect_status(201);
+            let rotate = format!("{base}{}/rotate/", anywhere.text_at("/id"));
+            program.post(&rotate).await.expect_refusal(403, "permission_denied");
+        }
     }
 
     async fn the_api_describes_itself(world: &World) {

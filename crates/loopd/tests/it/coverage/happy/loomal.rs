@@ -23,7 +23,8 @@ pub(super) async fn loomal(world: &World, tour: &mut Tour) {
     }
     let mandate = tour.get("/api/v1/loomal/mandates/").await.text_at("/results/0/id");
     tour.post(&format!("/api/v1/loomal/mandates/{mandate}/revoke/"), json!({})).await;
-    tour.post(&format!("/api/v1/loomal/platform-keys/{key}/revoke/"), json!({})).await;
+    let next = tour.post(&format!("/api/v1/loomal/platform-keys/{key}/rotate/"), json!({})).await.text_at("/id");
+    tour.post(&format!("/api/v1/loomal/platform-keys/{next}/revoke/"), json!({})).await;
     tour.get("/api/v1/loomal/wallets/").await;
     tour.get("/api/v1/loomal/analytics/").await;
     let new = json!({"name": "Sun", "purpose": "SELLER"});

@@ -9,7 +9,8 @@ use crate::support::{World, eventually};
 pub(super) async fn loopwave(world: &World, tour: &mut Tour) {
     let key = tour.post("/api/v1/loopwave/api-keys/", json!({"name": "Program"})).await.text_at("/id");
     tour.patch(&format!("/api/v1/loopwave/api-keys/{key}/"), json!({"name": "Bot"})).await;
-    tour.post(&format!("/api/v1/loopwave/api-keys/{key}/revoke/"), json!({})).await;
+    let next = tour.post(&format!("/api/v1/loopwave/api-keys/{key}/rotate/"), json!({})).await.text_at("/id");
+    tour.post(&format!("/api/v1/loopwave/api-keys/{next}/revoke/"), json!({})).await;
     let body = json!({"url": "https://example.com/hook", "events": ["message.created"]});
     let hook = tour.post("/api/v1/loopwave/webhooks/", body).await.text_at("/id");
     let hook_item = format!("/api/v1/loopwave/webhooks/{hook}/");
