@@ -211,7 +211,7 @@ async fn managing_keys_is_not_enough_to_act_as_their_users() {
     let key = narrow(json!(["core.internal-api-keys.*", "booking.*"])).await.unwrap();
     let id = key.id;
     let tenant = world.enter(&developer, &owner.code, None).await;
-    let rotated = world.act(&tenant, move |tx, kernel, tenant| credential::rotate(tx, kernel, tenant, id, json!({})));
+    let rotated = world.act(&tenant, move |tx, kernel, tenant| credential::rotate(tx, kernel, tenant, id, None));
     assert_eq!(rotated.await.unwrap_err().status(), 403, "the new secret would act as the owner");
     let widened = world.act(&tenant, move |tx, kernel, tenant| {
         credential::update(tx, kernel, tenant, id, json!({"scopes": ["*"]}), true)
@@ -219,7 +219,7 @@ async fn managing_keys_is_not_enough_to_act_as_their_users() {
     assert_eq!(widened.await.unwrap_err().status(), 403);
     let own = world.act(&tenant, |tx, kernel, tenant| credential::create(tx, kernel, tenant, json!({"name": "mine"})));
     let own = own.await.unwrap().id;
-    world.act(&tenant, move |tx, kernel, tenant| credential::rotate(tx, kernel, tenant, own, json!({}))).await.unwrap();
+    world.act(&tenant, move |tx, kernel, tenant| credential::rotate(tx, kernel, tenant, own, None)).await.unwrap();
 
     let by_key = world.enter_by_key(&key.secret, &owner.code).await;
     for (scopes, allowed) in [(json!(["*"]), false), (json!(["crm.*"]), false), (json!(["booking.*.view"]), true)] {

@@ -233,11 +233,17 @@ impl Rows {
             let grace = credential::read_grace(&mut input);
             input.finish()?;
             let (kernel, tenant, id) = (call.kernel.clone(), call.tenant()?.clone(), call.id()?);
-            call.commit(tenant.view(), move |tx| {
-                let minted = rotate(tx, &kernel, &tenant, id, grace)?;
-                self.answer_with_key(tx, minted.id, tenant.company, &minted.secret)
-            })
-            .await
+            let settle = kernel.clone();
+            let reply = call
+                .commit(tenant.view(), move |tx| {
+                    let minted = rotate(tx, &kernel, &tenant, id, grace)?;
+                    self.answer_with_key(tx, minted.id, tenant.company, &minted.secret)
+                })
+                .await?;
+            if grace == Some(0) {
+                settle.settle_revocation().await;
+            }
+            Ok(reply)
         })
     }
 

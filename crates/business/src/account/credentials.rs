@@ -5,7 +5,6 @@ use loopd_kernel::{app, credential};
 use loopd_store::{Value as Sql, View};
 use loopd_types::{Problem, Result};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
-use serde_json::Value;
 
 use loopd_web::rows::{Rows, handled, list, list_params, nothing, settled};
 
@@ -136,7 +135,12 @@ fn key_operations() -> Vec<Operation> {
             .body(body().required(["name"]))
             .responds(201, "The key with its secret in `key`.", KEYS.schema_with_key()),
             |call: Call| async move {
-                show_once(call, |tx, kernel, tenant, _, body| credential::create(tx, kernel, tenant, body)).await
+                let (kernel, tenant, body) = (call.kernel.clone(), call.tenant()?.clone(), call.json()?);
+                call.commit(tenant.view(), move |tx| {
+                    let minted = credential::create(tx, &kernel, &tenant, body.clone())?;
+                    KEYS.answer_with_key(tx, minted.id, tenant.company, &minted.secret)
+                })
+                .await
             },
         ),
         settled(
@@ -195,41 +199,6 @@ fn key_operations() -> Vec<Operation> {
                 Ok(reply)
             },
         ),
-        handled(
-            op(
-                Operation::post("internal_api_keys_rotate", format!("{url}rotate/"), nothing),
-                "action:rotate",
-                "Make a successor; the old secret lives on for a while",
-            )
-            .optional_body(schema::object([("grace_seconds", schema::integer_between(0, 2_592_000))]))
-            .responds(201, "The new key with its secret in `key`.", KEYS.schema_with_key())
-            .responds(
-                409,
-                "`key_revoked`, `key_expired`, or `key_rotated` with the `successor`, which is the one to rotate.",
-                schema::component("Error"),
-            ),
-            |call: Call| async move { show_once(call, credential::rotate).await },
-        ),
+        KEYS.rotation(KEYS.permission("action:rotate"), credential::rotate),
     ]
-}
-
-async fn show_once<F>(call: Call, work: F) -> Result<Reply>
-where
-    F: Fn(
-            &mut loopd_store::Tx<'_>,
-            &loopd_kernel::Kernel,
-            &loopd_kernel::Tenant,
-            loopd_types::Uuid,
-            Value,
-        ) -> Result<credential::Minted>
-        + Send
-        + 'static,
-{
-    let (kernel, tenant, body, id) =
-        (call.kernel.clone(), call.tenant()?.clone(), call.json()?, call.id().unwrap_or_default());
-    call.commit(tenant.view(), move |tx| {
-        let minted = work(tx, &kernel, &tenant, id, body.clone())?;
-        KEYS.answer_with_key(tx, minted.id, tenant.company, &minted.secret)
-    })
-    .await
 }

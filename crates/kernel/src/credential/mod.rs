@@ -364,14 +364,11 @@ pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
     written(tx, kernel, tenant, "revoke", "core.internal_api_key.revoked", id, &before)
 }
 
-/// Makes a successor with the same rights; the old secret lives on for `grace_seconds` (a day unless the body says otherwise).
+/// Makes a successor with the same rights; the old secret lives on for `grace` seconds, a day unless said.
 ///
 /// # Errors
-/// 400; 403 for the key of somebody else; 404; 409 `key_revoked`, `key_expired`, `key_rotated` with its `successor`.
-pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, body: Json) -> Result<Minted> {
-    let mut input = Input::new(body, false)?;
-    let grace = read_grace(&mut input);
-    input.finish()?;
+/// 403 for the key of somebody else; 404; 409 `key_revoked`, `key_expired`, `key_rotated` with its `successor`.
+pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, grace: Option<i64>) -> Result<Minted> {
     let old = get(tx, tenant, id)?;
     if old.user.is_none() || old.revoked_at.is_some() {
         return Err(revoked());

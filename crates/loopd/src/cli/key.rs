@@ -44,7 +44,7 @@ pub enum Key {
     Rotate {
         id: Uuid,
         /// Hours that the old key still works; 0 ends it at once.
-        #[arg(long, default_value_t = 24)]
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=720))]
         hours: u32,
     },
     /// Revoke a key by its id; counts at the next request.
@@ -262,10 +262,10 @@ async fn rotate(kernel: &std::sync::Arc<Kernel>, id: Uuid, hours: u32, output: &
     };
     let access = kernel.company_access(company).await.map_err(words)?.ok_or_else(|| anyhow!("its company is gone"))?;
     let (tenant, shared) = (Tenant::system(access, "command line"), kernel.clone());
-    let body = json!({"grace_seconds": i64::from(hours) * 3600});
+    let grace = Some(i64::from(hours) * 3600);
     let minted = kernel
         .db
-        .write(View::System, move |tx| credential::rotate(tx, &shared, &tenant, id, body.clone()))
+        .write(View::System, move |tx| credential::rotate(tx, &shared, &tenant, id, grace))
         .await
         .map_err(words)?;
     if hours == 0 {

@@ -76,7 +76,9 @@ pub fn operations() -> Vec<Operation> {
                 "Change a broadcast that has not begun",
             )
             .describe(
-                "What is left out stays as it is. A message takes the place of a template, and a template of a message; recipients or an audience                  take the place of everybody that it went to; an empty `number` is the first that is ready; a `scheduled_at` has it begin by                  itself, and null makes a draft of it again.",
+                "What is left out stays as it is. A message takes the place of a template, and a template of a message; recipients or an \
+                 audience take the place of everybody that it went to; an empty `number` is the first that is ready; a `scheduled_at` has it \
+                 begin by itself, and null makes a draft of it again.",
             )
             .body(managed_schema())
             .responds(
@@ -96,7 +98,8 @@ pub fn operations() -> Vec<Operation> {
             .responds_empty(204, "Deleted.")
             .responds(
                 409,
-                "`already_begun`: what became of it is kept, cancel it instead. `invalid_transition`: it waits to begin, cancel it first.                  `allowed` says what can be done.",
+                "`already_begun`: what became of it is kept, cancel it instead. `invalid_transition`: it waits to begin, cancel it first. \
+                 `allowed` says what can be done.",
                 schema::component("Error"),
             ),
             |call: Call| async move {
