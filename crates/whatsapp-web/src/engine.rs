@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use loopd_kernel::Kernel;
 use loopd_kernel::input::Input;
 use loopd_kernel::job::Runner;
-use loopd_store::View;
+use loopd_kernel::{Kernel, Tenant};
+use loopd_store::{Reader, View};
 use loopd_types::{CompanyId, OsRng, Problem, Result, SECOND_US, Uuid, random_token};
 use loopd_wave::Settings;
 use loopd_wave::address::Address;
 use loopd_wave::engine::web::store::lease;
 use loopd_wave::engine::web::store::state::{self, Whose};
 use loopd_wave::engine::web::{NAME, WARNING};
-use loopd_wave::engine::{Abilities, Change, Engine, Fate, Outgoing, Pairing, Sent, Settled, Unsent};
+use loopd_wave::engine::{Abilities, Brought, Change, Engine, Fate, Outgoing, Pairing, Sent, Settled, Unsent};
 use loopd_wave::limit::{self, Gate, Limits};
 use loopd_wave::message::store;
 use loopd_wave::number::{Number, State};
@@ -24,6 +24,7 @@ use loopd_web::{Schema as _, schema};
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use whatsapp_rust::Jid;
 use whatsapp_rust::pair_code::{PairCodeOptions, PairError};
 use whatsapp_rust::transport::{TokioWebSocketTransportFactory, TransportFactory};
 
@@ -39,6 +40,9 @@ const CONNECT: Duration = Duration::from_secs(15);
 const PAIRING_US: i64 = 180 * SECOND_US;
 /// One a second, ten at once after a rest: a person does not write faster, and what is no person is banned.
 const PACE: Gate = Gate { every_us: SECOND_US, burst: 10 };
+/// Chats that a telephone is asked for at once, and messages of each: it answers every question by itself, and is no archive.
+const OLDER_CHATS: i64 = 10;
+const OLDER_MESSAGES: i32 = 50;
 /// What somebody who links a number says they know.
 const ACCEPTED: &str = "accepts_ban_risk";
 
@@ -250,6 +254,30 @@ impl Engine for Held {
 
     async fn mark_read(&self, kernel: &Arc<Kernel>, number: &Number, wa_id: &str) -> Result<()> {
         send::mark_read(kernel, self.0.line(of(number)).as_ref(), number, wa_id).await
+    }
+
+    /// A telephone is asked chat by chat, from the oldest message that is known of each on. What it sends comes as its history does.
+    async fn older(&self, kernel: &Arc<Kernel>, _: &Arc<Tenant>, number: &Number) -> Result<Brought> {
+        let whose = of(number);
+        let client = self.0.line(whose).and_then(|line| line.connected()).ok_or_else(unreachable)?;
+        let view = View::Company(whose.company);
+        let oldest = move |reader: &mut Reader<'_>| {
+            Ok(store::oldest_of_chats(reader, whose.company, whose.number, OLDER_CHATS)?)
+        };
+        let mut asked = 0;
+        for chat in kernel.db.read(view, oldest).await? {
+            // Only the chats of this protocol can be asked for.
+            let Ok(jid) = chat.jid.parse::<Jid>() else { continue };
+            let millis = chat.at.micros() / 1_000;
+            let outcome = client.fetch_message_history(&jid, &chat.wa_id, chat.from_me, millis, OLDER_MESSAGES).await;
+            match outcome {
+                Ok(_) => asked += 1,
+                Err(error) if asked == 0 => return Err(unreachable().with_cause(error)),
+                // What was asked for comes; asking again asks for the others.
+                Err(_) => break,
+            }
+        }
+        Ok(Brought { messages: 0, chats: asked, has_more: asked > 0, is_pending: asked > 0 })
     }
 
     fn register_jobs(self: Arc<Self>, runner: &mut Runner) {

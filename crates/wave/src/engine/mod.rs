@@ -250,10 +250,12 @@ pub struct Pairing {
 pub struct Brought {
     /// Those that were not known.
     pub messages: usize,
-    /// The chats that they are in.
+    /// The chats that they are in, or that the telephone was asked for.
     pub chats: usize,
     /// Whether asking again may bring more.
     pub has_more: bool,
+    /// The telephone was asked and sends them by and by: none is counted yet.
+    pub is_pending: bool,
 }
 
 /// What an engine can do; the inbox offers no more than that.

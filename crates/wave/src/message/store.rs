@@ -202,6 +202,39 @@ pub fn last_inbound(reader: &mut Reader<'_>, company: CompanyId, chat: Uuid) -> 
     reader.first(sql, &params![company, chat], |row| Ok(row.text(0)?.to_owned()))
 }
 
+/// The oldest message that is known of a chat, from which WhatsApp can be asked for older ones.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Oldest {
+    pub jid: String,
+    pub wa_id: String,
+    pub from_me: bool,
+    pub at: Timestamp,
+}
+
+/// [`Oldest`] of those of a number's chats that were written in last, `most` of them.
+///
+/// # Errors
+/// The database's.
+pub fn oldest_of_chats(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    number: Uuid,
+    most: i64,
+) -> Result<Vec<Oldest>, StoreError> {
+    let sql = "SELECT c.jid, m.wa_id, m.from_me, m.sent_at \
+         FROM (SELECT id, jid FROM wave_chats WHERE company_id = $1 AND number_id = $2 ORDER BY last_message_at DESC, id DESC LIMIT $3) c \
+         JOIN wave_messages m ON m.company_id = $1 AND m.id = \
+         (SELECT o.id FROM wave_messages o WHERE o.company_id = $1 AND o.chat_id = c.id AND o.wa_id IS NOT NULL ORDER BY o.sent_at, o.id LIMIT 1)";
+    reader.query(sql, &params![company, number, most], |row| {
+        Ok(Oldest {
+            jid: row.text(0)?.to_owned(),
+            wa_id: row.text(1)?.to_owned(),
+            from_me: row.bool(2)?,
+            at: row.time(3)?,
+        })
+    })
+}
+
 /// What messages of a line answer, or react to: our ids by WhatsApp's, for those that are known.
 pub fn answered(
     reader: &mut Reader<'_>,

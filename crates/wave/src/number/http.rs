@@ -176,8 +176,12 @@ async fn connect(call: Call, wave: Arc<Wave>) -> Result<Reply> {
 fn brought_schema() -> Json {
     let fields = [
         ("messages", schema::integer().describe("Messages that were not known.")),
-        ("chats", schema::integer().describe("The chats that they are in.")),
+        ("chats", schema::integer().describe("The chats that they are in, or that the telephone was asked for.")),
         ("has_more", schema::boolean().describe("Whether asking again may bring more.")),
+        (
+            "pending",
+            schema::boolean().describe("The telephone was asked and sends them by and by: none is counted yet."),
+        ),
     ];
     let names = fields.clone().map(|(name, _)| name);
     schema::object(fields).required(names)
@@ -195,8 +199,8 @@ async fn sync_history(call: Call, wave: Arc<Wave>) -> Result<Reply> {
     let brought = engine.older(&kernel, &tenant, &number).await?;
     call.commit(tenant.view(), move |tx| {
         store::synced(tx, &kernel, &tenant, &number, brought)?;
-        let Brought { messages, chats, has_more } = brought;
-        Reply::json(200, &json!({"messages": messages, "chats": chats, "has_more": has_more}))
+        let Brought { messages, chats, has_more, is_pending } = brought;
+        Reply::json(200, &json!({"messages": messages, "chats": chats, "has_more": has_more, "pending": is_pending}))
     })
     .await
 }

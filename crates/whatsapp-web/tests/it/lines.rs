@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loopd_types::{HOUR_US, Kind};
+use loopd_types::{HOUR_US, Kind, SECOND_US};
+use loopd_wave::address::Address;
 use loopd_wave::engine::web::store::lease;
-use loopd_wave::engine::{Engine as _, Fate, Outgoing, Progress, Stage as Reached, Unsent};
-use loopd_wave::message::{Draft, Origin, Queued, enqueue, store};
+use loopd_wave::engine::{Content, Engine as _, Fate, Outgoing, Progress, Received, Stage as Reached, Unsent};
+use loopd_wave::message::{self, Draft, Origin, Queued, enqueue, store};
 use loopd_wave::number::{self, State};
 use loopd_wave::{Settings, preference};
 use loopd_whatsapp_web::outbound::name;
@@ -16,7 +17,7 @@ use loopd_whatsapp_web::whatsapp_rust::wacore::types::events::{Connected, Event,
 use loopd_whatsapp_web::whatsapp_rust::{anyhow, async_channel, async_trait, chrono};
 use loopd_whatsapp_web::{Held, Web};
 
-use crate::stage::{Stage, each};
+use crate::stage::{NOW, Stage, each};
 
 /// A network without WhatsApp.
 struct Nowhere;
@@ -164,6 +165,48 @@ async fn numbers_that_were_never_linked_or_were_unlinked_are_nobodys() {
         let told = Told { change: Some(change), ..Told::default() };
         told::write(&stage.kernel, stage.whose, &told).await.unwrap();
         assert!(lease::claim(&stage.kernel, "node", 10).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+/// Nothing is asked of a telephone that cannot be reached; what it would be asked begins at the oldest that is known of each chat.
+#[tokio::test]
+async fn older_messages_are_asked_for_from_the_oldest_known() {
+    each(async |stage: &Stage| {
+        let number = stage.number().await;
+        let refused = engine().older(&stage.kernel, &stage.tenant, &number).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Unavailable);
+        let (kernel, tenant, line) = (stage.kernel.clone(), stage.tenant.clone(), number.clone());
+        let told = stage.kernel.db.write(stage.tenant.view(), move |tx| {
+            for (wa_id, phone, second) in
+                [("A2", "250788111111", 20), ("A1", "250788111111", 10), ("B1", "250788222222", 30)]
+            {
+                let chat = Address::parse(&format!("{phone}@s.whatsapp.net")).expect("an address");
+                let received = Received {
+                    wa_id: wa_id.to_owned(),
+                    identities: vec![chat.clone()],
+                    chat,
+                    push_name: None,
+                    author: None,
+                    from_me: wa_id == "A1",
+                    content: Content { text: Some("Muraho".to_owned()), ..Content::default() },
+                    at: NOW.plus(second * SECOND_US),
+                    is_history: true,
+                };
+                message::receive(tx, &kernel, &tenant, &line, &received)?;
+            }
+            Ok(())
+        });
+        told.await.unwrap();
+        let (company, id) = (number.company, number.id);
+        let found = stage
+            .kernel
+            .db
+            .read(stage.tenant.view(), move |reader| Ok(store::oldest_of_chats(reader, company, id, 10)?));
+        let found: Vec<(String, String, bool)> =
+            found.await.unwrap().into_iter().map(|it| (it.jid, it.wa_id, it.from_me)).collect();
+        let one = |phone: &str, wa_id: &str, from_me| (format!("{phone}@s.whatsapp.net"), wa_id.to_owned(), from_me);
+        assert_eq!(found, [one("250788222222", "B1", false), one("250788111111", "A1", true)]);
     })
     .await;
 }

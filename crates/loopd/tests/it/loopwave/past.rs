@@ -27,7 +27,7 @@ async fn sync(owner: &Actor, line: &Line) -> Answer {
 }
 
 fn brought(messages: i64, chats: i64, has_more: bool) -> Value {
-    json!({"messages": messages, "chats": chats, "has_more": has_more})
+    json!({"messages": messages, "chats": chats, "has_more": has_more, "pending": false})
 }
 
 /// `count` messages of one customer, one a minute.

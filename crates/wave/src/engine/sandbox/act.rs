@@ -109,7 +109,7 @@ pub fn older(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Res
             chats.insert(chat.id);
         }
     }
-    Ok(Brought { messages, chats: chats.len(), has_more: store::has_past(tx, tenant.company, id)? })
+    Ok(Brought { messages, chats: chats.len(), has_more: store::has_past(tx, tenant.company, id)?, is_pending: false })
 }
 
 /// Somebody writes to a number, or in a group that it is in.
