@@ -221,7 +221,7 @@ impl Rows {
             .tenant(self.product, &permission)
             .personal()
             .describe("The old secret works for `grace_seconds` more, a day unless said.")
-            .optional_body(schema::object([("grace_seconds", schema::integer_between(0, 2_592_000))]))
+            .optional_body(schema::object([("grace_seconds", schema::integer_between(0, credential::GRACE_MOST))]))
             .responds(201, "The new key with its secret in `key`.", self.schema_with_key())
             .responds(
                 409,

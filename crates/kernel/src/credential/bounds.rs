@@ -1,9 +1,9 @@
 //! What surfaces with kinds of their own give their keys besides scopes: an end, networks, and a successor when the secret must change.
 
 use loopd_store::{Tx, params};
-use loopd_types::{CompanyId, Network, Problem, Result, Timestamp, Uuid};
+use loopd_types::{Network, Problem, Result, Timestamp, Uuid};
 
-use super::{Kind, Limits, Minted, find, limits, read_expiry, revoked, succeed};
+use super::{GRACE_MOST, Kind, Limits, Minted, find, limits, read_expiry, revoked, succeed};
 use crate::Kernel;
 use crate::access::Tenant;
 use crate::input::Input;
@@ -61,11 +61,11 @@ pub fn set_bounds(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, b
 
 /// `grace_seconds` of a body that asks for a successor.
 pub fn read_grace(input: &mut Input) -> Option<i64> {
-    input.integer("grace_seconds", 0, 30 * 24 * 3600)
+    input.integer("grace_seconds", 0, GRACE_MOST)
 }
 
 /// Makes a successor with the same rights and bounds; the old secret lives on for `grace` seconds, a day unless said. Whoever calls
-/// writes who did it.
+/// writes who did it, of the key whose name comes with it.
 ///
 /// # Errors
 /// 403 for bounds wider than the caller's own key's; 404; 409 `key_revoked`, `key_disabled`, `key_expired`, `key_rotated` with its
@@ -77,19 +77,15 @@ pub fn rotate_of(
     kind: &Kind,
     id: Uuid,
     grace: Option<i64>,
-) -> Result<Minted> {
+) -> Result<(Minted, String)> {
     let old = find(tx, tenant.company, kind, id)?;
     if old.revoked_at.is_some() {
         return Err(revoked());
     }
-    if is_disabled(tx, tenant.company, id)? {
+    if old.disabled_at.is_some() {
         return Err(Problem::conflict("key_disabled", "This key is switched off; switch it on first."));
     }
     old.limits.require_networks_within(tenant)?;
-    succeed(tx, kernel, tenant, kind, id, &old, grace)
-}
-
-fn is_disabled(tx: &mut Tx<'_>, company: CompanyId, id: Uuid) -> Result<bool> {
-    let sql = "SELECT 1 FROM credentials WHERE company_id = $1 AND id = $2 AND disabled_at IS NOT NULL";
-    Ok(tx.first(sql, &params![company, id], |_| Ok(()))?.is_some())
+    let minted = succeed(tx, kernel, tenant, kind, id, &old, grace)?;
+    Ok((minted, old.name))
 }

@@ -86,6 +86,8 @@ const READ_ONLY: [&str; 13] = [
 
 /// How long the old secret lives on after a rotation, unless the caller says otherwise.
 const ROTATION_OVERLAP_US: i64 = 24 * HOUR_US;
+/// The longest that it can live on, in seconds.
+pub const GRACE_MOST: i64 = 30 * 24 * 3600;
 
 /// A key that was just made: the only moment its secret is known.
 #[derive(Clone, Debug)]
@@ -281,6 +283,7 @@ struct Stored {
     scopes: Vec<String>,
     expires_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
+    disabled_at: Option<Timestamp>,
 }
 
 fn get(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Stored> {
@@ -289,7 +292,7 @@ fn get(tx: &mut Tx<'_>, tenant: &Tenant, id: Uuid) -> Result<Stored> {
 
 fn find(tx: &mut Tx<'_>, company: CompanyId, kind: &Kind, id: Uuid) -> Result<Stored> {
     tx.first(
-        "SELECT name, user_id, scopes, expires_at, revoked_at, allowed_networks, workspaces, rate_limit_per_minute FROM credentials WHERE company_id = $1 AND id = $2 AND kind = $3",
+        "SELECT name, user_id, scopes, expires_at, revoked_at, allowed_networks, workspaces, rate_limit_per_minute, disabled_at FROM credentials WHERE company_id = $1 AND id = $2 AND kind = $3",
         &params![company, id, kind.slug],
         |row| {
             Ok(Stored {
@@ -299,6 +302,7 @@ fn find(tx: &mut Tx<'_>, company: CompanyId, kind: &Kind, id: Uuid) -> Result<St
                 scopes: crate::role::parse_patterns(row.json(2)?),
                 expires_at: row.opt_time(3)?,
                 revoked_at: row.opt_time(4)?,
+                disabled_at: row.opt_time(8)?,
             })
         },
     )?

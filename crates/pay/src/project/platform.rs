@@ -76,8 +76,7 @@ pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
 /// # Errors
 /// 404; 409 `key_revoked`, `key_expired`, `key_rotated`.
 pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, grace: Option<i64>) -> Result<Minted> {
-    let (name, _) = store::platform_key(tx, tenant.company, id)?;
-    let minted = credential::rotate_of(tx, kernel, tenant, &PLATFORM, id, grace)?;
+    let (minted, name) = credential::rotate_of(tx, kernel, tenant, &PLATFORM, id, grace)?;
     written(tx, kernel, tenant, minted.id, &name, "rotate", "rotated")?;
     Ok(minted)
 }

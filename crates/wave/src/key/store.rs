@@ -83,9 +83,8 @@ pub fn revoke(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
 /// # Errors
 /// 404; 409 `key_revoked`, `key_disabled`, `key_expired`, `key_rotated`.
 pub fn rotate(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid, grace: Option<i64>) -> Result<Minted> {
-    let known = find(tx, tenant, id)?;
-    let minted = credential::rotate_of(tx, kernel, tenant, &LIVE, id, grace)?;
-    written(tx, kernel, tenant, minted.id, &known.name, "rotate", "rotated", None)?;
+    let (minted, name) = credential::rotate_of(tx, kernel, tenant, &LIVE, id, grace)?;
+    written(tx, kernel, tenant, minted.id, &name, "rotate", "rotated", None)?;
     Ok(minted)
 }
 
