@@ -96,6 +96,7 @@ export async function erase(base, language, others = false) {
   const { email, headers } = await register(base, language);
   if (others) {
     const member = await register(base, language);
+    await confirm(base, member.email);
     await call(base, 'POST', '/api/v1/memberships/', { body: { email: member.email, role: 'staff' }, headers });
   }
   await call(base, 'POST', '/api/v1/auth/erasure/', { body: { password: PASSWORD }, headers });

@@ -69,10 +69,11 @@ pub(crate) fn check_role(tx: &mut Tx<'_>, tenant: &Tenant, slug: &str) -> Result
     Err(Problem::forbidden("permission_denied", "You cannot give a role that allows more than your own."))
 }
 
-/// Makes an existing person (by email or id) a member. A person without an account is invited instead (`/invitations/`).
+/// Makes an existing person a member: the account with this id, or who has proved that they read this address. Everybody else is
+/// invited (`/invitations/`): whoever registered with an address first need not be whose it is.
 ///
 /// # Errors
-/// 400 when there is no such person or they are a member already.
+/// 400 when there is no such person, when the address is proved by nobody (`not_verified`), or when they are a member already.
 pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> Result<Uuid> {
     let mut input = Input::new(body, false)?;
     input.ignore(&READ_ONLY);
@@ -86,21 +87,31 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
     }
     input.finish()?;
     let role = role.unwrap_or_default();
-    let person = match (user, &email) {
+    let (field, found) = match (user, &email) {
         (Some(id), _) => {
-            tx.first("SELECT id FROM users WHERE id = $1 AND is_active", &params![id], |row| row.uuid(0))?
+            ("user", tx.first("SELECT id, TRUE FROM users WHERE id = $1 AND is_active", &params![id], proved)?)
         }
         (None, email) => {
-            tx.first("SELECT id FROM users WHERE email = $1 AND is_active", &params![email.clone()], |row| row.uuid(0))?
+            let sql = "SELECT id, email_verified_at IS NOT NULL FROM users WHERE email = $1 AND is_active";
+            ("email", tx.first(sql, &params![email.clone()], proved)?)
         }
     };
-    let Some(person) = person else {
-        let field = if user.is_some() { "user" } else { "email" };
-        return Err(Problem::field(
-            field,
-            "does_not_exist",
-            "No active user with this identity exists; invite them instead.",
-        ));
+    let person = match found {
+        Some((id, true)) => id,
+        Some((_, false)) => {
+            return Err(Problem::field(
+                field,
+                "not_verified",
+                "Nobody has proved yet that they read this address; invite them instead, or name their account by `user`.",
+            ));
+        }
+        None => {
+            return Err(Problem::field(
+                field,
+                "does_not_exist",
+                "No active user with this identity exists; invite them instead.",
+            ));
+        }
     };
     check_role(tx, tenant, &role)?;
     lock(tx, tenant)?;
@@ -119,6 +130,10 @@ pub fn create(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, body: Json) -> 
     recorded(tx, kernel, tenant.company, &tenant.actor, "create", id, &change)?;
     event::emit(tx, kernel, tenant, kind, &format!("core/memberships/{id}"), payload.to_string())?;
     Ok(id)
+}
+
+fn proved(row: &loopd_store::Row<'_>) -> Result<(Uuid, bool), loopd_store::StoreError> {
+    Ok((row.uuid(0)?, row.bool(1)?))
 }
 
 /// The row that a person has had in the company already; null for who never had one.

@@ -58,6 +58,11 @@ fn membership_operations() -> Vec<Operation> {
                 "create",
                 "Make a person with an account a member",
             )
+            .describe(
+                "Name the account by `user`, or by an `email` whose owner has proved it. An address that nobody has proved yet is \
+                 refused with 400 `not_verified`: whoever registered with it first need not be whose it is. Invite them instead \
+                 (`/invitations/`).",
+            )
             .body(new),
             201,
             membership::create,

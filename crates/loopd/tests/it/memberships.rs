@@ -81,7 +81,7 @@ each_engine! {
             assert!(answer.status == 403 || (target == &own && answer.status == 200), "{}", answer.text());
         }
         let friend = world.person("friend").await;
-        let body = json!({"email": friend.email, "role": "owner"});
+        let body = json!({"user": friend.user, "role": "owner"});
         admin.post("/api/v1/memberships/").json(&body).await.expect_refusal(403, "permission_denied");
         let wide = json!({"name": "Wide", "permissions": ["*"]});
         admin.post("/api/v1/roles/").json(&wide).await.expect_refusal(403, "permission_denied");
@@ -117,11 +117,24 @@ each_engine! {
         owner.post(&path(&membership, "leave/")).await.expect_refusal(403, "permission_denied");
         member.post(&path(&membership, "leave/")).await.expect_status(200);
         member.get(APPOINTMENTS).await.expect_refusal(403, "company_access_denied");
-        let again = owner.make("/api/v1/memberships/", json!({"email": member.email, "role": "manager"})).await;
+        let again = owner.make("/api/v1/memberships/", json!({"user": member.user, "role": "manager"})).await;
         assert_eq!(again, membership);
         member.get(APPOINTMENTS).await.expect_status(200);
-        let twice = json!({"email": member.email, "role": "staff"});
+        let twice = json!({"user": member.user, "role": "staff"});
         owner.post("/api/v1/memberships/").json(&twice).await.expect_refusal(400, "validation_error");
+    }
+
+    async fn an_address_that_nobody_proved_brings_nobody_in(world: &World) {
+        let (owner, squatter) = (world.owner().await, world.register("squatter").await);
+        let by_email = json!({"email": squatter.email, "role": "admin"});
+        let refused = owner.post("/api/v1/memberships/").json(&by_email).await.expect_refusal(400, "validation_error");
+        assert_json!(refused.json(), {"error": {"details": {"email": [{"code": "not_verified"}]}}});
+        let listed = owner.get("/api/v1/memberships/").query("user", &squatter.user).await.expect_status(200);
+        assert_json!(listed.json(), {"count": 0});
+        // Whoever reads what is sent there may be meant by it.
+        let token = world.letter(&squatter.email, "verify-email").await.token();
+        squatter.post("/api/v1/auth/email/verify/").json(&json!({"token": token})).await.expect_status(200);
+        owner.post("/api/v1/memberships/").json(&by_email).await.expect_status(201);
     }
 
     async fn the_keys_of_who_left_do_not_come_back_with_them(world: &World) {

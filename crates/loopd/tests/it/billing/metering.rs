@@ -156,7 +156,7 @@ each_engine! {
         invite(&shop, "one").await.expect_status(201);
         refused(&shop).await;
         let outsider = world.person("outsider").await;
-        let body = json!({"email": outsider.email, "role": "staff"});
+        let body = json!({"user": outsider.user, "role": "staff"});
         shop.owner.post("/api/v1/memberships/").json(&body).await.expect_refusal(402, "seat_limit_reached");
         let token = world.letter("one@example.com", "invitation").await.token();
         shop.owner.anonymous().post(&format!("{INVITATIONS}decline/")).json(&json!({"token": token})).await.expect_status(204);
@@ -205,7 +205,7 @@ each_engine! {
             people.push(world.person(&format!("person{number}")).await);
         }
         let join = people.iter().map(|person| async {
-            let body = json!({"email": person.email, "role": "staff"});
+            let body = json!({"user": person.user, "role": "staff"});
             shop.owner.post("/api/v1/memberships/").json(&body).await
         });
         let answers = futures_util::future::join_all(join).await;
@@ -218,7 +218,7 @@ each_engine! {
         shop.owner.post(&change).json(&json!({"seats": 3})).await.expect_status(200);
         let joined = shop.owner.get("/api/v1/memberships/?role=staff").await.at("/results/0/user");
         let person = people.iter().find(|person| joined != person.user.as_str()).expect("somebody outside");
-        let body = json!({"email": person.email, "role": "staff"});
+        let body = json!({"user": person.user, "role": "staff"});
         shop.owner.post("/api/v1/memberships/").json(&body).await.expect_status(201);
         shop.owner.post(&change).json(&json!({"seats": 1, "when": "now"})).await.expect_refusal(409, "seats_in_use");
     }

@@ -146,7 +146,7 @@ each_engine! {
         let mut members = Vec::new();
         for name in ["ann", "bob", "cat"] {
             let person = world.person(name).await;
-            let body = json!({"email": person.email, "role": "staff"});
+            let body = json!({"user": person.user, "role": "staff"});
             members.push(shop.owner.post("/api/v1/memberships/").json(&body).await.expect_status(201).text_at("/id"));
         }
         let activate = format!("{}activate/", shop.item().await);
@@ -170,7 +170,7 @@ each_engine! {
         shop.owner.post(&change).json(&json!({"seats": 3})).await.expect_status(200);
         assert_json!(shop.subscription("booking").await, {"seats": 4, "next_terms": {"seats": 3}});
         // Until then there are four, and who takes the fourth keeps it: it is billed.
-        let body = json!({"email": world.person("dan").await.email, "role": "staff"});
+        let body = json!({"user": world.person("dan").await.user, "role": "staff"});
         shop.owner.post("/api/v1/memberships/").json(&body).await.expect_status(201);
         shop.days(31).await;
         let renewed = shop.bills().await.pop().expect("a bill");

@@ -27,8 +27,8 @@ pub(super) async fn two_companies(program: &Program) {
     let (owner, other) = (register(&server, "owner").await, register(&server, "other").await);
     for (client, mark) in [(&owner, "ours"), (&other, "theirs")] {
         let person = json!({"email": format!("{mark}@example.com"), "username": mark, "password": PASSWORD, "company_name": format!("{mark} aside")});
-        server.client().post("/api/v1/auth/register/").json(&person).await.expect_status(201);
-        let member = json!({"email": format!("{mark}@example.com"), "role": "admin"});
+        let person = server.client().post("/api/v1/auth/register/").json(&person).await.expect_status(201);
+        let member = json!({"user": person.at("/user/id"), "role": "admin"});
         client.post("/api/v1/memberships/").json(&member).await.expect_status(201);
         client
             .post("/api/v1/internal-api-keys/")

@@ -148,7 +148,7 @@ impl World {
 
     /// Gives a known person a role in `boss`'s company.
     pub async fn join(&self, boss: &Actor, person: &Actor, role: &str) -> Actor {
-        boss.make("/api/v1/memberships/", json!({"email": person.email, "role": role})).await;
+        boss.make("/api/v1/memberships/", json!({"user": person.user, "role": role})).await;
         Actor { client: person.company(&boss.code), code: boss.code.clone(), ..person.clone() }
     }
 

@@ -126,7 +126,7 @@ async fn companies(world: &World, tour: &mut Tour) {
     let heir = world.person("heir").await;
     let made = second
         .post("/api/v1/memberships/")
-        .json(&json!({"email": heir.email, "role": "admin"}))
+        .json(&json!({"user": heir.user, "role": "admin"}))
         .await
         .expect_status(201);
     tour.post(&format!("{item}transfer-ownership/"), json!({"membership": made.at("/id")})).await;
@@ -136,7 +136,7 @@ async fn companies(world: &World, tour: &mut Tour) {
 
 async fn members(world: &World, tour: &mut Tour) {
     let person = world.person("aline").await;
-    let made = tour.post("/api/v1/memberships/", json!({"email": person.email, "role": "staff"})).await.text_at("/id");
+    let made = tour.post("/api/v1/memberships/", json!({"user": person.user, "role": "staff"})).await.text_at("/id");
     let item = format!("/api/v1/memberships/{made}/");
     tour.get(&item).await;
     tour.put(&item, json!({"role": "manager", "title": "Lead"})).await;
@@ -154,7 +154,7 @@ async fn members(world: &World, tour: &mut Tour) {
     tour.post(&format!("{place}archive/"), json!({})).await;
     tour.post(&format!("{place}restore/"), json!({})).await;
     tour.post_as(&person.in_company("001"), &format!("{item}leave/"), json!({})).await;
-    let again = tour.post("/api/v1/memberships/", json!({"email": person.email, "role": "staff"})).await.text_at("/id");
+    let again = tour.post("/api/v1/memberships/", json!({"user": person.user, "role": "staff"})).await.text_at("/id");
     tour.post(&format!("/api/v1/memberships/{again}/remove/"), json!({})).await;
     let role = tour.post("/api/v1/roles/", json!({"name": "Till", "permissions": ["booking.*"]})).await.text_at("/id");
     let item = format!("/api/v1/roles/{role}/");
