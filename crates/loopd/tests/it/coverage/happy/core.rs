@@ -124,11 +124,8 @@ async fn companies(world: &World, tour: &mut Tour) {
     tour.post_as(&root, &format!("{item}reactivate/"), json!({})).await;
     let second = tour.owner.in_company(&code);
     let heir = world.person("heir").await;
-    let made = second
-        .post("/api/v1/memberships/")
-        .json(&json!({"user": heir.user, "role": "admin"}))
-        .await
-        .expect_status(201);
+    let made =
+        second.post("/api/v1/memberships/").json(&json!({"user": heir.user, "role": "admin"})).await.expect_status(201);
     tour.post(&format!("{item}transfer-ownership/"), json!({"membership": made.at("/id")})).await;
     let request = heir.delete(&item);
     tour.call(Method::DELETE, &item, request).await;
