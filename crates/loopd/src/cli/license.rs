@@ -75,6 +75,8 @@ pub enum License {
     /// Put a licence on the signed list of revoked ones; customers' servers take the list offline.
     Revoke {
         /// The licence, or its id.
+        // An id may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         license: String,
         /// The vendor's private key.
         #[arg(long, value_name = "FILE")]
@@ -84,6 +86,9 @@ pub enum License {
         list: PathBuf,
     },
 }
+
+/// Random bytes of a licence's id, which is written in base64url.
+const ID_BYTES: usize = 12;
 
 /// Runs the command; `false` when the licence that was inspected locks writes.
 pub async fn run(settings: &Settings, command: License, output: &Output) -> anyhow::Result<bool> {
@@ -100,7 +105,7 @@ pub async fn run(settings: &Settings, command: License, output: &Output) -> anyh
                 bail!("a licence that is over already helps nobody");
             }
             let terms = Terms {
-                lid: random_token(&OsRng, 12),
+                lid: random_token(&OsRng, ID_BYTES),
                 tid: tenant,
                 plan,
                 addons: addon,
@@ -223,12 +228,19 @@ fn inspect(
     Ok(!state.locks())
 }
 
+/// A list says for good what is on it: a slip of the hand must not look like a licence revoked.
+fn is_id(text: &str) -> bool {
+    text.len() == (ID_BYTES * 4).div_ceil(3) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+}
+
 fn revoke(license: &str, key: &Path, list: &Path, output: &Output) -> anyhow::Result<()> {
     let signer = signer(key)?;
     let id = if license.starts_with("LW1.") {
         signer.verifier().read(license).map_err(|invalid| anyhow!("this licence is not yours: {invalid}"))?.lid
-    } else {
+    } else if is_id(license) {
         license.to_owned()
+    } else {
+        bail!("`{license}` is no licence and no licence's id, as `issue` and `inspect` tell it");
     };
     let mut known = if list.exists() { read_list(&signer.verifier(), list)? } else { Revocations::default() };
     let text = known.revoke(&signer, &id, SystemClock.now());
