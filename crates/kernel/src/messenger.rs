@@ -140,6 +140,12 @@ pub trait Messenger: Send + Sync + 'static {
     /// # Errors
     /// The database's. That nothing is said is no error ([`Said::Unsaid`]).
     fn say(&self, tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, notice: &Notice<'_>) -> Result<Said>;
+
+    /// A record of a person has just got this telephone number: whoever writes from it is linked to them, if nobody else has it.
+    ///
+    /// # Errors
+    /// The database's.
+    fn met(&self, tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, phone: &str) -> Result<()>;
 }
 
 /// Gives a notice by the messenger of this installation; [`Why::NoMessenger`] where there is none.

@@ -20,4 +20,4 @@ pub use secret::{Secret, hex, random_token, sha256, sha256_hex};
 pub use uuid::Uuid;
 
 /// This deployment's version as people quote it: date and build number of that day.
-pub const VERSION: &str = "2026-11-23.2";
+pub const VERSION: &str = "2026-11-24";

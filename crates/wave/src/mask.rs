@@ -38,6 +38,11 @@ impl Sight {
         (!self.is_masked()).then(|| jid.to_owned())
     }
 
+    /// What people wrote beside a name, without any number in it.
+    pub fn text(self, text: &str) -> String {
+        if self.is_masked() { numbers::without_any(text).into_owned() } else { text.to_owned() }
+    }
+
     /// A name, which is a number where nobody told another, and may hold one where somebody did.
     pub fn name(self, name: &str) -> String {
         match self {

@@ -120,6 +120,19 @@ pub struct Veiled {
     pub masked: &'static Listing,
     /// What SQL leaves to be masked in rows of the twin, of these companies.
     pub veil: Veil,
+    /// What no column answers of a list's query.
+    pub narrow: Narrow,
+}
+
+/// Takes out of a query over these companies what no column answers, as conditions on the rows.
+pub type Narrow = fn(&mut Reader<'_>, &[CompanyId], &mut ListQuery) -> Result<Conditions>;
+
+/// Where columns answer everything.
+///
+/// # Errors
+/// None.
+pub fn by_columns(_reader: &mut Reader<'_>, _companies: &[CompanyId], _query: &mut ListQuery) -> Result<Conditions> {
+    Ok(Conditions::default())
 }
 
 /// Masks rows where they stand.
@@ -147,10 +160,12 @@ impl Veiled {
         handled(self.rows.list_of_companies(), move |call: Call| async move {
             let (tenants, companies, view) = scope(&call)?;
             rows::list(&call, view, move |reader, query| {
+                let mut query = query.clone();
+                let more = (self.narrow)(reader, &companies, &mut query)?;
                 if !least(reader, &tenants)?.is_masked() {
-                    return self.rows.listing.list(reader, query, Some(&companies), Conditions::default());
+                    return self.rows.listing.list(reader, &query, Some(&companies), more);
                 }
-                let mut found = self.masked.list(reader, &folded(query), Some(&companies), Conditions::default())?;
+                let mut found = self.masked.list(reader, &folded(&query), Some(&companies), more)?;
                 found.rows = self.veiled(reader, &companies, &found.rows)?;
                 Ok(found)
             })

@@ -49,6 +49,8 @@ pub struct ResourceRuntime {
     pub(crate) unique_rules: Vec<UniqueRule>,
     /// Whether any index can refuse a plain row.
     pub(crate) can_collide: bool,
+    /// The place of a person's telephone number.
+    pub(crate) phone: Option<usize>,
     /// Records that sum this resource up: path of the parent and the place of the reference to it.
     pub(crate) parents: Vec<(String, usize)>,
     /// Who finds the records; everybody when `None`.
@@ -133,6 +135,7 @@ impl ResourceRuntime {
             sql: Statements::new(&table, &columns),
             can_collide: unique_rules.len() > 1,
             unique_rules,
+            phone: places.get("phone").copied(),
             parents: Vec::new(),
             audience: None,
             resource,

@@ -92,6 +92,7 @@ pub(crate) fn insert(cx: &mut Cx<'_, '_>, record: &mut Record) -> Result<Vec<u8>
     let target = record.id().to_string();
     audit::record_creation(cx.tx, cx.kernel(), cx.tenant, record.id(), entry(record, "create", &target, None))?;
     emit(cx, record, "created", &json)?;
+    meet(cx, record)?;
     Ok(json)
 }
 
@@ -128,12 +129,22 @@ pub(crate) fn write_changes(
     }
     let json = record.render()?;
     tell(cx, record, told, Some(changes), &json)?;
+    if definition.phone.is_some_and(|place| before.values[place] != record.values[place]) {
+        meet(cx, record)?;
+    }
     // A status that rules set by themselves is news of its own: payments.invoices.paid.
     if before.status() != record.status() && told.audit == "update" {
         let kind = definition.event(record.status());
         event::emit(cx.tx, cx.kernel(), cx.tenant, &kind, &record.subject(), text(json)?)?;
     }
     Ok(true)
+}
+
+/// Lets the messenger know whose telephone number this is.
+fn meet(cx: &mut Cx<'_, '_>, record: &Record) -> Result<()> {
+    let Some(Value::Text(phone)) = record.runtime.phone.map(|place| &record.values[place]) else { return Ok(()) };
+    let Some(messenger) = cx.kernel().messenger() else { return Ok(()) };
+    messenger.met(cx.tx, cx.kernel(), cx.tenant, phone)
 }
 
 fn write_lines(cx: &mut Cx<'_, '_>, record: &Record) -> Result<()> {

@@ -115,7 +115,7 @@ fn filled(call: &Call, form: &Form, status: u16, sent: &Query, complaints: &[Com
             (button(said.send))
         }
     };
-    page(call, status, form.title(), complaints, main)
+    page(call, status, &form.heading(), complaints, main)
 }
 
 fn message(said: &Words, value: &str, complaints: &[Complaint]) -> Markup {

@@ -75,7 +75,10 @@ fn block(info: &PortalInfo, sibling: &Sibling) -> Markup {
     let rows = [
         ("Calls", html! { code { (info.base_url) (base) } }),
         ("Key", html! { code { (key) } " as " code { (headers) } }),
-        ("Made by owners and admins", html! { code { "POST " (made_at) } " or " code { (made_by) } }),
+        (
+            "Made by owners, admins and who else may manage keys",
+            html! { code { "POST " (made_at) } " or " code { (made_by) } },
+        ),
         (
             "For signed-in people",
             html! { code { (manage) } " in LOOP's own dialect, in " a href={ "/api/docs/?module=" (slug) } { "LOOP's description" } },

@@ -75,12 +75,12 @@ pub fn say(
         broadcast.failed += 1;
         return Ok(false);
     };
-    let known = contacts::find_by(tx, company, &address)?;
-    if known.as_ref().is_some_and(|contact| contact.opted_out_at.is_some()) {
+    if contacts::refuses(tx, company, &address)? {
         store::mark(tx, company, recipient, none("skipped", "opted_out"), now)?;
         broadcast.skipped += 1;
         return Ok(false);
     }
+    let known = contacts::find_by(tx, company, &address)?;
     let card = known.map(|contact| contacts::card(tx, company, contact.id)).transpose()?;
     let person = Person::of(recipient, card);
     let queued = match said(tx, line.number, broadcast, &person)? {

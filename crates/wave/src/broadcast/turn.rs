@@ -225,9 +225,10 @@ pub fn settled(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, message: &Mess
     told(tx, kernel, tenant, &broadcast)
 }
 
-/// A failure that says something of the number, the list or the text: a run of them pauses. Of closed windows people were told beforehand.
+/// A failure that says something of the number, the list or the text: a run of them pauses. Of closed windows people were told beforehand,
+/// and who opts out says nothing of the others.
 pub(super) fn count_failure(broadcast: &mut Broadcast, code: &str) {
-    if code == window::CLOSED {
+    if [window::CLOSED, message::OPTED_OUT].contains(&code) {
         return;
     }
     broadcast.failed_in_row += 1;

@@ -135,8 +135,9 @@ pub fn read(input: &mut Input, names: Names, needs_recipients: bool) -> Given {
     let template = template::asked(input);
     let from = input.text(names.from, 128).map(|text| Some(text).filter(|text| !text.is_empty()));
     let scheduled_at = input.moment(names.scheduled_at);
+    let is_said = input.has("recipients");
     let rows = input.list("recipients", RECIPIENTS_MOST);
-    if needs_recipients && rows.as_ref().is_none_or(Vec::is_empty) {
+    if needs_recipients && (!is_said || rows.as_ref().is_some_and(Vec::is_empty)) {
         input.refuse("recipients", "required", "Name at least one recipient.");
     }
     let recipients = rows.map(|rows| each_once(input, names, &rows));

@@ -26,7 +26,10 @@ pub fn rows(reader: &mut Reader<'_>, company: CompanyId, chats: &[Chat], sight: 
         if telling(&chat) {
             let own = Address::parse(&chat.jid).and_then(|address| address.telephone());
             let phones = chat.contact_id.and_then(|contact| known.get(&contact));
-            let numbers = Numbers::of(phones.into_iter().flatten().chain(&own).map(String::as_str));
+            let numbers = match chat.is_group {
+                true => Numbers::Any,
+                false => Numbers::of(phones.into_iter().flatten().chain(&own).map(String::as_str)),
+            };
             row["last_message"] = chat.last_text.as_deref().map(|text| numbers.veiled(text)).into();
         }
         row

@@ -17,6 +17,7 @@ pub const CONTACTS: Veiled = Veiled {
     rows: Rows::of(PRODUCT, "contacts", "LoopwaveContact", &store::LISTING),
     masked: &store::MASKED,
     veil: store::veil,
+    narrow: store::narrow,
 };
 
 /// The schemas that the operations refer to.
@@ -35,7 +36,10 @@ pub fn operations() -> Vec<Operation> {
     let segment = schema::object([("count", schema::integer()), ("reachable", schema::integer())]);
     let mut all = super::api::operations();
     all.extend([
-        CONTACTS.list(),
+        CONTACTS
+            .list()
+            .param(Param::query("tag", schema::string()).describe("Tags, separated by commas; all of them."))
+            .param(Param::query("segment", schema::uuid()).describe("The people of a saved segment.")),
         CONTACTS.retrieve(),
         CONTACTS.write(
             CONTACTS

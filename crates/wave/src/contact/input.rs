@@ -123,14 +123,15 @@ impl Given {
             }
             words.owner_id = owner;
         }
-        for (place, given) in [
-            (&mut words.email, self.email),
-            (&mut words.company_name, self.company_name),
-            (&mut words.location, self.location),
-            (&mut words.lifetime_value, self.lifetime_value),
-            (&mut words.notes, self.notes),
+        let is_echo = |sent: &Option<String>, known: &Option<String>| matches!((known, sent), (Some(known), Some(sent)) if *sent == Sight::Masked.text(known));
+        for (place, given, is_veiled) in [
+            (&mut words.email, self.email, true),
+            (&mut words.company_name, self.company_name, true),
+            (&mut words.location, self.location, true),
+            (&mut words.lifetime_value, self.lifetime_value, false),
+            (&mut words.notes, self.notes, false),
         ] {
-            if let Some(given) = given {
+            if let Some(given) = given.filter(|given| !(is_veiled && is_echo(given, place))) {
                 *place = given;
             }
         }

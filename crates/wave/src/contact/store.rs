@@ -14,7 +14,7 @@ use crate::mask::masked;
 use crate::{PRODUCT, event, link};
 
 pub use card::*;
-pub use listing::{LISTING, MASKED};
+pub use listing::{LISTING, MASKED, narrow, tagged};
 pub use numbers::{numbers, phones, veil};
 
 /// A person.
@@ -53,6 +53,14 @@ pub fn get(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<Cont
 pub fn is_opted_out(reader: &mut Reader<'_>, company: CompanyId, id: Uuid) -> Result<bool, StoreError> {
     let sql = "SELECT opted_out_at FROM wave_contacts WHERE company_id = $1 AND id = $2";
     Ok(reader.first(sql, &params![company, id], |row| row.opt_time(0))?.flatten().is_some())
+}
+
+/// Whether whoever is known by this address asked not to be written to. Their wish outlives their contact ([`delete`]).
+pub fn refuses(reader: &mut Reader<'_>, company: CompanyId, address: &Address) -> Result<bool, StoreError> {
+    let Some(kind) = address.server().identity() else { return Ok(false) };
+    let sql = "SELECT 1 FROM wave_identities i JOIN wave_contacts c ON c.company_id = i.company_id AND c.id = i.contact_id \
+         WHERE i.company_id = $1 AND i.kind = $2 AND i.value = $3 AND c.opted_out_at IS NOT NULL";
+    Ok(reader.first(sql, &params![company, kind, address.user()], |_| Ok(()))?.is_some())
 }
 
 /// Whoever is known by this address.
@@ -123,12 +131,32 @@ fn known_of(
 fn add(tx: &mut Tx<'_>, kernel: &Kernel, company: CompanyId, id: Uuid, identities: &[Address]) -> Result<()> {
     for address in identities {
         let Some(kind) = address.server().identity() else { continue };
+        inherit(tx, company, id, (kind, address.user()))?;
         tx.push(
             "INSERT INTO wave_identities (company_id, kind, value, contact_id, created_at) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (company_id, kind, value) DO NOTHING",
             params![company, kind, address.user(), id, kernel.now()],
         )?;
     }
+    Ok(())
+}
+
+/// Takes an address over from a contact that was deleted and asked not to be written to, with that wish: only a person takes it back.
+fn inherit(tx: &mut Tx<'_>, company: CompanyId, id: Uuid, (kind, value): (&str, &str)) -> Result<(), StoreError> {
+    let sql = "SELECT c.id, c.opted_out_at, c.opt_out_reason FROM wave_identities i \
+         JOIN wave_contacts c ON c.company_id = i.company_id AND c.id = i.contact_id \
+         WHERE i.company_id = $1 AND i.kind = $2 AND i.value = $3 AND c.deleted_at IS NOT NULL";
+    let read = |row: &Row<'_>| Ok((row.uuid(0)?, row.opt_time(1)?, row.opt_text(2)?.map(str::to_owned)));
+    let Some((gone, at, reason)) = tx.first(sql, &params![company, kind, value], read)? else { return Ok(()) };
+    tx.execute(
+        "DELETE FROM wave_identities WHERE company_id = $1 AND kind = $2 AND value = $3 AND contact_id = $4",
+        &params![company, kind, value, gone],
+    )?;
+    tx.execute(
+        "UPDATE wave_contacts SET opted_out_at = COALESCE(opted_out_at, $3), opt_out_reason = COALESCE(opt_out_reason, $4) \
+         WHERE company_id = $1 AND id = $2",
+        &params![company, id, at, reason.as_deref()],
+    )?;
     Ok(())
 }
 

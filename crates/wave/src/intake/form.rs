@@ -92,9 +92,15 @@ pub async fn find(call: &Call, address: &str) -> Result<Form> {
 }
 
 impl Form {
-    /// What the page says above its fields.
+    /// What the company calls it; its own name unless it said something else.
     pub fn title(&self) -> &str {
         if self.intake.form_title.is_empty() { self.tenant.company_name() } else { &self.intake.form_title }
+    }
+
+    /// What the page says above its fields: what the form is called, and whose it is.
+    pub fn heading(&self) -> String {
+        let (title, company) = (self.title(), self.tenant.company_name());
+        if title.contains(company) { title.to_owned() } else { format!("{title} · {company}") }
     }
 
     fn purpose(&self) -> String {

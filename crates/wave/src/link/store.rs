@@ -23,6 +23,8 @@ pub struct Link {
 }
 
 const SELECT: &str = "SELECT id, owner_kind, owner_id, resource, record_id, how, created_by, created_at FROM wave_links WHERE company_id = $1";
+/// The code of a refusal to link more.
+pub const TOO_MANY: &str = "too_many_links";
 /// Links of one thing.
 const MOST: i64 = 100;
 
@@ -82,7 +84,7 @@ pub fn add(
         return Ok(false);
     }
     if known.len() >= usize::try_from(MOST).unwrap_or(usize::MAX) {
-        return Err(Problem::conflict("too_many_links", format!("There are {MOST} links already.")));
+        return Err(Problem::conflict(TOO_MANY, format!("There are {MOST} links already.")));
     }
     let made = tx.execute(
         "INSERT INTO wave_links (company_id, id, owner_kind, owner_id, resource, record_id, how, created_by, created_at) \

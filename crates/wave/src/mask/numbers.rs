@@ -122,28 +122,41 @@ pub fn bare(name: &str) -> Option<String> {
     (!bare.is_empty() && !name.contains('@')).then_some(bare)
 }
 
-/// The telephone numbers of one person.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Numbers(Vec<Vec<u8>>);
+/// The telephone numbers that a text may not tell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Numbers {
+    /// Those of one person.
+    Of(Vec<Vec<u8>>),
+    /// Whosever they are: in a group, people tell their own.
+    Any,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self::Of(Vec::new())
+    }
+}
 
 impl Numbers {
     /// Those of whom these are addresses or numbers; only their digits count.
     pub fn of<'n>(numbers: impl IntoIterator<Item = &'n str>) -> Self {
         let digits = |number: &str| number.chars().filter_map(digit).collect::<Vec<u8>>();
-        Self(numbers.into_iter().map(digits).filter(|digits| digits.len() >= TELLS).collect())
+        Self::Of(numbers.into_iter().map(digits).filter(|digits| digits.len() >= TELLS).collect())
     }
 
     /// A text without these numbers, or so much of one as tells whose it is.
     pub fn veiled<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.0.is_empty() {
-            return Cow::Borrowed(text);
-        }
+        let known = match self {
+            Self::Any => return without_any(text),
+            Self::Of(known) if known.is_empty() => return Cow::Borrowed(text),
+            Self::Of(known) => known,
+        };
         let mut spans: Vec<(usize, usize)> = Vec::new();
         for run in runs(text) {
             let mut is_new = true;
             let values: Vec<u8> = run.iter().map(|digit| digit.0).collect();
             for (place, part) in values.windows(TELLS).enumerate() {
-                if !self.0.iter().any(|number| number.windows(TELLS).any(|known| known == part)) {
+                if !known.iter().any(|number| number.windows(TELLS).any(|known| known == part)) {
                     continue;
                 }
                 let (start, end) = (run[place].1, run[place + TELLS - 1].2);

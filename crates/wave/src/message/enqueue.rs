@@ -70,8 +70,7 @@ pub fn enqueue(
         chat.contact_id = contact.as_ref().map(|contact| contact.id);
         chat.name = contact.map(|contact| contact.name);
     }
-    let is_by_itself = matches!(draft.origin, Origin::Automation | Origin::Broadcast);
-    if let Some(id) = chat.contact_id.filter(|_| is_by_itself)
+    if let Some(id) = chat.contact_id.filter(|_| draft.origin.is_by_itself())
         && contact::store::is_opted_out(tx, number.company, id)?
     {
         return Err(opted_out());
@@ -126,9 +125,12 @@ pub fn enqueue(
     Ok(Queued { message, chat })
 }
 
+/// What is said where somebody asked not to be written to.
+pub const OPTED_OUT: &str = "opted_out";
+
 /// 409: automations and broadcasts leave out who asked for it.
 pub fn opted_out() -> Problem {
-    Problem::conflict("opted_out", "This person asked not to be written to.")
+    Problem::conflict(OPTED_OUT, "This person asked not to be written to.")
 }
 
 /// The content as the customer sees it: an agent's words under their name (spec/loopwave.md 4.3).

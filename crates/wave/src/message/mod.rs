@@ -13,7 +13,7 @@ pub mod shown;
 pub mod store;
 pub mod wire;
 
-pub use enqueue::{Agent, Draft, Queued, again, enqueue, is_refused};
+pub use enqueue::{Agent, Draft, OPTED_OUT, Queued, again, enqueue, is_refused};
 pub use http::{no_ready_session, operations};
 pub use progress::progress;
 pub use receive::{Taken, at_home, receive};

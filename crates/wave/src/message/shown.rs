@@ -40,7 +40,7 @@ fn row(message: &Message, known: &BTreeMap<String, Uuid>, sight: Sight, hidden: 
         json!({
             "url": media.file.map(|file| format!("/api/v1/files/{file}/content/")),
             "content_type": media.content_type,
-            "name": media.name,
+            "name": media.name.as_deref().map(|name| sight.text(name)),
             "size_bytes": media.size_bytes,
         })
     });

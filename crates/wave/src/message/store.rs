@@ -38,6 +38,11 @@ impl Origin {
         all.into_iter().find(|origin| origin.as_str() == text)
     }
 
+    /// Whether no person and no program asked for exactly this message: it is not for who asked not to be written to.
+    pub const fn is_by_itself(self) -> bool {
+        matches!(self, Self::Automation | Self::Broadcast | Self::System)
+    }
+
     /// Who waits for whom where a line can send only so much: people and programs, then automations, then broadcasts.
     pub const fn rank(self) -> i64 {
         match self {

@@ -65,6 +65,16 @@ impl Messenger for Waves {
             }
         }
     }
+
+    fn met(&self, tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, phone: &str) -> Result<()> {
+        let Some(address) = Address::phone(phone) else { return Ok(()) };
+        let Some(contact) = contact::store::find_by(tx, tenant.company, &address)? else { return Ok(()) };
+        match link::matched(tx, kernel, tenant, contact.id, &[address]) {
+            // The record is not in the way of its being written.
+            Err(problem) if problem.code() == link::store::TOO_MANY => Ok(()),
+            done => done.map(drop),
+        }
+    }
 }
 
 impl Waves {
@@ -78,7 +88,7 @@ impl Waves {
         to: &Address,
     ) -> Result<Result<Uuid, Why>> {
         let (company, now) = (tenant.company, kernel.now());
-        if contact::store::find_by(tx, company, to)?.is_some_and(|known| known.opted_out_at.is_some()) {
+        if contact::store::refuses(tx, company, to)? {
             return Ok(Err(Why::OptedOut));
         }
         let Some(number) = store::line(tx, company, to)? else { return Ok(Err(Why::NoLine)) };

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loopd_kernel::{Kernel, Tenant};
-use loopd_store::{Engine as Database, Tx};
+use loopd_store::{Engine as Database, Reader, Tx};
 use loopd_types::{Problem, Result, SECOND_US, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -21,6 +21,7 @@ use crate::Wave;
 use crate::chat;
 use crate::engine::{Engine, Failure, Fate, Outgoing, Sent, Signal, Unsent};
 use crate::limit::{self, Limits, Wait};
+use crate::message::{OPTED_OUT, Origin};
 use crate::number::{self, Number};
 use crate::window;
 use store::Claimed;
@@ -144,6 +145,9 @@ async fn carried(wave: &Wave, kernel: &Arc<Kernel>, owner: &str, claimed: Claime
         return store::refused(kernel, &tenant, &claimed, &late::failure(claimed.waits_for.as_deref()), Signal::None)
             .await;
     }
+    if let Some(failure) = overtaken(kernel, &tenant, &claimed).await? {
+        return store::refused(kernel, &tenant, &claimed, &failure, Signal::None).await;
+    }
     if !number.is_ready() {
         return store::again(kernel, &claimed, now.plus(NOT_READY_US), limit::NOT_READY, false).await;
     }
@@ -177,6 +181,22 @@ async fn carried(wave: &Wave, kernel: &Arc<Kernel>, owner: &str, claimed: Claime
             store::unknown(kernel, &tenant, &claimed).await
         }
     }
+}
+
+/// Why nobody wants any more what no person wrote: it waited, and meanwhile somebody of the shop answered, or the customer asked not to be
+/// written to.
+async fn overtaken(kernel: &Arc<Kernel>, tenant: &Arc<Tenant>, claimed: &Claimed) -> Result<Option<Failure>> {
+    let (company, message) = (claimed.company, claimed.outgoing.message);
+    let read = move |reader: &mut Reader<'_>| Ok(store::meanwhile(reader, company, message)?);
+    let Some(meanwhile) = kernel.db.read(tenant.view(), read).await? else { return Ok(None) };
+    let failure = |code: &str, words: &str| Failure { code: code.to_owned(), words: words.to_owned() };
+    Ok(if meanwhile.is_opted_out && meanwhile.origin.is_by_itself() {
+        Some(failure(OPTED_OUT, "This person asked not to be written to before this went out."))
+    } else if meanwhile.is_answered && meanwhile.origin == Origin::Automation {
+        Some(failure("person_answered", "Somebody of the team answered before this automatic reply went out."))
+    } else {
+        None
+    })
 }
 
 /// Why a message is not handed over now.

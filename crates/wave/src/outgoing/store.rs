@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use loopd_kernel::{Kernel, Tenant};
-use loopd_store::{Row, StoreError, Tx, Value, View, dialect, params};
-use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
+use loopd_store::{Reader, Row, StoreError, Tx, Value, View, dialect, params};
+use loopd_types::{CompanyId, Problem, Result, SECOND_US, Timestamp, Uuid};
 
 use super::{LEASE_US, ring};
 use crate::address::Address;
 use crate::chat;
 use crate::engine::{Change, Content, Failure, Outgoing, Sent, Signal};
-use crate::message::{self, Message, Status};
+use crate::message::{self, Message, Origin, Status};
 use crate::number::{self, Rest, State, store::Counted};
 
 /// A message that this worker holds.
@@ -83,6 +83,39 @@ fn read(row: &Row<'_>) -> Result<Claimed, StoreError> {
         waits_for: row.opt_text(9)?.map(str::to_owned),
         is_orphan,
     })
+}
+
+/// What became of a chat since a message for it was written down.
+#[derive(Clone, Copy, Debug)]
+pub struct Meanwhile {
+    /// Who caused the message.
+    pub origin: Origin,
+    /// Somebody of the shop wrote there, here or on its own telephone.
+    pub is_answered: bool,
+    /// The customer asked not to be written to.
+    pub is_opted_out: bool,
+}
+
+/// How much earlier a message may say that it was written that came later: telephones count whole seconds, by clocks of their own. What is
+/// older was brought by the telephone's history.
+const APART_US: i64 = 5 * SECOND_US;
+
+/// `None` for a message that is gone, and for what people and programs write: they know what they do.
+///
+/// # Errors
+/// The database's.
+pub fn meanwhile(reader: &mut Reader<'_>, company: CompanyId, message: Uuid) -> Result<Option<Meanwhile>, StoreError> {
+    let sql = "SELECT m.origin, p.opted_out_at, CASE WHEN EXISTS (SELECT 1 FROM wave_messages a WHERE a.company_id = m.company_id \
+         AND a.chat_id = m.chat_id AND a.sent_at > m.sent_at - $3 AND a.created_at >= m.created_at AND a.id <> m.id AND a.from_me \
+         AND a.origin IN ('agent', 'phone')) \
+         THEN 1 ELSE 0 END FROM wave_messages m JOIN wave_chats c ON c.company_id = m.company_id AND c.id = m.chat_id \
+         LEFT JOIN wave_contacts p ON p.company_id = c.company_id AND p.id = c.contact_id \
+         WHERE m.company_id = $1 AND m.id = $2 AND m.origin IN ('automation', 'broadcast', 'system')";
+    let found = reader.first(sql, &params![company, message, APART_US], |row| {
+        Ok((Origin::parse(row.text(0)?), row.opt_time(1)?.is_some(), row.i64(2)? == 1))
+    })?;
+    Ok(found
+        .and_then(|(origin, is_opted_out, is_answered)| Some(Meanwhile { origin: origin?, is_answered, is_opted_out })))
 }
 
 /// Takes what is due, and what others left: each row is one worker's until its lease runs out. What was written first in a chat goes

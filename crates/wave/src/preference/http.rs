@@ -1,8 +1,11 @@
 //! `/api/v1/loopwave/preferences/`
 
-use loopd_kernel::Kernel;
+use std::collections::HashSet;
+
 use loopd_kernel::input::Input;
-use loopd_types::{Problem, Result};
+use loopd_kernel::{Kernel, Tenant};
+use loopd_store::Reader;
+use loopd_types::{Problem, Result, Uuid};
 use loopd_web::{Call, Operation, Reply, Schema as _, schema};
 use serde_json::Value as Json;
 
@@ -10,7 +13,7 @@ use super::{Preferences, load, save};
 use crate::assign::Rules;
 use crate::broadcast::{self, Pacing};
 use crate::notice::Templates;
-use crate::{PRODUCT, intake, number};
+use crate::{PRODUCT, agent, intake, number};
 
 const URL: &str = "/api/v1/loopwave/preferences/";
 
@@ -96,20 +99,37 @@ async fn retrieve(call: Call) -> Result<Reply> {
 async fn update(call: Call) -> Result<Reply> {
     let (kernel, tenant, body) = (call.kernel.clone(), call.tenant()?.clone(), call.json()?);
     call.commit(tenant.view(), move |tx| {
-        let mut next = load(tx, tenant.company)?;
-        let (known, pacing) = (next.number_rules.clone(), next.pacing.clone());
+        let before = load(tx, tenant.company)?;
+        let mut next = before.clone();
         change(&kernel, &mut next, body.clone())?;
-        for name in next.number_rules.keys().filter(|name| !known.contains_key(*name)) {
+        for name in next.number_rules.keys().filter(|name| !before.number_rules.contains_key(*name)) {
             let unknown = || Problem::field("number_rules", "does_not_exist", format!("There is no number {name}."));
             number::find_public(tx, tenant.company, name)?.ok_or_else(unknown)?;
         }
+        people(tx, &tenant, &before, &next)?;
         save(tx, &kernel, &tenant, &next)?;
-        if next.pacing != pacing {
+        if next.pacing != before.pacing {
             broadcast::store::look_again(tx, tenant.company, kernel.now())?;
         }
         Reply::json(200, &next)
     })
     .await
+}
+
+/// Whom rules name must work here when they are named; who leaves later is passed over.
+fn people(reader: &mut Reader<'_>, tenant: &Tenant, known: &Preferences, next: &Preferences) -> Result<()> {
+    fn named(preferences: &Preferences) -> impl Iterator<Item = (&'static str, Uuid)> {
+        let own = preferences.rules.assignment.agents.iter().map(|id| ("rules", *id));
+        let of_numbers = preferences.number_rules.values().flat_map(|rules| &rules.assignment.agents);
+        own.chain(of_numbers.map(|id| ("number_rules", *id)))
+    }
+    let known: HashSet<Uuid> = named(known).map(|(_, id)| id).collect();
+    for (field, id) in named(next).filter(|(_, id)| !known.contains(id)) {
+        if agent::store::member(reader, tenant.company, id)?.is_none() {
+            return Err(Problem::field(field, "does_not_exist", format!("Nobody of this company has the id {id}.")));
+        }
+    }
+    Ok(())
 }
 
 fn change(kernel: &Kernel, preferences: &mut Preferences, body: Json) -> Result<()> {

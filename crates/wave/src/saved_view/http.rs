@@ -11,6 +11,7 @@ use super::store::{self, SavedView};
 use super::{TEXT_MOST, Wanted};
 use crate::PRODUCT;
 use crate::chat::STATUSES;
+use crate::contact::LIFECYCLES;
 
 const NAME: &str = "LoopwaveSavedView";
 const URL: &str = "/api/v1/loopwave/saved-views/";
@@ -41,6 +42,8 @@ fn filter_schema() -> Json {
         ("number", schema::text(1, TEXT_MOST as u32)),
         ("label", schema::text(1, TEXT_MOST as u32)),
         ("contact", schema::uuid()),
+        ("tag", schema::text(1, TEXT_MOST as u32)),
+        ("lifecycle", schema::one_of(LIFECYCLES)),
         ("text", schema::text(1, 128)),
     ])
 }

@@ -15,6 +15,7 @@ pub const TICKETS: Veiled = Veiled {
     rows: Rows::of(PRODUCT, "tickets", "LoopwaveTicket", &store::LISTING),
     masked: &store::MASKED,
     veil: store::veil,
+    narrow: veiled::by_columns,
 };
 
 /// Comments that one answer holds.

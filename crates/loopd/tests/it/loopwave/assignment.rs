@@ -40,6 +40,24 @@ async fn acts(owner: &Actor, action: &str) -> usize {
 }
 
 each_engine! {
+    async fn rules_name_nobody_who_works_elsewhere(world: &World) {
+        let (owner, stranger) = world.strangers().await;
+        let ada = world.member(&owner, "ada", "staff").await;
+        let line = world.line(&owner, "250788000001").await;
+        let given_to = |agents: &[&str]| json!({"assignment": {"enabled": true, "agents": agents}});
+        choose(&owner, given_to(&[&ada.user])).await;
+        for nobody in [stranger.user.as_str(), "01a20b59-23ea-7001-9868-216db3559508"] {
+            let rules = given_to(&[&ada.user, nobody]);
+            owner.patch(PREFERENCES).json(&json!({"rules": rules})).await.expect_field("rules", "does_not_exist");
+            let of_number = json!({"number_rules": {&line.number: rules}});
+            owner.patch(PREFERENCES).json(&of_number).await.expect_field("number_rules", "does_not_exist");
+        }
+        // Who was named and has left since is no reason to refuse another change.
+        let membership = ada.membership().await;
+        owner.post(&format!("/api/v1/memberships/{membership}/remove/")).await.expect_status(200);
+        choose(&owner, json!({"assignment": {"most_open": 3}})).await;
+    }
+
     async fn chats_are_given_in_turn_to_who_is_online_and_has_room(world: &World) {
         let owner = world.owner().await;
         let (ada, bob) = (world.member(&owner, "ada", "staff").await, world.member(&owner, "bob", "staff").await);

@@ -128,6 +128,43 @@ each_engine! {
         assert!(replies(world, &owner, CUSTOMER).await.is_empty());
     }
 
+    async fn a_reply_that_waits_is_not_sent_when_somebody_answers_or_the_customer_wants_none(world: &World) {
+        let owner = world.owner().await;
+        let line = world.line(&owner, "250788000001").await;
+        rule(&owner, json!({"name": "All", "trigger": "all", "response": "The menu"})).await;
+        let key = world.wave_key(&owner, &["chats:read"]).await;
+        let fate = async |customer: &str| {
+            let path = format!("/api/v1/chats/{customer}/messages");
+            let reply = async || {
+                let page = key.get(&path).await.expect_status(200).json();
+                page["data"].as_array().expect("a list").iter().find(|it| it["origin"] == "automation").cloned().expect("a reply")
+            };
+            eventually("the reply is settled", async || {
+                world.clock.advance(SECOND_US);
+                reply().await["status"] != "queued"
+            })
+            .await;
+            let reply = reply().await;
+            (reply["status"].clone(), reply["error"]["code"].clone())
+        };
+        let chat = line.receive(&owner, CUSTOMER, "menu").await["chat"].as_str().expect("a chat").to_owned();
+        let said = json!({"text": "Here I am"});
+        owner.post(&format!("/api/v1/loopwave/chats/{chat}/messages/")).json(&said).await.expect_status(202);
+        line.receive(&owner, "250788555555", "menu").await;
+        own_telephone(world, &owner, &line, "250788555555").await;
+        line.receive(&owner, "250788666666", "menu").await;
+        line.receive(&owner, "250788666666", "STOP").await;
+        line.receive(&owner, "250788777777", "menu").await;
+        for customer in [CUSTOMER, "250788555555"] {
+            assert_eq!(fate(customer).await, (json!("failed"), json!("person_answered")));
+        }
+        assert_eq!(fate("250788666666").await, (json!("failed"), json!("opted_out")));
+        assert_ne!(fate("250788777777").await.0, "failed");
+        let inbox = format!("/api/v1/loopwave/numbers/{}/sandbox/inbox/", line.id);
+        let got = owner.get(&inbox).query("phone", CUSTOMER).await.expect_status(200).text();
+        assert!(got.contains("Here I am") && !got.contains("The menu"), "{got}");
+    }
+
     async fn no_rule_answers_for_a_company_without_its_subscription(world: &World) {
         let owner = world.owner().await;
         let root = world.superuser().await;

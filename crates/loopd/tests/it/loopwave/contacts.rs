@@ -129,4 +129,42 @@ each_engine! {
         assert_eq!(counted("/replied").await, json!(2));
         assert!(contact_of(&owner, CUSTOMER).await["opted_out_at"].is_null());
     }
+
+    async fn a_wish_not_to_be_written_to_outlives_the_contact(world: &World) {
+        let owner = world.owner().await;
+        let line = world.line(&owner, "250788000001").await;
+        owner.make("/api/v1/loopwave/automations/", json!({"name": "All", "trigger": "all", "response": "Hi", "cooldown_minutes": 0})).await;
+        let other = "250788555555";
+        let delete = async |phone: &str| {
+            let id = contact_of(&owner, phone).await["id"].as_str().expect("an id").to_owned();
+            owner.delete(&format!("{CONTACTS}{id}/")).await.expect_status(204);
+            id
+        };
+        for customer in [CUSTOMER, other] {
+            line.receive(&owner, customer, "STOP").await;
+            delete(customer).await;
+        }
+        // Nobody knows them any more, and nothing is sent to them all the same.
+        crate::loopwave::broadcasts::pace(&owner, json!({"quiet_from_hour": 0, "quiet_to_hour": 0})).await;
+        let key = world.wave_key(&owner, &["*"]).await;
+        let body = json!({"name": "News", "message": "Muraho", "recipients": [{"chatId": CUSTOMER}]});
+        let news = key.post("/api/v1/broadcasts").json(&body).await.expect_status(201).text_at("/id");
+        let done = crate::loopwave::broadcasts::until(world, &owner, &news, SECOND_US, "the news is over", |row| row["status"] == "completed").await;
+        assert_eq!((&done["skipped_count"], &done["sent_count"]), (&json!(1), &json!(0)));
+        // Who writes again is a new contact with the old wish, as is who is written down again.
+        line.receive(&owner, CUSTOMER, "Hello?").await;
+        let replied = async || owner.get("/api/v1/loopwave/automations/skips/").await.at("/replied");
+        assert_eq!(replied().await, json!(0));
+        let again = contact_of(&owner, CUSTOMER).await;
+        assert_eq!((again["opted_out_at"].is_string(), &again["opt_out_reason"]), (true, &json!("wrote so")));
+        let made = owner.make(CONTACTS, json!({"name": "Bob", "phone": format!("+{other}")})).await;
+        let made = format!("{CONTACTS}{made}/");
+        assert!(owner.get(&made).await.at("/opted_out_at").is_string());
+        // Only somebody takes it back, and then it is forgotten.
+        owner.patch(&made).json(&json!({"opted_out": false})).await.expect_status(200);
+        delete(other).await;
+        line.receive(&owner, other, "Hello?").await;
+        assert!(contact_of(&owner, other).await["opted_out_at"].is_null());
+        assert_eq!(replied().await, json!(1));
+    }
 }

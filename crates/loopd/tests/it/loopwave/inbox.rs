@@ -291,6 +291,46 @@ each_engine! {
         assert_eq!(texts(&agent.get(&notes).await, "text"), Vec::<String>::new());
     }
 
+    async fn chats_are_found_by_what_their_contact_is(world: &World) {
+        let owner = world.owner().await;
+        let agent = world.member(&owner, "ada", "staff").await;
+        let line = world.line(&owner, "250788000001").await;
+        let contacts = "/api/v1/loopwave/contacts/";
+        for (phone, text, words) in [
+            (CUSTOMER, "Hi", json!({"tags": ["moto", "kigali"], "lifecycle": "vip"})),
+            ("250788123457", "Hello", json!({"tags": ["moto"]})),
+            ("250788123458", "Hey", json!({"tags": ["motorway"], "lifecycle": "vip"})),
+        ] {
+            let id = chat(&line, &owner, phone, text).await;
+            let contact = owner.get(&item(&id)).await.text_at("/contact");
+            owner.patch(&format!("{contacts}{contact}/")).json(&words).await.expect_status(200);
+        }
+        assert_eq!(listed(&agent, &[("tag", "moto")]).await, ["Hello", "Hi"]);
+        assert_eq!(listed(&agent, &[("tag", "moto"), ("lifecycle", "vip")]).await, ["Hi"]);
+        assert_eq!(listed(&agent, &[("lifecycle", "vip"), ("text", "123")]).await, Vec::<String>::new());
+        assert_eq!(listed(&owner, &[("lifecycle", "vip"), ("text", "123458")]).await, ["Hey"]);
+        agent.get(CHATS).query("lifecycle", "friend").await.expect_field("lifecycle", "invalid_choice");
+        let view = json!({"name": "Moto", "filter": {"tag": "moto", "lifecycle": "lead"}});
+        let view = agent.post("/api/v1/loopwave/saved-views/").json(&view).await.expect_status(201).text_at("/id");
+        assert_eq!(listed(&agent, &[("saved_view", &view)]).await, ["Hello"]);
+        // The people themselves.
+        let segment = json!({"name": "Important", "filter": {"lifecycle": ["vip", "lead"], "tags": ["moto"]}});
+        let segment = owner.post("/api/v1/loopwave/segments/").json(&segment).await.expect_status(201).text_at("/id");
+        for (query, count) in [
+            ("tag=moto".to_owned(), 2),
+            ("tag=moto,kigali".to_owned(), 1),
+            ("tag=moto&lifecycle=vip".to_owned(), 1),
+            (format!("segment={segment}"), 2),
+            (format!("segment={segment}&tag=kigali"), 1),
+        ] {
+            for actor in [&owner, &agent] {
+                let found = actor.get(&format!("{contacts}?{query}")).await.expect_status(200);
+                assert_eq!(found.at("/count"), count, "{query}: {}", found.text());
+            }
+        }
+        owner.get(&format!("{contacts}?segment={}", owner.user)).await.expect_field("segment", "does_not_exist");
+    }
+
     async fn saved_views_are_ones_own_or_everybodys(world: &World) {
         let (owner, stranger) = world.strangers().await;
         let (agent, other) = (world.member(&owner, "ada", "staff").await, world.member(&owner, "bob", "staff").await);

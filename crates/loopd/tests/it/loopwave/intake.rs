@@ -151,8 +151,9 @@ each_engine! {
     async fn the_page_works_without_script_and_says_what_is_wrong(world: &World) {
         let owner = world.owner().await;
         let (_, page) = form(&owner).await;
+        let company = owner.get("/api/v1/companies/001/").await.expect_status(200).text_at("/name");
         let shown = world.client().get(&page).await.expect_status(200).text();
-        assert!(shown.contains("Ask &lt;b&gt;us&lt;/b&gt;") && !shown.contains("<b>us</b>") && !shown.contains("<script"), "{shown}");
+        assert!(shown.contains(&format!("Ask &lt;b&gt;us&lt;/b&gt; · {company}")) && !shown.contains("<b>us</b>") && !shown.contains("<script"), "{shown}");
         let started = shown.split("name=\"started\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a seal").to_owned();
         world.clock.advance(5 * SECOND_US);
         let send = async |fields: &[(&str, &str)]| {

@@ -2,7 +2,7 @@
 
 use loopd_testkit::{each_engine, json};
 
-use crate::support::World;
+use crate::support::{World, eventually};
 
 const CHATS: &str = "/api/v1/loopwave/chats/";
 const CONTACTS: &str = "/api/v1/loopwave/contacts/";
@@ -85,6 +85,26 @@ each_engine! {
             }
         }
 
+        // Nor is what stands beside a name, or within the name of a file.
+        let card = json!({"email": "250788760001@mail.rw", "company_name": "Shop 0788 760 001", "location": "KG 7 Ave, 0788760001"});
+        owner.patch(&contact).json(&card).await.expect_status(200);
+        let seen = agent.get(&contact).await.expect_status(200);
+        assert_eq!(
+            (seen.at("/email"), seen.at("/company_name"), seen.at("/location")),
+            (json!("•••••••@mail.rw"), json!("Shop •••••••"), json!("KG 7 Ave, •••••••"))
+        );
+        assert!(!agent.get(&format!("{CONTACTS}export/")).await.expect_status(200).text().contains("760001"));
+        for (asked, by_agent) in [("search=8760", 0), ("search=mail.rw", 1), ("company_name__icontains=760", 0), ("location__icontains=760", 0)] {
+            assert_eq!(agent.get(&format!("{CONTACTS}?{asked}")).await.expect_status(200).at("/count"), by_agent, "{asked}");
+        }
+        let echo = json!({"email": seen.at("/email"), "company_name": seen.at("/company_name"), "location": "Kigali"});
+        agent.patch(&contact).json(&echo).await.expect_status(200);
+        let kept = owner.get(&contact).await.expect_status(200);
+        assert_eq!(
+            (kept.at("/email"), kept.at("/company_name"), kept.at("/location")),
+            (card["email"].clone(), card["company_name"].clone(), json!("Kigali"))
+        );
+
         // Who sends back what they were shown changes nothing.
         agent.patch(&contact).json(&json!({"name": "Bob +•••••••", "notes": "Likes tea"})).await.expect_status(200);
         assert_eq!(owner.get(&contact).await.text_at("/name"), "Bob +250788760001");
@@ -95,5 +115,29 @@ each_engine! {
             (after.at("/description"), after.at("/customer_name"), after.at("/priority")),
             (json!("Call 0788-760-001 about 20261"), json!("Bob +250788760001"), json!("high"))
         );
+    }
+
+    async fn in_a_group_nobodys_number_is_told(world: &World) {
+        let owner = world.owner().await;
+        let (agent, developer) = (world.member(&owner, "ada", "staff").await, world.member(&owner, "dev", "developer").await);
+        let line = world.line(&owner, "250788000001").await;
+        let said = json!({"from": "120363777@g.us", "author": "250788909090", "text": "Ring me on 0788 909 090, order 7600"});
+        let chat = line.receive_as(&owner, said).await["chat"].as_str().expect("a chat").to_owned();
+        // On SQLite the index of words is filled behind the messages.
+        eventually("the message is found", async || {
+            owner.get("/api/v1/loopwave/search/?q=7600").await.expect_status(200).at("/results") != json!([])
+        })
+        .await;
+        for (path, reader) in [
+            (CHATS.to_owned(), &agent),
+            (format!("{CHATS}{chat}/messages/"), &agent),
+            ("/api/v1/loopwave/search/?q=7600".to_owned(), &agent),
+            ("/api/v1/platform-events/?limit=200".to_owned(), &developer),
+        ] {
+            let (all, seen) = (owner.get(&path).await.expect_status(200).text(), reader.get(&path).await.expect_status(200).text());
+            assert!(all.contains("909"), "{path}: {all}");
+            assert!(seen.contains("•••••••, order 7600") && !seen.contains("909"), "{path}: {seen}");
+        }
+        assert_eq!(agent.get("/api/v1/loopwave/search/?q=909").await.expect_status(200).at("/results"), json!([]));
     }
 }

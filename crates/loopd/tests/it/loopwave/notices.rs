@@ -214,13 +214,19 @@ each_engine! {
         }
         let own = json!({"resource": "loopwave/contacts", "record": theirs});
         owner.post(&format!("{aline}links/")).json(&own).await.expect_field("resource", "invalid");
-        // Merged, a contact keeps the links of both; a number that came later is found when somebody asks.
+        // Merged, a contact keeps the links of both; a record that gets a known number later is linked by itself.
         owner.post(&format!("{bosco}merge/")).json(&json!({"into": aline.rsplit('/').nth(1)})).await.expect_status(200);
         assert_eq!(owner.get(&format!("{aline}links/")).await.json()["results"].as_array().map(Vec::len), Some(2));
         line.receive(&owner, "250788777777", "Hi").await;
         let late = contact_of("+250788777777").await;
         owner.make("/api/v1/booking/customers/", json!({"name": "Late", "phone": "+250788777777"})).await;
+        let linked = async || owner.get(&format!("{late}links/")).await.expect_status(200).at("/results");
+        assert_eq!(linked().await[0]["title"], json!("Late"));
+        let payer = owner.make("/api/v1/payments/customers/", json!({"name": "Later", "phone": "+250788777778"})).await;
+        assert_eq!(linked().await.as_array().map(Vec::len), Some(1));
+        let phone = json!({"phone": "+250788777777"});
+        owner.patch(&format!("/api/v1/payments/customers/{payer}/")).json(&phone).await.expect_status(200);
         let found = owner.post(&format!("{late}links/match/")).await.expect_status(200);
-        assert_eq!(found.at("/results/0/title"), json!("Late"));
+        assert_eq!((found.at("/results/1/title"), linked().await), (json!("Later"), found.at("/results")));
     }
 }

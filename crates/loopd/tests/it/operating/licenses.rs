@@ -67,7 +67,9 @@ fn what_cannot_be_done_is_said() {
     assert!(program.refused(&[&issue[..], &["--expires", "2020-01-01T00:00:00Z"]].concat()).contains("over"));
     program.refused(&[&issue[..], &["--days", "0"]].concat());
     std::fs::write(program.folder().join("list"), "nonsense").expect("a file can be written");
-    assert!(program.refused(&["license", "revoke", "-some_id-of-16ch", "--key", "k", "--list", "list"]).contains("list"));
+    assert!(
+        program.refused(&["license", "revoke", "-some_id-of-16ch", "--key", "k", "--list", "list"]).contains("list")
+    );
     for slip in ["?", "some-id", "LW1.x.y"] {
         let said = program.refused(&["license", "revoke", slip, "--key", "k", "--list", "new"]);
         assert!(said.contains("licence") && !program.folder().join("new").exists(), "{said}");

@@ -15,6 +15,7 @@ use loopd_web::{Call, Operation, Param, Reply, Schema as _, cursor, schema};
 use serde_json::Value as Json;
 
 use super::{Chat, STATUSES, shown};
+use crate::contact::LIFECYCLES;
 use crate::mask::Sight;
 use crate::{PRODUCT, Wave, message, preference, template};
 
@@ -90,8 +91,10 @@ fn reads() -> Vec<Operation> {
     .param(Param::query("unread", schema::boolean()).describe("`true`: with messages that nobody read."))
     .param(Param::query("waiting", schema::boolean()).describe("`true`: whose customer waits for an answer."))
     .param(Param::query("number", schema::string()).describe("Of this number of ours: `n1a2b3c4`."))
-    .param(Param::query("label", schema::string()))
+    .param(Param::query("label", schema::string()).describe("Of the chat."))
     .param(Param::query("contact", schema::uuid()))
+    .param(Param::query("tag", schema::string()).describe("Of the chat's contact."))
+    .param(Param::query("lifecycle", schema::one_of(LIFECYCLES)).describe("Of the chat's contact."))
     .param(
         Param::query("text", schema::string())
             .describe("A part of the customer's name, or of their number for who may see it. What was written is found by `/search/`."),

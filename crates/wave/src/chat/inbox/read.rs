@@ -47,6 +47,8 @@ fn wanted(query: &Query) -> Result<Wanted> {
         number: text("number"),
         label: text("label"),
         contact: query.uuid("contact")?,
+        tag: text("tag"),
+        lifecycle: text("lifecycle"),
         text: text("text"),
     };
     let mut problem = Problem::validation();
@@ -78,6 +80,8 @@ fn filter(reader: &mut Reader<'_>, tenant: &Tenant, wanted: &Wanted, sight: Sigh
         assignee,
         number,
         contact: wanted.contact,
+        tag: wanted.tag.clone(),
+        lifecycle: wanted.lifecycle.clone(),
         label: wanted.label.clone(),
         is_unread: wanted.unread == Some(true),
         is_waiting: wanted.waiting == Some(true),

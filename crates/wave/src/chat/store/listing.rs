@@ -5,6 +5,7 @@ use loopd_types::{CompanyId, Uuid};
 use loopd_web::cursor::Page;
 
 use super::{Chat, SELECT, read};
+use crate::contact;
 use crate::mask::{self, Sight};
 use crate::masked_name_sql;
 
@@ -19,6 +20,10 @@ pub struct Filter {
     pub assignee: Option<Option<Uuid>>,
     pub number: Option<Uuid>,
     pub contact: Option<Uuid>,
+    /// Those whose contact has this tag.
+    pub tag: Option<String>,
+    /// Those whose contact is at this stage.
+    pub lifecycle: Option<String>,
     pub label: Option<String>,
     /// Those with messages that nobody read.
     pub is_unread: bool,
@@ -38,6 +43,10 @@ impl Filter {
         if let Some(label) = &self.label {
             let labelled = " IN (SELECT l.chat_id FROM wave_chat_labels l WHERE l.company_id = $1 AND l.label = ";
             all.push(("c.id", labelled, Some(label.clone().into())));
+        }
+        if let Some(stage) = &self.lifecycle {
+            let staged = " IN (SELECT p.id FROM wave_contacts p WHERE p.company_id = $1 AND p.deleted_at IS NULL AND p.lifecycle = ";
+            all.push(("c.contact_id", staged, Some(stage.clone().into())));
         }
         if self.is_unread {
             all.push(("c.unread_count", " > 0", None));
@@ -93,6 +102,14 @@ pub fn list(
                 sql.push(')');
             }
         }
+    }
+    if let Some(tag) = &filter.tag {
+        let marker = format!("${}", values.len() + 1);
+        let (has, tag) = contact::store::tagged(reader, "p.tags", &marker, tag);
+        values.push(tag);
+        sql.push_str(&format!(
+            " AND c.contact_id IN (SELECT p.id FROM wave_contacts p WHERE p.company_id = $1 AND p.deleted_at IS NULL AND {has})"
+        ));
     }
     match (&named, &filter.text) {
         (Some(ids), _) => {

@@ -269,14 +269,15 @@ fn piece(mut cards: Vec<Card>, sight: Sight) -> Result<(Vec<u8>, Option<cursor::
 fn cells(card: &Card, sight: Sight) -> Vec<String> {
     let words = &card.words;
     let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+    let seen = |text: &Option<String>| text.as_deref().map(|text| sight.text(text)).unwrap_or_default();
     let at = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     vec![
         card.id.to_string(),
         sight.name(&words.name),
         words.phone.as_deref().map(|phone| sight.phone(phone)).unwrap_or_default(),
-        optional(&words.email),
-        optional(&words.company_name),
-        optional(&words.location),
+        seen(&words.email),
+        seen(&words.company_name),
+        seen(&words.location),
         words.lifecycle.clone(),
         json!(words.tags).to_string(),
         optional(&words.lifetime_value),

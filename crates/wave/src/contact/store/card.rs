@@ -6,7 +6,7 @@ use loopd_types::{CompanyId, Problem, Result, Timestamp, Uuid};
 use loopd_web::cursor::Page;
 use serde_json::{Map, Value as Json};
 
-use super::{add, find_by, get, told};
+use super::{add, find_by, get, tagged, told};
 use crate::PRODUCT;
 use crate::address::Address;
 
@@ -104,25 +104,27 @@ impl Filter {
     fn conditions(&self, reader: &Reader<'_>, company: CompanyId) -> (String, Vec<Value>) {
         let engine = reader.engine();
         let (mut sql, mut values) = ("company_id = $1 AND deleted_at IS NULL".to_owned(), params![company].to_vec());
-        let mut mark = |value: Value| {
+        let mark = |values: &mut Vec<Value>, value: Value| {
             values.push(value);
             format!("${}", values.len())
         };
         if let Some(search) = &self.search {
             let any = ["name", "email", "phone"].map(|column| {
-                let mark = mark(search.as_str().into());
+                let mark = mark(&mut values, search.as_str().into());
                 dialect::contains(engine, column, &mark)
             });
             sql.push_str(&format!(" AND ({})", any.join(" OR ")));
         }
         if !self.lifecycles.is_empty() {
-            let marks: Vec<String> = self.lifecycles.iter().map(|stage| mark(stage.as_str().into())).collect();
+            let marks: Vec<String> =
+                self.lifecycles.iter().map(|stage| mark(&mut values, stage.as_str().into())).collect();
             sql.push_str(&format!(" AND lifecycle IN ({})", marks.join(", ")));
         }
         for tag in &self.tags {
-            // Tags are a JSON list of texts: one of them stands there as JSON writes it, quotes and all.
-            let mark = mark(Json::from(tag.as_str()).to_string().into());
-            sql.push_str(&format!(" AND {}", dialect::contains(engine, "CAST(tags AS TEXT)", &mark)));
+            let next = format!("${}", values.len() + 1);
+            let (has, tag) = tagged(reader, "tags", &next, tag);
+            sql.push_str(&format!(" AND {has}"));
+            values.push(tag);
         }
         if self.is_reachable {
             sql.push_str(" AND opted_out_at IS NULL");
@@ -295,7 +297,8 @@ fn write(
     .map(drop)
 }
 
-/// Takes a contact away. Chats and tickets stay, with nobody behind them; who writes again is a new contact.
+/// Takes a contact away. Chats and tickets stay, with nobody behind them; who writes again is a new contact. Of somebody who asked not to
+/// be written to, the addresses stay with the deleted row, so that the wish is not forgotten: who is made by one of them has it too.
 ///
 /// # Errors
 /// 404.
@@ -305,8 +308,11 @@ pub fn delete(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, id: Uuid) -> Re
     for sql in [
         "UPDATE wave_chats SET contact_id = NULL WHERE company_id = $1 AND contact_id = $2",
         "UPDATE wave_tickets SET contact_id = NULL WHERE company_id = $1 AND contact_id = $2",
-        "DELETE FROM wave_identities WHERE company_id = $1 AND contact_id = $2",
     ] {
+        tx.execute(sql, &params![tenant.company, id])?;
+    }
+    if before.opted_out_at.is_none() {
+        let sql = "DELETE FROM wave_identities WHERE company_id = $1 AND contact_id = $2";
         tx.execute(sql, &params![tenant.company, id])?;
     }
     let sql = "UPDATE wave_contacts SET deleted_at = $3, updated_at = $3, version = version + 1 WHERE company_id = $1 AND id = $2";

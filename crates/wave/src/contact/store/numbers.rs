@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::address::Address;
 use crate::mask::{Numbers, Sight};
 
-/// Veils the names in rows of contacts.
+/// Veils what may hold a number in rows of contacts.
 ///
 /// # Errors
 /// None.
@@ -17,6 +17,11 @@ pub fn veil(_reader: &mut Reader<'_>, _companies: &[CompanyId], rows: &mut [Json
     for row in rows {
         if let Some(name) = row["name"].as_str() {
             row["name"] = Sight::Masked.name(name).into();
+        }
+        for field in ["email", "company_name", "location"] {
+            if let Some(text) = row[field].as_str() {
+                row[field] = Sight::Masked.text(text).into();
+            }
         }
     }
     Ok(())
@@ -51,7 +56,7 @@ pub fn phones(
     Ok(found)
 }
 
-/// The telephone numbers of whom a chat at this address is with.
+/// The telephone numbers of whom a chat at this address is with; of a group, everybody's.
 ///
 /// # Errors
 /// The database's.
@@ -61,7 +66,11 @@ pub fn numbers(
     contact: Option<Uuid>,
     jid: &str,
 ) -> Result<Numbers, StoreError> {
+    let address = Address::parse(jid);
+    if address.as_ref().is_some_and(Address::is_group) {
+        return Ok(Numbers::Any);
+    }
     let known = phones(reader, &[company], contact.as_slice())?;
-    let own = Address::parse(jid).and_then(|address| address.telephone());
+    let own = address.and_then(|address| address.telephone());
     Ok(Numbers::of(known.values().flatten().chain(&own).map(String::as_str)))
 }
