@@ -227,8 +227,9 @@ async fn managing_keys_is_not_enough_to_act_as_their_users() {
         let child = world.act(&by_key, move |tx, kernel, tenant| credential::create(tx, kernel, tenant, body.clone()));
         assert_eq!(child.await.is_ok(), allowed, "a limited key makes no wider one: {scopes}");
     }
-    let invited = world.act(&by_key, |tx, kernel, tenant| {
-        membership::create(tx, kernel, tenant, json!({"email": "developer@example.com", "role": "owner"}))
+    let id = developer.id;
+    let invited = world.act(&by_key, move |tx, kernel, tenant| {
+        membership::create(tx, kernel, tenant, json!({"user": id.to_string(), "role": "owner"}))
     });
     assert_eq!(invited.await.unwrap_err().status(), 403, "a limited key gives no role beyond its scopes");
     world.close().await;

@@ -8,7 +8,7 @@ use loopd_kernel::advisor::Advisor;
 use loopd_store::{Value, View};
 use loopd_testkit::{Boot, Client, Database, json};
 
-use crate::house::{self, House};
+use crate::house::{self, House, user_of};
 
 pub use crate::house::{START, register};
 
@@ -51,10 +51,9 @@ impl World {
     /// Makes somebody a member of company 001, with this role; signed in there, with their user's id.
     pub async fn member(&self, name: &str, role: &str) -> (Client, String) {
         let client = register(&self.owner, name).await.company("001");
-        let body = json!({"email": format!("{name}@example.com"), "role": role});
-        let made = self.owner.post("/api/v1/memberships/").json(&body).await.expect_status(201);
-        let user = client.get("/api/v1/auth/me/").await.expect_status(200).text_at("/user/id");
-        let _ = made;
+        let user = user_of(&client).await;
+        let body = json!({"user": user, "role": role});
+        self.owner.post("/api/v1/memberships/").json(&body).await.expect_status(201);
         (client, user)
     }
 

@@ -9,6 +9,7 @@ use loopd_types::CompanyId;
 use loopd_web::Query;
 use serde_json::Value;
 
+use crate::house::user_of;
 use crate::support::{World, register};
 
 /// A query, pair by pair.
@@ -153,7 +154,7 @@ each_engine! {
         let other = register(owner, "other").await;
         let role = json!({"name": "Diary", "slug": "diary", "permissions": ["booking.appointments.*"]});
         other.post("/api/v1/roles/").json(&role).await.expect_status(201);
-        let invited = json!({"email": "owner@example.com", "role": "diary"});
+        let invited = json!({"user": user_of(owner).await, "role": "diary"});
         other.post("/api/v1/memberships/").json(&invited).await.expect_status(201);
         for client in [owner, &other] {
             let guest = client.post("/api/v1/booking/customers/").json(&json!({"title": "Guest"})).await.expect_status(201).json();

@@ -4,6 +4,7 @@ use loopd_store::{View, params};
 use loopd_testkit::{Client, each_engine, json};
 use loopd_types::{CompanyId, Uuid};
 
+use crate::house::user_of;
 use crate::support::{World, register};
 
 const APPOINTMENTS: &str = "/api/v1/booking/appointments/";
@@ -12,7 +13,7 @@ const ORDERS: &str = "/api/v1/shop/orders/";
 /// Somebody with a company of their own who is also a member of 001, with the id of that membership.
 pub async fn member(owner: &Client, name: &str, role: &str) -> (Client, Uuid) {
     let person = register(owner, name).await;
-    let body = json!({"email": format!("{name}@example.com"), "role": role});
+    let body = json!({"user": user_of(&person).await, "role": role});
     let made = owner.post("/api/v1/memberships/").json(&body).await.expect_status(201);
     (person.company("001"), Uuid::parse_str(&made.text_at("/id")).unwrap())
 }

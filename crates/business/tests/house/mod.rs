@@ -135,6 +135,11 @@ pub async fn register(client: &Client, name: &str) -> Client {
     client.anonymous().with_token(&answer.text_at("/access")).company(&code)
 }
 
+/// The id of who is signed in.
+pub async fn user_of(client: &Client) -> String {
+    client.get("/api/v1/auth/me/").await.expect_status(200).text_at("/user/id")
+}
+
 /// The operations of these modules and their API reference, which must be without faults.
 pub fn documented(modules: Vec<Module>) -> (Vec<Operation>, Json) {
     let registry = Arc::new(Registry::build(modules).expect("the definitions are sound"));

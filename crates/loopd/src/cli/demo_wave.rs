@@ -136,10 +136,10 @@ async fn agent_of(
         is_staff: false,
         is_superuser: false,
     };
-    let (shared, boss, address) = (kernel.clone(), tenant.clone(), email.clone());
+    let (shared, boss) = (kernel.clone(), tenant.clone());
     let make = move |tx: &mut Tx<'_>| {
         let user = account::create_user(tx, &shared, &new)?;
-        membership::create(tx, &shared, &boss, json!({"email": address, "role": "staff"}))?;
+        membership::create(tx, &shared, &boss, json!({"user": user.to_string(), "role": "staff"}))?;
         Ok(user)
     };
     let user = kernel.db.write(View::System, make).await.map_err(words)?;
