@@ -346,6 +346,8 @@ pub struct Recipient {
     pub jid: String,
     pub name: Option<String>,
     pub status: String,
+    /// Why it is at this status.
+    pub reason: Option<String>,
 }
 
 fn read_recipient(row: &Row<'_>) -> Result<Recipient, StoreError> {
@@ -355,6 +357,7 @@ fn read_recipient(row: &Row<'_>) -> Result<Recipient, StoreError> {
         jid: row.text(2)?.to_owned(),
         name: row.opt_text(3)?.map(str::to_owned),
         status: row.text(4)?.to_owned(),
+        reason: row.opt_text(5)?.map(str::to_owned),
     })
 }
 
@@ -364,14 +367,14 @@ pub fn next_pending(
     company: CompanyId,
     broadcast: Uuid,
 ) -> Result<Option<Recipient>, StoreError> {
-    let sql = "SELECT broadcast_id, place, jid, name, status FROM wave_broadcast_recipients \
+    let sql = "SELECT broadcast_id, place, jid, name, status, reason FROM wave_broadcast_recipients \
          WHERE company_id = $1 AND broadcast_id = $2 AND status = 'pending' ORDER BY place LIMIT 1";
     reader.first(sql, &params![company, broadcast], read_recipient)
 }
 
 /// Whose message it is.
 pub fn of_message(reader: &mut Reader<'_>, company: CompanyId, message: Uuid) -> Result<Option<Recipient>, StoreError> {
-    let sql = "SELECT broadcast_id, place, jid, name, status FROM wave_broadcast_recipients WHERE company_id = $1 AND message_id = $2";
+    let sql = "SELECT broadcast_id, place, jid, name, status, reason FROM wave_broadcast_recipients WHERE company_id = $1 AND message_id = $2";
     reader.first(sql, &params![company, message], read_recipient)
 }
 

@@ -146,7 +146,8 @@ fn wait_for_the_last(broadcast: &mut Broadcast, now: Timestamp) {
     }
 }
 
-/// The number that writes: the one that is named, or else the first that is ready.
+/// The number that writes: the one that is named, or else the first that is ready. One that is banned is not relieved by another: what
+/// had it banned would have the next one banned too.
 pub(super) fn line(reader: &mut Reader<'_>, tenant: &Tenant, named: Option<Uuid>) -> Result<Option<Number>> {
     Ok(match named {
         Some(id) => number::find(reader, tenant.company, id)?,
@@ -195,9 +196,11 @@ pub fn settled(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, message: &Mess
         At::Unknown => ("failed", Some("unknown")),
         At::Queued | At::Received => return Ok(()),
     };
-    if recipient.status == status {
+    if recipient.status == status && recipient.reason.as_deref() == reason {
         return Ok(());
     }
+    // What nobody knew is known now, and it failed: it may be tried again.
+    let was_failed = recipient.status == "failed";
     let now = kernel.now();
     let mut broadcast = store::lock(tx, tenant.company, recipient.broadcast)?;
     match recipient.status.as_str() {
@@ -215,6 +218,7 @@ pub fn settled(tx: &mut Tx<'_>, kernel: &Kernel, tenant: &Tenant, message: &Mess
         let number = number::find(tx, tenant.company, message.number_id)?.filter(|number| number.is_paused(now));
         match number.filter(|_| broadcast.status == Status::Sending && !broadcast.is_done()) {
             Some(number) => rest(&mut broadcast, &number),
+            None if was_failed => {}
             None => count_failure(&mut broadcast, reason.unwrap_or("failed")),
         }
     }

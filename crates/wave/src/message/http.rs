@@ -79,7 +79,7 @@ async fn send(call: Call) -> Result<Reply> {
         let number = match from.as_deref().filter(|name| !name.is_empty()) {
             Some(name) => number::find_public(tx, tenant.company, name)?
                 .ok_or_else(|| Problem::field("from", "does_not_exist", "There is no such number."))?,
-            None => number::first_ready(tx, tenant.company)?.ok_or_else(no_ready_session)?,
+            None => number::first_free(tx, tenant.company, kernel.now())?.ok_or_else(no_ready_session)?,
         };
         if !number.is_ready() {
             return Err(no_ready_session());

@@ -91,7 +91,7 @@ impl Waves {
         if contact::store::refuses(tx, company, to)? {
             return Ok(Err(Why::OptedOut));
         }
-        let Some(number) = store::line(tx, company, to)? else { return Ok(Err(Why::NoLine)) };
+        let Some(number) = store::line(tx, company, to, now)? else { return Ok(Err(Why::NoLine)) };
         if number.is_paused(now) {
             return Ok(Err(Why::LineRests));
         }

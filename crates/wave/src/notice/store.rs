@@ -36,14 +36,19 @@ pub fn keep(tx: &mut Tx<'_>, company: CompanyId, reference: &str, message: Uuid)
 
 /// The number that writes to somebody: the one they talked with last if it is linked, else the first that is ready, else one whose
 /// connection comes back by itself.
-pub fn line(reader: &mut Reader<'_>, company: CompanyId, to: &Address) -> Result<Option<Number>, StoreError> {
+pub fn line(
+    reader: &mut Reader<'_>,
+    company: CompanyId,
+    to: &Address,
+    now: Timestamp,
+) -> Result<Option<Number>, StoreError> {
     let talked = "SELECT n.id FROM wave_chats c JOIN wave_numbers n ON n.company_id = c.company_id AND n.id = c.number_id \
          WHERE c.company_id = $1 AND c.jid = $2 AND n.deleted_at IS NULL AND n.state IN ('ready', 'connecting', 'disconnected') \
          AND n.warm_since IS NOT NULL ORDER BY CASE WHEN n.state = 'ready' THEN 0 ELSE 1 END, c.last_message_at DESC LIMIT 1";
     if let Some(id) = reader.first(talked, &params![company, to.to_string()], |row| row.uuid(0))? {
         return number::find(reader, company, id);
     }
-    if let Some(ready) = number::first_ready(reader, company)? {
+    if let Some(ready) = number::first_free(reader, company, now)? {
         return Ok(Some(ready));
     }
     let other = "SELECT id FROM wave_numbers WHERE company_id = $1 AND deleted_at IS NULL AND state IN ('connecting', 'disconnected') \

@@ -9,7 +9,7 @@ pub mod watch;
 use loopd_types::{CompanyId, Timestamp, Uuid};
 use serde_json::Value as Json;
 
-pub use store::{apply as change, find, find_ever, find_public, first_ready, get};
+pub use store::{apply as change, find, find_ever, find_public, first_free, first_ready, get};
 
 /// How a line stands (spec/loopwave.md 4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

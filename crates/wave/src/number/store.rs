@@ -126,6 +126,15 @@ pub fn first_ready(reader: &mut Reader<'_>, company: CompanyId) -> Result<Option
     reader.first(&sql, &params![company], read)
 }
 
+/// As [`first_ready`], but one that rests (WhatsApp has restricted it) only where no other is ready.
+pub fn first_free(reader: &mut Reader<'_>, company: CompanyId, now: Timestamp) -> Result<Option<Number>, StoreError> {
+    let sql = format!(
+        "{SELECT} WHERE company_id = $1 AND state = 'ready' AND deleted_at IS NULL \
+         ORDER BY CASE WHEN paused_until > $2 THEN 1 ELSE 0 END, id LIMIT 1"
+    );
+    reader.first(&sql, &params![company, now], read)
+}
+
 /// A new line.
 #[derive(Clone, Debug)]
 pub struct New<'a> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::broadcasts::{BASE, pace, row, until};
 use super::cloud_limits::waiting;
 use super::cloud_templates::decided;
-use super::graph::{Shop, envelope, messages};
+use super::graph::{Manner, Shop, envelope, messages};
 use super::stage::Line;
 use crate::support::{Actor, eventually};
 
@@ -161,6 +161,28 @@ each_engine! {
         owner.post(&format!("{BASE}{id}/cancel/")).await.expect_status(200);
         assert!(statuses(&owner).await.contains(&"pending".to_owned()));
         assert!(shop.graph.taken().len() <= 2);
+    }
+
+    async fn what_nobody_knew_of_and_then_failed_can_be_tried_again(shop: &Shop) {
+        let owner = shop.owner().await;
+        let key = shop.wave_key(&owner, &["*"]).await;
+        let line = shop.cloud(&owner).await;
+        shop.graph.put_template(news("APPROVED"));
+        synced(&owner, &line).await;
+        shop.graph.behave([Manner::TakeAndFail]);
+        let made = publish(&key, ("template", says("you", "us")), &[CUSTOMER]).await;
+        let id = made["id"].as_str().expect("an id").to_owned();
+        let is_done = |it: &Value| it["status"] == "completed";
+        until(shop, &owner, &id, SECOND_US, "it is done", is_done).await;
+        assert_eq!(reasons(&owner, &id).await, [("failed".to_owned(), json!("unknown"))]);
+        let mut failed = shop.status(&shop.graph.taken()[0], "failed");
+        failed["errors"] = json!([{"code": 131000, "title": "Something went wrong"}]);
+        shop.tell(&line, &messages(&json!(null), &json!([failed]))).await.expect_status(200);
+        assert_eq!(reasons(&owner, &id).await, [("failed".to_owned(), json!("whatsapp_failed"))]);
+        assert_eq!(row(&owner, &id).await["failed_count"], 1);
+        owner.post(&format!("{BASE}{id}/retry-failed/")).await.expect_status(200);
+        let done = until(shop, &owner, &id, SECOND_US, "it is done again", is_done).await;
+        assert_eq!((&done["sent_count"], &done["failed_count"], shop.graph.brought()), (&json!(1), &json!(0), 2));
     }
 
     async fn a_template_that_meta_stops_pauses_the_broadcast_and_fails_nobody(shop: &Shop) {

@@ -154,6 +154,21 @@ each_engine! {
         comes_to(world, &owner, &chat, &id, SECOND_US, "delivered").await;
     }
 
+    async fn a_banned_number_does_not_speak_where_another_can(world: &World) {
+        let owner = world.owner().await;
+        let key = world.wave_key(&owner, &["*"]).await;
+        let (first, second) = (world.line(&owner, "250788000001").await, world.line(&owner, "250788000002").await);
+        let ban = format!("/api/v1/loopwave/numbers/{}/sandbox/ban/", first.id);
+        owner.post(&ban).json(&json!({"minutes": 30})).await.expect_status(200);
+        let say = async || key.post("/api/v1/messages").json(&json!({"to": "250788123456", "text": "Hi"})).await.expect_status(202);
+        let lost = say().await;
+        assert_eq!(lost.text_at("/from"), first.number);
+        world.message_at(&key, "250788123456", &lost.text_at("/id"), "failed").await;
+        assert_eq!(say().await.text_at("/from"), second.number);
+        let chat = owner.post("/api/v1/loopwave/chats/").json(&json!({"to": "250788123457", "text": "Hi"})).await;
+        assert_eq!(chat.expect_status(201).text_at("/number"), second.number);
+    }
+
     async fn a_telephone_brings_its_past_and_nobody_reacts_to_it(world: &World) {
         let owner = world.owner().await;
         owner.make("/api/v1/loopwave/automations/", json!({"name": "All", "trigger": "all", "response": "Hi"})).await;

@@ -30,7 +30,7 @@ pub async fn start(call: Call) -> Result<Reply> {
         let number = match &named {
             Some(name) => number::find_public(tx, tenant.company, name)?
                 .ok_or_else(|| Problem::field("number", "does_not_exist", "There is no such number."))?,
-            None => number::first_ready(tx, tenant.company)?.ok_or_else(no_ready_session)?,
+            None => number::first_free(tx, tenant.company, kernel.now())?.ok_or_else(no_ready_session)?,
         };
         let content = match (&template, &text) {
             (Some(asked), _) => Some(template::content(tx, &number, asked)?),
