@@ -47,6 +47,8 @@ pub struct Imported {
     pub people_known: u64,
     /// People who were made; they have no password yet.
     pub people_made: u64,
+    /// People who were known by an address alone that nobody has proved to read; their memberships are suspended.
+    pub people_unproved: u64,
 }
 
 /// What is done last in the transaction that brings a company in; a refusal takes all of it back.
@@ -232,6 +234,12 @@ impl Arriving {
                 self.fill(target, values)?;
             }
             values.iter_mut().for_each(|value| row::rename(value, &people.borrow().renamed));
+            if target.table.name == "memberships"
+                && let Some((person, status)) = target.place("user_id").zip(target.place("status"))
+            {
+                let person = values[person].clone();
+                people.borrow().hold_back(&person, &mut values[status]);
+            }
             Ok(())
         };
         let mut rows = Rows::new(&targets, company, &adapt);
@@ -308,6 +316,7 @@ impl Arriving {
             bytes: self.contents.values().map(|content| content.size_bytes).sum(),
             people_known: people.known,
             people_made: people.made,
+            people_unproved: people.unproved.len() as u64,
         };
         if let Some(settle) = &self.settle {
             settle(tx, &imported)?;

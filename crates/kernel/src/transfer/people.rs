@@ -1,6 +1,6 @@
 //! People go with a company by what they are known by, and are matched by their email address where it arrives.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 
 use loopd_store::ddl::{ColumnDef, ColumnKind};
@@ -55,6 +55,10 @@ pub fn gather(reader: &mut Reader<'_>, company: CompanyId, tables: &[Table], out
     Ok(count)
 }
 
+/// An active membership, and what becomes of it where nobody knows yet whose it is.
+const ACTIVE: &str = "active";
+const SUSPENDED: &str = "suspended";
+
 /// Who of the archive is who here.
 #[derive(Default)]
 pub struct People {
@@ -62,11 +66,14 @@ pub struct People {
     pub renamed: HashMap<Uuid, Uuid>,
     pub known: u64,
     pub made: u64,
+    /// Those who are known by an address alone that they never proved to read: whoever registered with it first need not be whose it is.
+    pub unproved: HashSet<Uuid>,
 }
 
 impl People {
     /// Reads the people of an archive: who is known by their address stays as they are, who is not is made without a password, so that
-    /// nobody can sign in as them before they have asked for one.
+    /// nobody can sign in as them before they have asked for one. Whose address is unproved gets in when somebody of the company or the
+    /// installation says so ([`Self::hold_back`]).
     pub fn arrive(&mut self, tx: &mut Tx<'_>, lines: &mut Content<'_>, new_id: impl Fn() -> Uuid) -> Result<()> {
         let (columns, mut line) = (told(), String::new());
         while lines.next(&mut line)? {
@@ -78,10 +85,15 @@ impl People {
             if !email.contains('@') || email != email.to_lowercase() {
                 return Err(bad("the email address is none"));
             }
-            let by_email = tx.first("SELECT id FROM users WHERE email = $1", &params![&email], |row| row.uuid(0))?;
+            let sql = "SELECT id, email_verified_at IS NOT NULL FROM users WHERE email = $1";
+            let by_email = tx.first(sql, &params![&email], |row| Ok((row.uuid(0)?, row.bool(1)?)))?;
             let here = match by_email {
-                Some(known) => {
+                Some((known, is_proved)) => {
                     self.known += 1;
+                    // Under the same id it is the same account, come back to where it was made.
+                    if !is_proved && known != id {
+                        self.unproved.insert(known);
+                    }
                     known
                 }
                 None => {
@@ -98,6 +110,14 @@ impl People {
             }
         }
         Ok(())
+    }
+
+    /// Suspends a membership of somebody whose address is unproved; `person` and `status` are its columns.
+    pub fn hold_back(&self, person: &Value, status: &mut Value) {
+        let is_unproved = matches!(person, Value::Uuid(id) if self.unproved.contains(id));
+        if is_unproved && matches!(status, Value::Text(known) if known == ACTIVE) {
+            *status = Value::Text(SUSPENDED.to_owned());
+        }
     }
 }
 

@@ -112,6 +112,12 @@ pub async fn import(settings: Settings, from: &Path, check: bool, output: &Outpu
             came.people_made
         ));
     }
+    if came.people_unproved > 0 {
+        text.push_str(&format!(
+            "\n{} have never proved that they read their address: their memberships are suspended until somebody who knows them reactivates them.",
+            came.people_unproved
+        ));
+    }
     output.say(&text, &serde_json::to_value(&came)?);
     kernel.db.close().await;
     Ok(())
